@@ -1,0 +1,64 @@
+/* From a compiled candidate to a verdict: safety, correctness, held-out rows, times, counters,
+ * descriptor, on one device. Runs inside a judge worker (one per core on the simulator). */
+#ifndef KDS_EVAL_JUDGE_H
+#define KDS_EVAL_JUDGE_H
+
+#include "eval/compile.h"
+#include "eval/plan.h"
+
+typedef struct kds_judge kds_judge;
+
+typedef struct kds_judge_options {
+    const char *device; /* "sim", "sim:h200" */
+    uint64_t gate_seed; /* secret: inputs of the gate derive from it */
+    int seeds;          /* secret seeds per row and regime; default 2 */
+    bool only_safety;   /* stop after the quick rows */
+} kds_judge_options;
+
+/* Opens the device and prepares the baseline (judged by the same gate: a baseline that fails is
+ * KDS_INVALID with the finding in the message) and the reference. Everything is borrowed until
+ * close. */
+KDS_MUST_USE kds_code kds_judge_open(kds_judge **out, const kds_task *t, const kds_judge_options *o,
+                                     const kds_compiled *baseline, const kds_compiled *reference,
+                                     kds_err *e);
+void kds_judge_close(kds_judge *j);
+/* Hash of everything that results depend on: device, its parameters, version of the measuring code,
+ * NVRTC. */
+const char *kds_judge_fingerprint(const kds_judge *j);
+
+/* Judges one candidate and gives a report (cJSON, owned by the caller): a pure function of source,
+ * task, gate seed and device on the simulator. Fields: verdict, stage, message, line     the
+ * finding; verdict "ok" if everything passed device, fingerprint, flags[]      "modelled",
+ * "sampled", "beyond_roofline", "above_10x", "not_simulated", ... rows[] {row, set, verdict,
+ * variant, launches, time_us, baseline_us, bound_us, modelled, sampled, errors[] {buffer, max_abs,
+ * rel_rmse, baseline_max_abs}}; held_out rows carry id and verdict only fitness weighted geometric
+ * mean over production rows of baseline_us / time_us counters {name: value}            weighted
+ * sums over the profile rows; CUPTI's names facts {registers, spill_bytes, static_shared,
+ * dynamic_shared, launches, variants, threads, source_bytes, tokens, tunable.NAME...} descriptor
+ * {version, values[], bins[], cell}   cell: 16 hex digits A fault of the machine is an error, never
+ * a verdict. */
+KDS_MUST_USE kds_code kds_judge_run(kds_judge *j, const char *source, size_t len,
+                                    const kds_plan *plan, const kds_compiled *compiled,
+                                    cJSON **report, kds_err *e);
+
+/* Frames for the judge worker. `prepare` once per worker, then `candidate` any number of times. */
+KDS_MUST_USE kds_code kds_judge_prepare_job(kds_frame *out, const char *task_dir,
+                                            const kds_judge_options *o,
+                                            const kds_compiled *baseline,
+                                            const kds_compiled *reference, kds_err *e);
+KDS_MUST_USE kds_code kds_judge_candidate_job(kds_frame *out, const char *source, size_t len,
+                                              const char *parent_source,
+                                              const kds_compiled *compiled, kds_err *e);
+/* A kds_compiled as part of a frame: appends blobs and puts the description under `key` of the
+ * header; and back. */
+KDS_MUST_USE kds_code kds_compiled_pack(kds_frame *f, const char *key, const kds_compiled *c,
+                                        kds_err *e);
+KDS_MUST_USE kds_code kds_compiled_unpack(const kds_frame *f, const char *key, kds_compiled **out,
+                                          kds_err *e);
+
+/* The cell of a descriptor: XXH3-64 over the descriptor-set version and the bin numbers. */
+uint64_t kds_cell_key(int descriptor_version, const int *bins, int count);
+/* Bin of a value: number of edges <= value. */
+int kds_axis_bin(const kds_axis *a, double value);
+
+#endif

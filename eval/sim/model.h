@@ -1,0 +1,54 @@
+/* The analytical time model: counts of a launch and the shape of the GPU to modelled microseconds.
+ * Its purpose is ranking. Every number that it gives is modelled and must be called so. */
+#ifndef KDS_EVAL_SIM_MODEL_H
+#define KDS_EVAL_SIM_MODEL_H
+
+#include "eval/sim/sim.h"
+
+/* A GPU as the model sees it. All rates are per second or per SM and cycle; the source of each
+ * value is in gpus.c. */
+typedef struct kds_gpu {
+    const char *name; /* "h200" */
+    const char *arch; /* "sm_90" */
+    int sms;
+    double clock_hz;
+    double dram_bytes_per_second; /* achieved by a copy */
+    double l2_bytes, l2_bytes_per_second;
+    double issue_per_cycle; /* warp instructions per SM and cycle */
+    double fp32_per_cycle, alu_per_cycle, fp16_per_cycle, fp64_per_cycle, xu_per_cycle,
+        lsu_per_cycle, tensor_per_cycle;
+    double l1_sectors_per_cycle, shared_wavefronts_per_cycle;
+    double launch_us, first_launch_us; /* each further launch of a plan; a plan's first */
+    double block_launch_cycles;
+    int max_threads_per_sm, max_blocks_per_sm, max_warps_per_sm, registers_per_sm;
+    int shared_per_sm, shared_per_block_reserved, register_granularity, shared_granularity;
+    kds_sim_latency latency;
+} kds_gpu;
+
+/* NULL if there is no such GPU. */
+const kds_gpu *kds_gpu_find(const char *name);
+const char *const *kds_gpu_names(void);
+
+typedef struct kds_sim_shape {
+    uint64_t blocks;
+    int threads;                 /* per block */
+    int registers, shared_bytes; /* per thread; static + dynamic, per block */
+} kds_sim_shape;
+
+/* Resident blocks per SM by threads, registers, shared memory (CUDA's occupancy rules; CUDA C++
+ * Programming Guide, "Multiprocessor level"). 0: cannot launch. */
+int kds_gpu_resident_blocks(const kds_gpu *g, const kds_sim_shape *s);
+
+typedef struct kds_sim_time {
+    double us;            /* modelled */
+    double occupancy_pct; /* warps active, % of peak, averaged over the launch (waves included) */
+    double dram_bytes;    /* modelled */
+    const char *limiter;  /* "memory", "issue", "latency", "l1", "shared", "launch", "fp64", ... */
+} kds_sim_time;
+
+/* Modelled time of one launch from counts already scaled to the whole grid. */
+void kds_sim_model(const kds_gpu *g, const kds_sim_shape *s,
+                   const double counters[KDS_SIM_COUNTER_COUNT], double trace_cycles,
+                   kds_sim_time *out);
+
+#endif

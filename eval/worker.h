@@ -1,0 +1,22 @@
+/* The worker processes: `kdasearch worker-compile` and `kdasearch worker-judge`. Each reads frames
+ * on descriptor 3, answers each with one frame, and ends when the stream ends. They confine
+ * themselves before reading the first job. */
+#ifndef KDS_EVAL_WORKER_H
+#define KDS_EVAL_WORKER_H
+
+#include "search/base/err.h"
+
+#define KDS_WORKER_FD 3
+
+/* Limits CPU and memory are set by the parent at spawn; the worker drops network and file system
+ * (Landlock where the kernel has it: only the toolkit's folders stay readable; no writing at all).
+ */
+KDS_MUST_USE kds_code kds_worker_compile(int fd, kds_err *e);
+KDS_MUST_USE kds_code kds_worker_judge(int fd, kds_err *e);
+/* What the kernel offers for confinement, for `doctor`: "landlock ABI 4, no new privileges". */
+void kds_worker_confinement(char *out, size_t size);
+/* Confines this process: read-only access to the NULL-terminated folders, nothing else; no new
+ * privileges; no core. */
+KDS_MUST_USE kds_code kds_worker_confine(const char *const *read_dirs, kds_err *e);
+
+#endif

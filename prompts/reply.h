@@ -1,0 +1,36 @@
+/* From a model's reply to a source: a fenced full source, or SEARCH/REPLACE edits of the parent.
+ * Nothing in a reply is ever executed; everything is untrusted. */
+#ifndef KDS_PROMPTS_REPLY_H
+#define KDS_PROMPTS_REPLY_H
+
+#include "search/base/buf.h"
+
+typedef enum kds_reply_problem {
+    KDS_REPLY_OK,
+    KDS_REPLY_EMPTY,
+    KDS_REPLY_TOO_LARGE, /* above KDS_REPLY_CAP, or the source above KDS_SOURCE_CAP */
+    KDS_REPLY_NOT_UTF8,
+    KDS_REPLY_NO_CODE,      /* neither a fenced block nor edits */
+    KDS_REPLY_TRUNCATED,    /* a fence or an edit that never ends */
+    KDS_REPLY_SEVERAL,      /* several full sources */
+    KDS_REPLY_NO_MATCH,     /* a SEARCH text that is not in the parent */
+    KDS_REPLY_MANY_MATCHES, /* a SEARCH text that is there more than once */
+    KDS_REPLY_NO_CHANGE     /* the same as the parent */
+} kds_reply_problem;
+const char *kds_reply_problem_name(kds_reply_problem p); /* "no_match" */
+
+typedef struct kds_reply {
+    kds_reply_problem problem;
+    char message[600];    /* for the model: what was wrong and what is expected; escaped */
+    char hypothesis[400]; /* the text after "Hypothesis:", one line, escaped; "" if none */
+    int edits;            /* SEARCH/REPLACE blocks applied; 0 for a full source */
+} kds_reply;
+
+/* Parses `text`; on KDS_REPLY_OK `source` holds the child. Matching is exact, and as a second try
+ * with trailing white space of lines ignored. PCRE2 runs with match limits. KDS_OK whatever the
+ * reply contains; errors are ours only. */
+KDS_MUST_USE kds_code kds_reply_parse(const char *text, size_t len, const char *parent,
+                                      size_t parent_len, kds_buf *source, kds_reply *out,
+                                      kds_err *e);
+
+#endif

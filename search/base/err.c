@@ -1,0 +1,1 @@
+#include "search/base/err.h"

@@ -1,0 +1,139 @@
+/* `show`: one candidate, or any stored object. */
+#include "search/cli/command.h"
+#include "search/cli/view.h"
+
+#include "search/base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static kds_code write_object(kds_ledger *l, kds_id id, kds_err *e)
+{
+    char *data = NULL;
+    size_t len = 0;
+    kds_code code = kds_ledger_get(l, id, &data, &len, e);
+    if (code == KDS_OK && fwrite(data, 1, len, stdout) != len)
+        code = kds_fail(e, KDS_IO, "writing to stdout failed");
+    free(data);
+    return code;
+}
+
+static kds_code print_stage(void *user, const cJSON *row, kds_err *e)
+{
+    kds_buf safe;
+    (void)user, (void)e;
+    const char *message = kds_json_str(row, "message", "");
+    kds_buf_init(&safe, 16384);
+    kds_text_escape(&safe, message, strlen(message), false);
+    printf("  %-8s %-16s %8.3f s  %s%s%s\n", kds_json_str(row, "stage", ""),
+           kds_json_str(row, "verdict", ""), kds_json_num(row, "seconds", 0), safe.data,
+           kds_json_str(row, "log", NULL) ? "  log " : "", kds_json_str(row, "log", ""));
+    kds_buf_free(&safe);
+    return KDS_OK;
+}
+
+static kds_code print_call(void *user, const cJSON *row, kds_err *e)
+{
+    (void)user, (void)e;
+    printf("  request %-4.0f %-10s %s  prompt %s  reply %s  %.4f USD\n",
+           kds_json_num(row, "request", 0), kds_json_str(row, "outcome", "no reply"),
+           kds_json_str(row, "model", ""), kds_json_str(row, "prompt", "-"),
+           kds_json_str(row, "reply", "-"), kds_json_num(row, "cost_usd", 0));
+    return KDS_OK;
+}
+
+static kds_code show_text(kds_ledger *l, const kds_candidate_row *r, const cJSON *report,
+                          kds_err *e)
+{
+    printf("candidate   %s (#%lld)\nmade by     %s%s%s\n", r->id, (long long)r->decision,
+           r->operator_name, r->model[0] ? " with " : "", r->model);
+    if (r->parent[0])
+        printf("parents     %.8s %.8s\n", r->parent, r->parent2);
+    kds_buf safe;
+    kds_buf_init(&safe, 8192);
+    kds_text_escape(&safe, r->hypothesis, strlen(r->hypothesis), false);
+    kds_buf_puts(&safe, "\noutcome     ");
+    kds_text_escape(&safe, r->why, strlen(r->why), false);
+    printf("hypothesis  %s%s\n\nstages\n", safe.data, r->accepted ? " (accepted)" : "");
+    kds_buf_free(&safe);
+    cJSON *args = cJSON_CreateArray();
+    cJSON_AddItemToArray(args, cJSON_CreateNumber((double)r->decision));
+    kds_code code = kds_ledger_select(l,
+                                      "SELECT stage, verdict, seconds, message, log FROM "
+                                      "evaluations WHERE decision = ?1 ORDER BY seq",
+                                      args, print_stage, NULL, e);
+    if (code == KDS_OK && r->model[0]) {
+        printf("\nmodel calls\n");
+        code = kds_ledger_select(
+            l,
+            "SELECT request, outcome, model, prompt, reply, cost_usd FROM calls WHERE decision = "
+            "?1 ORDER BY request",
+            args, print_call, NULL, e);
+    }
+    cJSON_Delete(args);
+    if (code == KDS_OK && report) {
+        printf("\n");
+        kds_view_report(stdout, report);
+    }
+    return code;
+}
+
+static kds_code show_json(const kds_candidate_row *r, const cJSON *report, kds_err *e)
+{
+    cJSON *o = kds_view_candidate_json(r);
+    cJSON *copy = report ? cJSON_Duplicate(report, true) : cJSON_CreateNull();
+    if (o && copy) {
+        cJSON_DeleteItemFromObject(o, "report");
+        cJSON_AddItemToObject(o, "report", copy);
+    } else
+        cJSON_Delete(copy);
+    kds_code code = o ? kds_view_json(o, e) : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    cJSON_Delete(o);
+    return code;
+}
+
+static kds_code run(const kds_args *args, kds_err *e)
+{
+    kds_ledger *l = NULL;
+    kds_candidate_row row;
+    cJSON *report = NULL;
+    kds_id id;
+    const char *object = kds_args_flag(args, "object");
+    kds_code code = kds_ledger_open(&l, args->operands[0], KDS_LEDGER_READ, e);
+    if (code != KDS_OK)
+        return code;
+    if (object) {
+        code = kds_id_parse(object, &id)
+                   ? write_object(l, id, e)
+                   : kds_fail(e, KDS_USAGE, "--object needs an id of 32 digits");
+        goto out;
+    }
+    code = kds_ledger_find(l, args->operand_count > 1 ? args->operands[1] : "best", &row, e);
+    if (code != KDS_OK)
+        goto out;
+    if (kds_args_flag(args, "source")) {
+        code = kds_id_parse(row.id, &id) ? write_object(l, id, e)
+                                         : kds_fail(e, KDS_DAMAGED, "a damaged id");
+        goto out;
+    }
+    code = kds_view_load_report(l, &row, &report, e);
+    if (code == KDS_OK)
+        code = args->json ? show_json(&row, report, e) : show_text(l, &row, report, e);
+out:
+    cJSON_Delete(report);
+    kds_ledger_close(l);
+    return code;
+}
+
+const kds_command kds_command_show = {
+    .name = "show",
+    .operands = "ARCHIVE [ID]",
+    .min_operands = 1,
+    .max_operands = 2,
+    .summary = "one candidate: verdict, rows, counters, cell",
+    .help = "Shows a candidate by any unique prefix of its id, by \"#N\" for decision N, or "
+            "\"best\" (the default).",
+    .flags = {{"source", 0, NULL, "print its source and nothing else"},
+              {"object", 0, "ID",
+               "print a stored object (a prompt, reply, log, report) and nothing else"}},
+    .run = run};

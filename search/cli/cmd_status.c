@@ -1,0 +1,182 @@
+/* `status`: one screen about an archive, whether its campaign runs or not. */
+#include "search/cli/command.h"
+#include "search/cli/table.h"
+#include "search/cli/view.h"
+
+#include "search/base/clock.h"
+#include "search/base/file.h"
+#include "search/base/text.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct status {
+    kds_ledger *ledger;
+    cJSON *campaign, *stop; /* stop: the last STOP, or the last EPOCH if that epoch has not ended */
+    kds_ledger_totals totals;
+    kds_candidate_row best;
+    bool has_best;
+    int64_t cells;
+    cJSON *operators;
+} status;
+
+static kds_code count_cell(void *user, const kds_cell_row *row, kds_err *e)
+{
+    (void)e;
+    *(int64_t *)user += row->elite[0] != '\0';
+    return KDS_OK;
+}
+
+static kds_code keep_row(void *user, const cJSON *row, kds_err *e)
+{
+    cJSON *copy = cJSON_Duplicate(row, true);
+    if (!copy || !cJSON_AddItemToArray(user, copy))
+        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    return KDS_OK;
+}
+
+static kds_code load(status *s, const char *dir, kds_err *e)
+{
+    kds_err none = {0};
+    kds_code code = kds_ledger_open(&s->ledger, dir, KDS_LEDGER_READ, e);
+    if (code == KDS_OK)
+        code = kds_view_load_campaign(s->ledger, &s->campaign, &s->stop, e);
+    if (code == KDS_OK)
+        code = kds_ledger_totals_get(s->ledger, &s->totals, e);
+    if (code == KDS_OK)
+        code = kds_ledger_each_cell(s->ledger, count_cell, &s->cells, e);
+    s->operators = cJSON_CreateArray();
+    if (code == KDS_OK)
+        code = kds_ledger_select(
+            s->ledger,
+            "SELECT operator, model, decisions, commits, accepted, cost_usd FROM operators "
+            "ORDER BY decisions DESC",
+            NULL, keep_row, s->operators, e);
+    if (code == KDS_OK)
+        s->has_best = kds_ledger_find(s->ledger, "best", &s->best, &none) == KDS_OK;
+    return code;
+}
+
+/* "running (pid 12 on host)", "ended: max-evals", "interrupted". */
+static void phase(const status *s, char *out, size_t size)
+{
+    const char *why = kds_json_str(s->stop, "why", "");
+    if (kds_json_at(s->stop, "code"))
+        snprintf(out, size, "ended: %s", why);
+    else {
+        int64_t pid = kds_json_int(s->stop, "pid", 0);
+        bool alive = pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+        snprintf(out, size,
+                 alive ? "running (pid %lld)"
+                       : "interrupted (pid %lld is gone); resume continues it",
+                 (long long)pid);
+    }
+}
+
+static void show_text(const status *s, const char *dir)
+{
+    char text[200], time[32];
+    phase(s, text, sizeof text);
+    kds_text_format_duration(time, sizeof time, s->totals.run_seconds);
+    printf("archive     %s\ntask        %s\ndevice      %s\nstate       %s\nepochs      %lld, %s "
+           "of running time\n",
+           dir, kds_json_str(s->campaign, "task", "?"), kds_json_str(s->campaign, "device", "?"),
+           text, (long long)s->totals.epochs, time);
+    printf("decisions   %lld, %lld committed\ncandidates  %lld distinct, %lld accepted, %lld "
+           "decisions were "
+           "duplicates\ncells       %lld filled\n",
+           (long long)s->totals.decisions, (long long)s->totals.committed,
+           (long long)s->totals.candidates, (long long)s->totals.accepted,
+           (long long)s->totals.duplicates, (long long)s->cells);
+    if (s->has_best)
+        printf("best        #%lld %.8s, %.3fx the baseline (modelled)\n",
+               (long long)s->best.decision, s->best.id, s->best.fitness);
+    if (s->totals.requests)
+        printf("model calls %lld requests, %lld failed, %lld + %lld tokens, %.4f USD\n",
+               (long long)s->totals.requests, (long long)s->totals.failed_calls,
+               (long long)s->totals.prompt_tokens, (long long)s->totals.completion_tokens,
+               s->totals.cost_usd);
+    printf("\n");
+    const char *columns[] = {"operator", "model", ">decisions", ">accepted",
+                             ">yield %", ">USD",  NULL};
+    kds_table *t = kds_table_create(columns);
+    const cJSON *row = NULL;
+    cJSON_ArrayForEach(row, s->operators)
+    {
+        double commits = kds_json_num(row, "commits", 0),
+               accepted = kds_json_num(row, "accepted", 0);
+        kds_table_cell(t, "%s", kds_json_str(row, "operator", ""));
+        kds_table_cell(t, "%s",
+                       *kds_json_str(row, "model", "") ? kds_json_str(row, "model", "") : "-");
+        kds_table_cell(t, "%.0f", kds_json_num(row, "decisions", 0));
+        kds_table_cell(t, "%.0f", accepted);
+        kds_table_cell(t, "%.1f", commits > 0 ? 100 * accepted / commits : 0);
+        kds_table_cell(t, "%.4f", kds_json_num(row, "cost_usd", 0));
+    }
+    kds_table_print(t, stdout);
+    kds_table_free(t);
+}
+
+static kds_code show_json(const status *s, const char *dir, kds_err *e)
+{
+    char text[200];
+    phase(s, text, sizeof text);
+    const kds_ledger_totals *t = &s->totals;
+    cJSON *o = cJSON_CreateObject(), *operators = cJSON_Duplicate(s->operators, true);
+    cJSON *best = s->has_best ? kds_view_candidate_json(&s->best) : cJSON_CreateNull();
+    bool ok =
+        o && operators && best && kds_json_add_str(o, "archive", dir) &&
+        kds_json_add_str(o, "task", kds_json_str(s->campaign, "task", NULL)) &&
+        kds_json_add_str(o, "device", kds_json_str(s->campaign, "device", NULL)) &&
+        kds_json_add_str(o, "fingerprint", kds_json_str(s->campaign, "fingerprint", NULL)) &&
+        kds_json_add_str(o, "state", text) && kds_json_add_int(o, "epochs", t->epochs) &&
+        kds_json_add_num(o, "run_seconds", t->run_seconds) &&
+        kds_json_add_int(o, "decisions", t->decisions) &&
+        kds_json_add_int(o, "committed", t->committed) &&
+        kds_json_add_int(o, "candidates", t->candidates) &&
+        kds_json_add_int(o, "accepted", t->accepted) &&
+        kds_json_add_int(o, "duplicates", t->duplicates) &&
+        kds_json_add_int(o, "cells", s->cells) && kds_json_add_int(o, "requests", t->requests) &&
+        kds_json_add_int(o, "responses", t->responses) &&
+        kds_json_add_int(o, "failed_calls", t->failed_calls) &&
+        kds_json_add_int(o, "prompt_tokens", t->prompt_tokens) &&
+        kds_json_add_int(o, "completion_tokens", t->completion_tokens) &&
+        kds_json_add_num(o, "cost_usd", t->cost_usd) && kds_json_add_bool(o, "modelled", true);
+    if (ok) {
+        cJSON_AddItemToObject(o, "best", best);
+        cJSON_AddItemToObject(o, "operators", operators);
+    } else {
+        cJSON_Delete(best);
+        cJSON_Delete(operators);
+    }
+    kds_code code = ok ? kds_view_json(o, e) : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    cJSON_Delete(o);
+    return code;
+}
+
+static kds_code run(const kds_args *args, kds_err *e)
+{
+    status s = {0};
+    kds_code code = load(&s, args->operands[0], e);
+    if (code == KDS_OK && args->json)
+        code = show_json(&s, args->operands[0], e);
+    else if (code == KDS_OK)
+        show_text(&s, args->operands[0]);
+    cJSON_Delete(s.campaign);
+    cJSON_Delete(s.stop);
+    cJSON_Delete(s.operators);
+    kds_ledger_close(s.ledger);
+    return code;
+}
+
+const kds_command kds_command_status = {
+    .name = "status",
+    .operands = "ARCHIVE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .summary = "what a campaign has done so far",
+    .help =
+        "Shows state, best kernel, yield per operator and spend. Works while the campaign runs.",
+    .run = run};

@@ -1,0 +1,172 @@
+/* Lines about what happens. The operator of a decision is remembered until its commit, which does
+ * not repeat it. */
+#include "search/cli/progress.h"
+
+#include "search/base/json.h"
+#include "search/base/text.h"
+#include "search/cli/command.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define REMEMBERED 1024
+
+struct kds_progress {
+    bool json, terminal;
+    bool line_shown; /* a status line stands at the bottom */
+    char operators[REMEMBERED][24];
+};
+
+kds_progress *kds_progress_create(bool json)
+{
+    kds_progress *p = calloc(1, sizeof *p);
+    if (p) {
+        p->json = json;
+        p->terminal = !json && isatty(STDERR_FILENO);
+    }
+    return p;
+}
+
+void kds_progress_free(kds_progress *p)
+{
+    if (p && p->line_shown)
+        fprintf(stderr, "\n");
+    free(p);
+}
+
+static void clear_line(kds_progress *p)
+{
+    if (p->line_shown)
+        fprintf(stderr, "\r\033[K");
+    p->line_shown = false;
+}
+
+static int terminal_width(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+}
+
+static void status_line(kds_progress *p, const cJSON *o)
+{
+    char line[400], time[32];
+    double seconds = kds_json_num(o, "seconds", 0), epoch = kds_json_num(o, "epoch_seconds", 0);
+    int64_t evaluated = kds_json_int(o, "evaluated", 0);
+    kds_text_format_duration(time, sizeof time, seconds);
+    snprintf(line, sizeof line,
+             "%s  %lld evaluated (%lld accepted)  best %.3fx modelled  %lld cells  %lld in flight  "
+             "%.1f/s",
+             time, (long long)evaluated, (long long)kds_json_int(o, "accepted", 0),
+             kds_json_num(o, "best", 0), (long long)kds_json_int(o, "cells", 0),
+             (long long)kds_json_int(o, "in_flight", 0),
+             epoch > 0 ? (double)evaluated / (seconds > 0 ? seconds : epoch) : 0);
+    fprintf(stderr, "\r\033[K%.*s", terminal_width() - 1, line);
+    p->line_shown = true;
+}
+
+/* "#12  accept  1.314x modelled  tune       3f2a9c1b  first in its cell" */
+static void commit_line(kds_progress *p, const char *kind, const cJSON *o)
+{
+    int64_t decision = kds_json_int(o, "decision", 0);
+    const cJSON *fitness = kds_json_at(o, "fitness");
+    char speed[40] = "";
+    kds_buf why;
+    bool accepted = strcmp(kind, "ACCEPT") == 0;
+    if (p->terminal && !kds_json_bool(o, "best", false))
+        return; /* the status line counts the rest */
+    if (cJSON_IsNumber(fitness))
+        snprintf(speed, sizeof speed, "%.3fx modelled", fitness->valuedouble);
+    kds_buf_init(&why, 4096);
+    const char *text = kds_json_str(o, "why", "");
+    kds_text_escape(&why, text, strlen(text) < 200 ? strlen(text) : 200, false);
+    clear_line(p);
+    fprintf(stderr, "#%-5lld %-16s %-16s %-10s %.8s  %s%s\n", (long long)decision,
+            accepted ? "accepted" : kds_json_str(o, "verdict", ""), speed,
+            p->operators[decision % REMEMBERED], kds_json_str(o, "candidate", "-"), why.data,
+            kds_json_bool(o, "best", false) ? "  [new best]" : "");
+    kds_buf_free(&why);
+}
+
+static void plain_line(kds_progress *p, const char *prefix, const char *text)
+{
+    kds_buf safe;
+    kds_buf_init(&safe, 8192);
+    kds_text_escape(&safe, text, strlen(text), false);
+    clear_line(p);
+    fprintf(stderr, "%s%s\n", prefix, safe.data);
+    kds_buf_free(&safe);
+}
+
+static void response_line(kds_progress *p, const cJSON *o)
+{
+    char text[600];
+    if (p->terminal && strcmp(kds_json_str(o, "outcome", ""), "ok") == 0)
+        return;
+    snprintf(text, sizeof text, "reply to request %lld: %s, %lld + %lld tokens, %.4f USD",
+             (long long)kds_json_int(o, "request", 0), kds_json_str(o, "outcome", ""),
+             (long long)kds_json_int(o, "prompt_tokens", 0),
+             (long long)kds_json_int(o, "completion_tokens", 0), kds_json_num(o, "cost_usd", 0));
+    plain_line(p, "", text);
+}
+
+void kds_progress_event(void *progress, const kds_event *event)
+{
+    kds_progress *p = progress;
+    if (p->json) {
+        if (strcmp(event->kind, "progress") != 0)
+            printf("{\"kind\":\"%s\",\"seq\":%lld,\"body\":%s}\n", event->kind,
+                   (long long)event->seq, event->json);
+        return;
+    }
+    cJSON *o = kds_json_parse_record(event->json, strlen(event->json));
+    if (strcmp(event->kind, "progress") == 0 && p->terminal)
+        status_line(p, o);
+    else if (strcmp(event->kind, "DECISION") == 0)
+        snprintf(p->operators[kds_json_int(o, "decision", 0) % REMEMBERED], sizeof p->operators[0],
+                 "%s", kds_json_str(o, "operator", ""));
+    else if (strcmp(event->kind, "ACCEPT") == 0 || strcmp(event->kind, "REJECT") == 0)
+        commit_line(p, event->kind, o);
+    else if (strcmp(event->kind, "RESPONSE") == 0)
+        response_line(p, o);
+    else if (strcmp(event->kind, "STOP") == 0)
+        plain_line(p, "ended: ", kds_json_str(o, "why", ""));
+    else if (strcmp(event->kind, "warning") == 0 || strcmp(event->kind, "notice") == 0)
+        plain_line(p, strcmp(event->kind, "warning") == 0 ? "warning: " : "",
+                   kds_json_str(o, "text", ""));
+    cJSON_Delete(o);
+}
+
+static kds_campaign *_Atomic running;
+static volatile sig_atomic_t last_signal;
+
+int kds_stop_signal(void)
+{
+    return last_signal;
+}
+
+static void on_signal(int number)
+{
+    kds_campaign *c = atomic_load(&running);
+    last_signal = number;
+    if (c)
+        kds_campaign_stop(c);
+}
+
+kds_code kds_run_with_signals(kds_campaign *c, kds_event_fn *fn, void *user, kds_err *e)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    atomic_store(&running, c);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    kds_code code = kds_campaign_run(c, fn, user, e);
+    atomic_store(&running, NULL);
+    return code;
+}

@@ -1,0 +1,135 @@
+/* Asks are built from the record alone (objects and committed rows never change), so that replay
+ * builds the same. */
+#include "search/engine/ask.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Source, report and hypothesis of one parent. */
+static kds_code gather_parent(kds_gathered *g, int i, kds_ask_parent *out, kds_ledger *ledger,
+                              kds_id id, kds_err *e)
+{
+    kds_candidate_row row;
+    kds_id report;
+    char *text = NULL;
+    size_t len = 0;
+    kds_id_format(id, g->hex[i]);
+    kds_code code = kds_ledger_get(ledger, id, &g->source[i], &out->source_len, e);
+    if (code == KDS_OK)
+        code = kds_ledger_find(ledger, g->hex[i], &row, e);
+    if (code != KDS_OK)
+        return kds_err_prefix(e, code, "parent %.8s", g->hex[i]);
+    out->id = g->hex[i];
+    out->source = g->source[i];
+    snprintf(g->hypothesis[i], sizeof g->hypothesis[i], "%s", row.hypothesis);
+    out->hypothesis = g->hypothesis[i];
+    if (kds_id_parse(row.report, &report)) {
+        if ((code = kds_ledger_get(ledger, report, &text, &len, e)) != KDS_OK)
+            return kds_err_prefix(e, code, "report of %.8s", g->hex[i]);
+        g->report[i] = kds_json_parse_record(text, len);
+        out->report = g->report[i];
+        free(text);
+    }
+    return KDS_OK;
+}
+
+kds_code kds_gather(kds_gathered *g, const kds_selector *s, const kds_state *state,
+                    const char *operator_name, kds_id parent, kds_id other, kds_err *e)
+{
+    memset(g, 0, sizeof *g);
+    g->ask.decision = (uint64_t)state->decisions;
+    g->ask.operator_name = operator_name;
+    g->ask.task_name = s->task->name;
+    g->ask.task_function = s->task->function;
+    g->ask.task_card = s->task->card;
+    kds_code code = gather_parent(g, 0, &g->ask.parent, s->ledger, parent, e);
+    if (code == KDS_OK && !kds_id_is_zero(other))
+        code = gather_parent(g, 1, &g->ask.other, s->ledger, other, e);
+    if (code != KDS_OK) {
+        kds_gathered_free(g);
+        return code;
+    }
+    snprintf(g->device, sizeof g->device, "%s", kds_json_str(g->report[0], "device", "sim"));
+    g->ask.device = g->device;
+    for (int i = 0; i < state->note_count; i++)
+        g->notes[i] = (kds_ask_note){state->notes[i].hypothesis, state->notes[i].outcome};
+    g->ask.notes = g->notes;
+    g->ask.note_count = state->note_count;
+    return KDS_OK;
+}
+
+/* Keeps the last failed stage of the candidate's own decision. */
+static kds_code keep_stage(void *user, const cJSON *row, kds_err *e)
+{
+    cJSON **kept = user;
+    cJSON_Delete(*kept);
+    *kept = cJSON_Duplicate(row, true);
+    return *kept ? KDS_OK : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+}
+
+kds_code kds_gather_failure(kds_gathered *g, kds_ledger *ledger, kds_id candidate, kds_err *e)
+{
+    char hex[KDS_ID_HEX];
+    cJSON *stage = NULL;
+    char *log = NULL;
+    size_t len = 0;
+    kds_buf text;
+    kds_buf_init(&text, 8192);
+    kds_id_format(candidate, hex);
+    cJSON *args = cJSON_CreateArray();
+    cJSON_AddItemToArray(args, cJSON_CreateString(hex));
+    kds_code code =
+        kds_ledger_select(ledger,
+                          "SELECT stage, verdict, message, log FROM evaluations "
+                          "WHERE decision = (SELECT decision FROM candidates WHERE id = ?1) "
+                          "AND verdict <> 'ok' ORDER BY seq DESC LIMIT 1",
+                          args, keep_stage, &stage, e);
+    kds_id id;
+    if (code == KDS_OK && stage) {
+        kds_buf_printf(&text, "%s: %s\n%s\n", kds_json_str(stage, "stage", ""),
+                       kds_json_str(stage, "verdict", ""), kds_json_str(stage, "message", ""));
+        if (kds_json_id(stage, "log", &id) &&
+            (code = kds_ledger_get(ledger, id, &log, &len, e)) == KDS_OK)
+            kds_buf_add(&text, log, len < 4000 ? len : 4000);
+    }
+    if (code == KDS_OK && !(g->failure = kds_buf_take(&text)))
+        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    g->ask.failure = g->failure;
+    free(log);
+    cJSON_Delete(stage);
+    cJSON_Delete(args);
+    kds_buf_free(&text);
+    return code;
+}
+
+void kds_gather_target(kds_gathered *g, const kds_task *task, const cJSON *target)
+{
+    const char *name = kds_json_str(target, "axis", NULL);
+    int to = (int)kds_json_int(target, "to", -1);
+    for (int i = 0; name && i < task->axis_count; i++) {
+        const kds_axis *a = &task->axes[i];
+        if (strcmp(a->name, name) != 0 || to < 0 || to > a->edge_count)
+            continue;
+        if (to == 0)
+            snprintf(g->target, sizeof g->target, "%s (%s) below %.6g", a->name, a->unit,
+                     a->edges[0]);
+        else if (to == a->edge_count)
+            snprintf(g->target, sizeof g->target, "%s (%s) of %.6g or more", a->name, a->unit,
+                     a->edges[to - 1]);
+        else
+            snprintf(g->target, sizeof g->target, "%s (%s) from %.6g to %.6g", a->name, a->unit,
+                     a->edges[to - 1], a->edges[to]);
+        g->ask.target = g->target;
+    }
+}
+
+void kds_gathered_free(kds_gathered *g)
+{
+    for (int i = 0; i < 2; i++) {
+        free(g->source[i]);
+        cJSON_Delete(g->report[i]);
+    }
+    free(g->failure);
+    memset(g, 0, sizeof *g);
+}

@@ -1,0 +1,99 @@
+/* A campaign from the inside: shared by campaign_*.c only. The rules that hold everywhere:
+ *  - an event is durable before anything that follows from it happens;
+ *  - the state changes only by applying recorded events;
+ *  - what may be lost at a kill is work in flight, never a recorded reply or verdict. */
+#ifndef KDS_ENGINE_CAMPAIGN_H
+#define KDS_ENGINE_CAMPAIGN_H
+
+#include "archive/ledger.h"
+#include "prompts/endpoint.h"
+#include "search/base/log.h"
+#include "search/engine/ask.h"
+#include "search/engine/evaluate.h"
+#include "search/engine/select.h"
+
+#include <stdatomic.h>
+
+/* What this process does for one decision under way; the record of it is the state's kds_flight. */
+typedef struct kds_lane {
+    int64_t decision;
+    bool evaluating; /* handed to the evaluator */
+    bool asking;     /* a request is out */
+    double retry_at; /* monotonic; 0: not waiting */
+    int tries;       /* requests of this epoch */
+} kds_lane;
+
+/* An object waiting for the transaction of the next record. */
+typedef struct kds_pending {
+    const char *kind;
+    char *data;
+    size_t len;
+} kds_pending;
+
+struct kds_campaign {
+    char *dir;
+    kds_settings *settings;
+    kds_task *task;
+    kds_ledger *ledger;
+    kds_state *state;
+    kds_selector selector;
+    kds_evaluator *evaluator;
+    kds_endpoint *endpoint; /* NULL without one */
+    kds_log *log;
+    kds_event_fn *fn;
+    void *user;
+    bool strict, resumed;
+    int in_flight_max;
+    kds_pending pending[8];
+    int pending_count;
+    kds_lane *lanes;
+    int lane_count, lane_room;
+    int stop_fd; /* eventfd: wakes the loop */
+    atomic_int stops;
+    double started, stopped_at, last_accept, last_progress, last_status;
+    bool exhausted;  /* nothing new can be proposed from the present state */
+    bool closing;    /* a budget is spent: no new decisions, what is under way is finished */
+    const char *why; /* the campaign ends, why */
+    bool heard;      /* the endpoint has answered in this epoch */
+    kds_code code;   /* what ends the loop, with `error` */
+    kds_err error;
+};
+
+/* campaign_record.c: one or several events in one durable transaction, then applied and told. */
+typedef struct kds_record {
+    const char *kind;
+    cJSON *body; /* owned by the caller */
+} kds_record;
+KDS_MUST_USE kds_code kds_campaign_record(kds_campaign *c, const kds_record *records, int count,
+                                          kds_err *e);
+/* Stores an object in the transaction that the next kds_campaign_record commits. */
+KDS_MUST_USE kds_code kds_campaign_put(kds_campaign *c, const char *kind, const void *data,
+                                       size_t len, kds_id *id, kds_err *e);
+/* Tells something that is not recorded: "progress", "notice", "warning". */
+void kds_campaign_tell(kds_campaign *c, const char *kind, const char *fmt, ...) KDS_PRINTF(3, 4);
+void kds_campaign_progress(kds_campaign *c, bool force);
+/* Champion and status; derived, so failures are only warnings. */
+void kds_campaign_write_champion(kds_campaign *c);
+void kds_campaign_write_status(kds_campaign *c, const char *phase);
+
+/* campaign_ask.c: the endpoint's side of a decision. */
+KDS_MUST_USE kds_code kds_campaign_open_endpoint(kds_campaign *c, kds_err *e);
+/* Renders the prompt of a decision that is being made (or of the flight if `decision` is NULL) and
+ * stores it; gives the body of the REQUEST event. `problem`: what was wrong with the reply before,
+ * or NULL. */
+KDS_MUST_USE kds_code kds_campaign_request(kds_campaign *c, const cJSON *decision,
+                                           const kds_flight *f, const char *problem,
+                                           cJSON **request, char **body, kds_err *e);
+/* Sends what a lane's decision waits for: a first, repeated or corrected request. */
+KDS_MUST_USE kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e);
+void kds_campaign_completed(void *campaign, const kds_completion *done);
+
+/* campaign_loop.c */
+kds_lane *kds_campaign_lane(kds_campaign *c,
+                            int64_t decision); /* made if needed; NULL: out of memory */
+/* Ends the run with an error that is kept. */
+void kds_campaign_fail(kds_campaign *c, kds_code code, const char *message);
+/* The evaluator's callbacks. */
+bool kds_campaign_stage(void *campaign, const kds_stage *stage);
+
+#endif

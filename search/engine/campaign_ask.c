@@ -1,0 +1,331 @@
+/* Asking a model. Every request is recorded before it is sent and every reply before it is read. A
+ * reply that cannot be used is answered once with what was wrong; a server that is busy is asked
+ * again later; a server that says no ends the run, with the decision still open, so that a resume
+ * asks again. */
+#include "search/engine/campaign.h"
+
+#include "prompts/prompt.h"
+#include "prompts/reply.h"
+#include "search/base/clock.h"
+#include "search/base/random.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+kds_code kds_campaign_open_endpoint(kds_campaign *c, kds_err *e)
+{
+    const kds_settings *s = c->settings;
+    if (!*kds_settings_text(s, "url") || !*kds_settings_text(s, "model"))
+        return kds_fail(e, KDS_USAGE, "--proposer endpoint needs --url and --model");
+    kds_endpoint_options o = {.url = kds_settings_text(s, "url"),
+                              .model = kds_settings_text(s, "model"),
+                              .key_env = kds_settings_text(s, "key-env"),
+                              .temperature = kds_settings_double(s, "temperature"),
+                              .max_tokens = kds_settings_int(s, "reply-tokens"),
+                              .token_field = kds_settings_text(s, "token-field"),
+                              .connect_timeout = 20,
+                              .idle_timeout = kds_settings_double(s, "request-timeout"),
+                              .total_timeout = kds_settings_double(s, "request-timeout"),
+                              .usd_per_million_prompt = kds_settings_double(s, "price-prompt"),
+                              .usd_per_million_completion =
+                                  kds_settings_double(s, "price-completion")};
+    return kds_endpoint_create(&c->endpoint, &o, e);
+}
+
+/* Most that a request may cost: its bytes as if three made a token, and the longest reply. */
+static double reserve_usd(const kds_campaign *c, size_t prompt_bytes)
+{
+    return (double)prompt_bytes / 3 * kds_settings_double(c->settings, "price-prompt") / 1e6 +
+           kds_settings_double(c->settings, "reply-tokens") *
+               kds_settings_double(c->settings, "price-completion") / 1e6;
+}
+
+/* The body of a REQUEST event for a prompt that is stored. */
+static cJSON *request_body(const kds_campaign *c, int64_t decision, int attempt, kds_id prompt,
+                           size_t bytes)
+{
+    cJSON *o = cJSON_CreateObject();
+    if (o && kds_json_add_int(o, "request", c->state->requests) &&
+        kds_json_add_int(o, "decision", decision) && kds_json_add_int(o, "attempt", attempt) &&
+        kds_json_add_str(o, "model", c->selector.model) && kds_json_add_id(o, "prompt", prompt) &&
+        kds_json_add_int(o, "max_tokens", kds_settings_int(c->settings, "reply-tokens")) &&
+        kds_json_add_num(o, "reserved_usd", reserve_usd(c, bytes)))
+        return o;
+    cJSON_Delete(o);
+    return NULL;
+}
+
+/* Gathers the ask of a decision, new (its body) or under way (its flight). */
+static kds_code gather(kds_campaign *c, kds_gathered *g, const cJSON *decision, const kds_flight *f,
+                       kds_err *e)
+{
+    kds_id parents[2] = {{0, 0}, {0, 0}};
+    const char *operator_name = f ? f->operator_name : kds_json_str(decision, "operator", "");
+    if (f)
+        memcpy(parents, f->parents, sizeof parents);
+    const cJSON *list = kds_json_at(decision, "parents");
+    for (int i = 0; !f && i < cJSON_GetArraySize(list) && i < 2; i++)
+        (void)kds_id_parse(cJSON_GetArrayItem(list, i)->valuestring, &parents[i]);
+    kds_code code = kds_gather(g, &c->selector, c->state, operator_name, parents[0], parents[1], e);
+    if (code == KDS_OK && strcmp(operator_name, "repair") == 0)
+        code = kds_gather_failure(g, c->ledger, parents[0], e);
+    if (code == KDS_OK && decision)
+        kds_gather_target(g, c->task, kds_json_at(decision, "target"));
+    return code;
+}
+
+kds_code kds_campaign_request(kds_campaign *c, const cJSON *decision, const kds_flight *f,
+                              const char *problem, cJSON **request, char **body, kds_err *e)
+{
+    kds_gathered g;
+    kds_buf system, user;
+    kds_id prompt;
+    size_t cap = (size_t)kds_settings_int(c->settings, "prompt-bytes");
+    kds_buf_init(&system, cap);
+    kds_buf_init(&user, cap);
+    memset(&g, 0, sizeof g);
+    char *text = NULL;
+    kds_code code = gather(c, &g, decision, f, e);
+    if (code != KDS_OK)
+        goto out;
+    if (problem) { /* a correction depends on the reply alone */
+        g.ask.failure = problem;
+        g.ask.note_count = 0;
+    }
+    if ((code = kds_prompt_render(&g.ask, cap, &system, &user, e)) != KDS_OK)
+        goto out;
+    if (!(text = kds_endpoint_body(c->endpoint, system.data, user.data))) {
+        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
+        goto out;
+    }
+    if ((code = kds_campaign_put(c, "prompt", text, strlen(text), &prompt, e)) != KDS_OK)
+        goto out;
+    int64_t number = f ? f->decision : c->state->decisions;
+    if (!(*request = request_body(c, number, f ? f->attempts + 1 : 1, prompt, strlen(text))))
+        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    else {
+        *body = text;
+        text = NULL;
+    }
+out:
+    free(text);
+    kds_gathered_free(&g);
+    kds_buf_free(&system);
+    kds_buf_free(&user);
+    return code;
+}
+
+/* Ends a decision without a child. */
+static kds_code no_child(kds_campaign *c, int64_t decision, const char *why, kds_err *e)
+{
+    cJSON *o = cJSON_CreateObject();
+    kds_code code = KDS_OK;
+    if (o && kds_json_add_int(o, "decision", decision) && kds_json_add_str(o, "candidate", NULL) &&
+        kds_json_add_str(o, "stage", "propose") &&
+        kds_json_add_str(o, "verdict", kds_verdict_name(KDS_VERDICT_NO_CHILD)) &&
+        kds_json_add_str(o, "message", why))
+        code = kds_campaign_record(c, &(kds_record){"STAGE", o}, 1, e);
+    else
+        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    cJSON_Delete(o);
+    return code;
+}
+
+/* Records a request and sends it. */
+static kds_code send_request(kds_campaign *c, kds_lane *lane, cJSON *request, const char *body,
+                             kds_err *e)
+{
+    uint64_t number = (uint64_t)c->state->requests;
+    kds_code code = kds_campaign_record(c, &(kds_record){"REQUEST", request}, 1, e);
+    if (code == KDS_OK)
+        code = kds_endpoint_submit(c->endpoint, number, body, e);
+    if (code == KDS_OK) {
+        lane->asking = true;
+        lane->retry_at = 0;
+        lane->tries++;
+    }
+    return code;
+}
+
+/* Sends the last prompt again. */
+static kds_code send_again(kds_campaign *c, kds_lane *lane, const kds_flight *f, kds_err *e)
+{
+    char *body = NULL;
+    size_t len = 0;
+    kds_code code = kds_ledger_get(c->ledger, f->prompt, &body, &len, e);
+    if (code != KDS_OK)
+        return code;
+    cJSON *request = request_body(c, f->decision, f->attempts + 1, f->prompt, len);
+    code = request ? send_request(c, lane, request, body, e)
+                   : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    cJSON_Delete(request);
+    free(body);
+    return code;
+}
+
+static kds_code send_new(kds_campaign *c, kds_lane *lane, const kds_flight *f, const char *problem,
+                         kds_err *e)
+{
+    cJSON *request = NULL;
+    char *body = NULL;
+    kds_code code = kds_campaign_request(c, NULL, f, problem, &request, &body, e);
+    if (code == KDS_OK)
+        code = send_request(c, lane, request, body, e);
+    cJSON_Delete(request);
+    free(body);
+    return code;
+}
+
+/* The text of a recorded raw reply, whose outcome was "ok". */
+static kds_code reply_text(kds_campaign *c, const kds_flight *f, kds_buf *text, kds_err *e)
+{
+    kds_completion reread;
+    char *raw = NULL;
+    size_t len = 0;
+    kds_code code = kds_ledger_get(c->ledger, f->reply, &raw, &len, e);
+    if (code == KDS_OK)
+        kds_endpoint_reread(c->endpoint, 200, raw, len, text, &reread);
+    free(raw);
+    return code == KDS_OK ? kds_buf_check(text, "the text of a reply", e) : code;
+}
+
+/* Reads the recorded reply of a flight: a candidate, a correction, or no child. */
+static kds_code use_reply(kds_campaign *c, kds_lane *lane, const kds_flight *f, kds_err *e)
+{
+    char *parent = NULL;
+    size_t parent_len = 0;
+    kds_reply reply;
+    kds_buf source, text;
+    kds_buf_init(&source, KDS_SOURCE_CAP);
+    kds_buf_init(&text, KDS_REPLY_CAP);
+    kds_code code = reply_text(c, f, &text, e);
+    if (code == KDS_OK)
+        code = kds_ledger_get(c->ledger, f->parents[0], &parent, &parent_len, e);
+    if (code == KDS_OK)
+        code = kds_reply_parse(text.data, text.len, parent, parent_len, &source, &reply, e);
+    if (code != KDS_OK)
+        goto out;
+    if (reply.problem != KDS_REPLY_OK) {
+        if (f->replies < 2)
+            code = send_new(c, lane, f, reply.message, e);
+        else
+            code = no_child(c, f->decision, reply.message, e);
+        goto out;
+    }
+    cJSON *parents = cJSON_CreateArray();
+    for (int i = 0; i < f->parent_count; i++) {
+        char hex[KDS_ID_HEX];
+        kds_id_format(f->parents[i], hex);
+        cJSON_AddItemToArray(parents, cJSON_CreateString(hex));
+    }
+    cJSON *body = kds_candidate_body(f->decision, f->operator_name, f->model, parents, source.data,
+                                     source.len, reply.hypothesis);
+    kds_id id;
+    code = body ? kds_campaign_put(c, "source", source.data, source.len, &id, e)
+                : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    if (code == KDS_OK)
+        code = kds_campaign_record(c, &(kds_record){"CANDIDATE", body}, 1, e);
+    cJSON_Delete(body);
+    cJSON_Delete(parents);
+out:
+    kds_buf_free(&source);
+    kds_buf_free(&text);
+    free(parent);
+    return code;
+}
+
+kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e)
+{
+    const kds_flight *f = kds_state_flight(c->state, lane->decision);
+    if (!f || f->has_candidate || f->has_verdict || lane->asking ||
+        (lane->retry_at > 0 && kds_clock_monotonic() < lane->retry_at))
+        return KDS_OK;
+    if (!c->endpoint)
+        return kds_fail(e, KDS_USAGE,
+                        "decision %lld waits for a model; resume with --proposer endpoint",
+                        (long long)f->decision);
+    if (f->attempts == 0)
+        return send_new(c, lane, f, NULL, e);
+    if (f->awaiting || strcmp(f->outcome, "retry") == 0 || strcmp(f->outcome, "fatal") == 0 ||
+        strcmp(f->outcome, "malformed") == 0)
+        return send_again(c, lane, f, e);
+    if (strcmp(f->outcome, "ok") == 0)
+        return use_reply(c, lane, f, e);
+    char why[120];
+    snprintf(why, sizeof why, "the reply could not be used: %s", f->outcome);
+    return no_child(c, f->decision, why, e);
+}
+
+static kds_code record_response(kds_campaign *c, const kds_flight *f, const kds_completion *done,
+                                kds_err *e)
+{
+    cJSON *o = cJSON_CreateObject();
+    kds_id reply = {0, 0};
+    kds_code code = KDS_OK;
+    if (done->raw_len)
+        code = kds_campaign_put(c, "reply", done->raw, done->raw_len, &reply, e);
+    if (code != KDS_OK) {
+        cJSON_Delete(o);
+        return code;
+    }
+    bool ok =
+        o && kds_json_add_int(o, "request", (int64_t)done->request) &&
+        kds_json_add_int(o, "decision", f->decision) &&
+        kds_json_add_int(o, "status", done->status) &&
+        kds_json_add_str(o, "outcome", kds_outcome_name(done->outcome)) &&
+        (done->raw_len ? kds_json_add_id(o, "reply", reply) : kds_json_add_str(o, "reply", NULL)) &&
+        kds_json_add_int(o, "prompt_tokens", done->prompt_tokens) &&
+        kds_json_add_int(o, "completion_tokens", done->completion_tokens) &&
+        kds_json_add_num(o, "cost_usd", done->cost_usd) &&
+        kds_json_add_num(o, "seconds", done->seconds) &&
+        kds_json_add_str(o, "message", done->message);
+    code = ok ? kds_campaign_record(c, &(kds_record){"RESPONSE", o}, 1, e)
+              : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    cJSON_Delete(o);
+    return code;
+}
+
+/* Plans the next try of a busy or broken server, or gives the decision (or the run) up. */
+static kds_code plan_retry(kds_campaign *c, kds_lane *lane, const kds_completion *done, kds_err *e)
+{
+    if (lane->tries >= (int)kds_settings_int(c->settings, "attempts")) {
+        if (!c->heard)
+            return kds_fail(e, KDS_UNREACHABLE,
+                            "the endpoint gave no usable answer in %d tries: %s", lane->tries,
+                            done->message);
+        return no_child(c, lane->decision, done->message, e);
+    }
+    kds_random r = kds_random_stream(c->state->seed, done->request, "retry");
+    lane->retry_at = kds_clock_monotonic() +
+                     kds_retry_delay(lane->tries, done->retry_after, kds_random_unit(&r));
+    kds_campaign_tell(c, "warning", "request %llu: %s; trying again in %.1f s",
+                      (unsigned long long)done->request, done->message,
+                      lane->retry_at - kds_clock_monotonic());
+    return KDS_OK;
+}
+
+void kds_campaign_completed(void *campaign, const kds_completion *done)
+{
+    kds_campaign *c = campaign;
+    const kds_flight *f = NULL;
+    kds_err err = {0};
+    for (int i = 0; i < c->state->flight_count; i++)
+        if (c->state->flights[i].awaiting &&
+            (uint64_t)c->state->flights[i].last_request == done->request)
+            f = &c->state->flights[i];
+    kds_lane *lane = f ? kds_campaign_lane(c, f->decision) : NULL;
+    if (!lane)
+        return;
+    lane->asking = false;
+    kds_code code = record_response(c, f, done, &err);
+    if (code == KDS_OK && (done->outcome == KDS_OUTCOME_OK || done->outcome == KDS_OUTCOME_LENGTH))
+        c->heard = true;
+    if (code == KDS_OK &&
+        (done->outcome == KDS_OUTCOME_RETRY || done->outcome == KDS_OUTCOME_MALFORMED))
+        code = plan_retry(c, lane, done, &err);
+    else if (code == KDS_OK && done->outcome == KDS_OUTCOME_FATAL)
+        code = kds_fail(&err, KDS_UNREACHABLE, "%s", done->message);
+    if (code != KDS_OK)
+        kds_campaign_fail(c, code, err.message);
+}

@@ -1,0 +1,429 @@
+/* The loop: commit what is ready, decide what is due, pursue what is open, then wait for sockets,
+ * workers, timers or a stop. In strict order a decision is committed only when all before it are,
+ * and new decisions are made only right after a commit, so that the sequence depends on nothing but
+ * the seed and the outcomes. */
+#include "search/engine/campaign.h"
+
+#include "search/base/clock.h"
+#include "search/engine/commit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define POLL_MAX 1100
+#define IDLE_MS 500
+
+void kds_campaign_fail(kds_campaign *c, kds_code code, const char *message)
+{
+    if (c->code == KDS_OK)
+        c->code = kds_fail(&c->error, code, "%s", message);
+}
+
+kds_lane *kds_campaign_lane(kds_campaign *c, int64_t decision)
+{
+    for (int i = 0; i < c->lane_count; i++)
+        if (c->lanes[i].decision == decision)
+            return &c->lanes[i];
+    if (c->lane_count == c->lane_room) {
+        int room = c->lane_room ? c->lane_room * 2 : 16;
+        kds_lane *more = realloc(c->lanes, (size_t)room * sizeof *more);
+        if (!more)
+            return NULL;
+        c->lanes = more;
+        c->lane_room = room;
+    }
+    kds_lane *lane = &c->lanes[c->lane_count++];
+    *lane = (kds_lane){.decision = decision};
+    return lane;
+}
+
+static void drop_lane(kds_campaign *c, int64_t decision)
+{
+    for (int i = 0; i < c->lane_count; i++)
+        if (c->lanes[i].decision == decision) {
+            c->lanes[i] = c->lanes[--c->lane_count];
+            return;
+        }
+}
+
+/* The STAGE event of what a stage found, with its objects. */
+static kds_code record_stage(kds_campaign *c, const kds_stage *s, kds_err *e)
+{
+    kds_id report = {0, 0}, log = {0, 0};
+    const kds_flight *f = kds_state_flight(c->state, (int64_t)s->tag);
+    if (!f)
+        return KDS_OK;
+    char *text = s->report ? kds_json_print(s->report) : NULL;
+    kds_code code = KDS_OK;
+    if (text)
+        code = kds_campaign_put(c, "report", text, strlen(text), &report, e);
+    if (code == KDS_OK && s->log && *s->log)
+        code = kds_campaign_put(c, "log", s->log, strlen(s->log), &log, e);
+    cJSON *o = cJSON_CreateObject();
+    bool ok = o && kds_json_add_int(o, "decision", f->decision) &&
+              kds_json_add_id(o, "candidate", f->candidate) &&
+              kds_json_add_str(o, "stage", s->stage) &&
+              kds_json_add_str(o, "verdict", kds_verdict_name(s->verdict)) &&
+              kds_json_add_str(o, "message", s->message) && kds_json_add_int(o, "line", s->line) &&
+              kds_json_add_num(o, "seconds", s->seconds);
+    ok = ok && (kds_id_is_zero(report) || kds_json_add_id(o, "report", report)) &&
+         (kds_id_is_zero(log) || kds_json_add_id(o, "log", log)) &&
+         (kds_id_is_zero(s->program) || kds_json_add_id(o, "cubin", s->program));
+    if (code == KDS_OK)
+        code = ok ? kds_campaign_record(c, &(kds_record){"STAGE", o}, 1, e)
+                  : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    cJSON_Delete(o);
+    free(text);
+    return code;
+}
+
+bool kds_campaign_stage(void *campaign, const kds_stage *s)
+{
+    kds_campaign *c = campaign;
+    kds_err err = {0};
+    kds_code code = record_stage(c, s, &err);
+    if (code != KDS_OK) {
+        kds_campaign_fail(c, code, err.message);
+        return false;
+    }
+    const kds_flight *f = kds_state_flight(c->state, (int64_t)s->tag);
+    return f && !kds_commit_ready(c->state, f);
+}
+
+/* Commits one flight. */
+static kds_code commit_flight(kds_campaign *c, const kds_flight *f, kds_err *e)
+{
+    const char *kind = NULL;
+    cJSON *body = NULL;
+    int64_t decision = f->decision;
+    kds_code code = kds_commit(&c->selector, c->state, f, &kind, &body, e);
+    if (code == KDS_OK)
+        code = kds_campaign_record(c, &(kds_record){kind, body}, 1, e);
+    if (code == KDS_OK && strcmp(kind, "ACCEPT") == 0) {
+        c->last_accept = kds_clock_monotonic();
+        if (kds_json_bool(body, "best", false))
+            kds_campaign_write_champion(c);
+    }
+    drop_lane(c, decision);
+    c->exhausted = false;
+    cJSON_Delete(body);
+    return code;
+}
+
+/* The flight that may be committed now; NULL if there is none. */
+static const kds_flight *next_ready(const kds_campaign *c)
+{
+    for (int i = 0; i < c->state->flight_count; i++) {
+        const kds_flight *f = &c->state->flights[i];
+        if (kds_commit_ready(c->state, f))
+            return f;
+        if (c->strict || f->decision == 0)
+            return NULL; /* the baseline is committed first in any order */
+    }
+    return NULL;
+}
+
+/* Why no further decision may be made; NULL if one may. */
+static const char *budget_spent(const kds_campaign *c)
+{
+    const kds_state *s = c->state;
+    double elapsed = kds_clock_monotonic() - c->started;
+    int64_t evals = kds_settings_int(c->settings, "max-evals");
+    double time = kds_settings_double(c->settings, "max-time"),
+           stall = kds_settings_double(c->settings, "stall");
+    double cost = kds_settings_double(c->settings, "max-cost"),
+           target = kds_settings_double(c->settings, "target");
+    int64_t tokens = kds_settings_int(c->settings, "max-tokens");
+    if (evals > 0 && s->evaluated >= evals)
+        return "max-evals";
+    if (time > 0 && s->run_seconds + elapsed >= time)
+        return "max-time";
+    if (cost > 0 && s->cost_usd >= cost)
+        return "max-cost";
+    if (tokens > 0 && s->prompt_tokens + s->completion_tokens >= tokens)
+        return "max-tokens";
+    if (target > 0 && s->best_fitness >= target)
+        return "target";
+    if (stall > 0 && s->decisions > 1 && kds_clock_monotonic() - c->last_accept >= stall)
+        return "stall";
+    return NULL;
+}
+
+/* True while the evaluations under way may still use up the budget of candidates. */
+static bool evals_reserved(const kds_campaign *c)
+{
+    int64_t evals = kds_settings_int(c->settings, "max-evals");
+    return evals > 0 && c->state->evaluated + c->state->flight_count >= evals;
+}
+
+/* Money that requests under way may still cost counts as spent. */
+static bool money_reserved(const kds_campaign *c, const cJSON *request)
+{
+    double cost = kds_settings_double(c->settings, "max-cost");
+    int64_t tokens = kds_settings_int(c->settings, "max-tokens");
+    int waiting = 0;
+    for (int i = 0; i < c->state->flight_count; i++)
+        waiting += c->state->flights[i].awaiting;
+    double one = kds_json_num(request, "reserved_usd", 0);
+    double reply = (double)kds_json_int(request, "max_tokens", 0);
+    double used = (double)(c->state->prompt_tokens + c->state->completion_tokens);
+    return (cost > 0 && c->state->cost_usd + (waiting + 1) * one > cost) ||
+           (tokens > 0 && used + (waiting + 1) * reply > (double)tokens);
+}
+
+/* Makes one decision, with its child or its request in the same record. *made is false if none is
+ * possible. */
+static kds_code decide(kds_campaign *c, bool *made, kds_err *e)
+{
+    kds_choice choice = {NULL, NULL, {0}};
+    cJSON *request = NULL;
+    char *body = NULL;
+    kds_record records[2];
+    kds_id id;
+    int n = 0;
+    uint64_t number = (uint64_t)c->state->requests;
+    int64_t decision = c->state->decisions;
+    kds_code code = kds_select(&c->selector, c->state, &choice, made, e);
+    if (code != KDS_OK || !*made)
+        return code;
+    records[n++] = (kds_record){"DECISION", choice.decision};
+    if (choice.candidate) {
+        code = kds_campaign_put(c, "source", choice.source.data, choice.source.len, &id, e);
+        records[n++] = (kds_record){"CANDIDATE", choice.candidate};
+    } else {
+        code = kds_campaign_request(c, choice.decision, NULL, NULL, &request, &body, e);
+        records[n++] = (kds_record){"REQUEST", request};
+        if (code == KDS_OK && money_reserved(c, request)) {
+            c->closing = true;
+            c->why = "the rest of the budget could not pay for another request";
+            *made = false;
+            goto out;
+        }
+    }
+    if (code == KDS_OK)
+        code = kds_campaign_record(c, records, n, e);
+    kds_lane *lane = code == KDS_OK ? kds_campaign_lane(c, decision) : NULL;
+    if (code == KDS_OK && !lane)
+        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    if (code == KDS_OK && request) {
+        code = kds_endpoint_submit(c->endpoint, number, body, e);
+        lane->asking = true;
+        lane->tries = 1;
+    }
+out:
+    kds_choice_free(&choice);
+    cJSON_Delete(request);
+    free(body);
+    return code;
+}
+
+/* Fills up the decisions under way. After the task's own ones the grid must have something in it.
+ */
+static kds_code decide_due(kds_campaign *c, kds_err *e)
+{
+    int64_t opening = kds_selector_opening(&c->selector);
+    while (!c->closing && !c->exhausted && c->state->flight_count < c->in_flight_max) {
+        bool made = false;
+        if (c->state->decisions >= opening && c->state->committed < opening)
+            return KDS_OK;
+        const char *spent = c->state->decisions >= opening ? budget_spent(c) : NULL;
+        if (spent) {
+            c->closing = true;
+            c->why = spent;
+            return KDS_OK;
+        }
+        if (c->state->decisions >= opening && evals_reserved(c))
+            return KDS_OK;
+        kds_code code = decide(c, &made, e);
+        if (code != KDS_OK)
+            return code;
+        if (!made)
+            c->exhausted = true;
+    }
+    return KDS_OK;
+}
+
+/* Commits whatever is ready, deciding anew after each. */
+static kds_code advance(kds_campaign *c, kds_err *e)
+{
+    kds_code code = decide_due(c, e);
+    const kds_flight *f = NULL;
+    while (code == KDS_OK && (f = next_ready(c)) != NULL) {
+        bool baseline = f->decision == 0;
+        code = commit_flight(c, f, e);
+        if (code == KDS_OK && baseline && kds_id_is_zero(c->state->best))
+            return kds_fail(e, KDS_INVALID,
+                            "the task's baseline did not pass its own gate; "
+                            "`kdasearch show %s \"#0\"` tells why",
+                            c->dir);
+        if (code == KDS_OK)
+            code = decide_due(c, e);
+    }
+    return code;
+}
+
+/* Hands a candidate to the evaluator, with its parent's source for an inherited plan. */
+static kds_code evaluate(kds_campaign *c, kds_lane *lane, const kds_flight *f, kds_err *e)
+{
+    char *source = NULL, *parent = NULL;
+    size_t len = 0, parent_len = 0;
+    kds_code code = kds_ledger_get(c->ledger, f->candidate, &source, &len, e);
+    if (code == KDS_OK && f->parent_count)
+        code = kds_ledger_get(c->ledger, f->parents[0], &parent, &parent_len, e);
+    lane->evaluating = true;
+    if (code == KDS_OK)
+        code = kds_evaluator_submit(c->evaluator, (uint64_t)f->decision, source, len, parent, e);
+    free(source);
+    free(parent);
+    return code;
+}
+
+/* Starts what every open decision waits for. */
+static kds_code pursue(kds_campaign *c, kds_err *e)
+{
+    kds_code code = KDS_OK;
+    for (int i = 0; i < c->state->flight_count && code == KDS_OK; i++) {
+        const kds_flight *f = &c->state->flights[i];
+        kds_lane *lane = kds_campaign_lane(c, f->decision);
+        if (!lane)
+            return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+        if (kds_commit_ready(c->state, f) || lane->evaluating)
+            continue;
+        if (f->has_candidate)
+            code = evaluate(c, lane, f, e);
+        else
+            code = kds_campaign_pursue(c, lane, e);
+    }
+    return code;
+}
+
+static int wait_ms(const kds_campaign *c)
+{
+    int ms = kds_evaluator_timeout_ms(c->evaluator);
+    double now = kds_clock_monotonic();
+    if (ms < 0 || ms > IDLE_MS)
+        ms = IDLE_MS;
+    for (int i = 0; i < c->lane_count; i++) {
+        double left = c->lanes[i].retry_at > 0 ? (c->lanes[i].retry_at - now) * 1000 : IDLE_MS;
+        if (left < ms)
+            ms = left < 0 ? 0 : (int)left + 1;
+    }
+    return ms;
+}
+
+/* Waits for something to happen and takes it in. */
+static kds_code wait_events(kds_campaign *c, kds_err *e)
+{
+    struct pollfd fds[POLL_MAX];
+    uint64_t drained;
+    int n = 0;
+    fds[n++] = (struct pollfd){.fd = c->stop_fd, .events = POLLIN};
+    n += kds_evaluator_poll_set(c->evaluator, fds + n, POLL_MAX - n);
+    kds_code code =
+        kds_endpoint_wait(c->endpoint, fds, n, wait_ms(c), kds_campaign_completed, c, e);
+    if (code != KDS_OK)
+        return code;
+    if (read(c->stop_fd, &drained, sizeof drained) < 0 && errno != EAGAIN && errno != EINTR)
+        return kds_fail_errno(e, KDS_IO, "the wake-up descriptor");
+    return kds_evaluator_step(c->evaluator, e);
+}
+
+/* True when a stop was asked for and nothing is left to wait for. */
+static bool stop_now(kds_campaign *c)
+{
+    int stops = atomic_load(&c->stops);
+    if (!stops)
+        return false;
+    double now = kds_clock_monotonic();
+    if (c->stopped_at == 0) {
+        c->stopped_at = now;
+        kds_campaign_tell(c, "notice", "stopping: finishing what runs (again to stop now)");
+    }
+    int asking = c->endpoint ? kds_endpoint_in_flight(c->endpoint) : 0;
+    bool idle = kds_evaluator_in_hand(c->evaluator) == 0 && asking == 0;
+    return stops > 1 || idle || now - c->stopped_at >= kds_settings_double(c->settings, "grace");
+}
+
+/* One turn. *over is set when the campaign has ended by itself. */
+static kds_code turn(kds_campaign *c, bool *over, kds_err *e)
+{
+    kds_code code = KDS_OK;
+    if (!atomic_load(&c->stops)) {
+        if ((code = advance(c, e)) == KDS_OK)
+            code = pursue(c, e);
+        if (code == KDS_OK && c->state->flight_count &&
+            kds_commit_ready(c->state, &c->state->flights[0]))
+            return KDS_OK; /* lint or a twin decided at once */
+        if (code == KDS_OK && !c->state->flight_count && (c->closing || c->exhausted)) {
+            if (!c->why)
+                c->why = "nothing new is left to try";
+            *over = true;
+            return KDS_OK;
+        }
+        const char *spent = code == KDS_OK && !c->closing ? budget_spent(c) : NULL;
+        if (spent && c->state->committed >= kds_selector_opening(&c->selector)) {
+            c->closing = true;
+            c->why = spent;
+        }
+    }
+    if (code == KDS_OK)
+        code = wait_events(c, e);
+    if (code == KDS_OK && c->code != KDS_OK) {
+        if (e)
+            *e = c->error;
+        code = c->code;
+    }
+    return code;
+}
+
+static kds_code record_stop(kds_campaign *c, kds_code code, kds_err *e)
+{
+    cJSON *o = cJSON_CreateObject();
+    bool ok = o && kds_json_add_str(o, "why", c->why ? c->why : "error") &&
+              kds_json_add_str(o, "code", kds_code_name(code)) &&
+              kds_json_add_num(o, "seconds", kds_clock_monotonic() - c->started);
+    code = ok ? kds_campaign_record(c, &(kds_record){"STOP", o}, 1, e)
+              : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    cJSON_Delete(o);
+    return code;
+}
+
+kds_code kds_campaign_run(kds_campaign *c, kds_event_fn *fn, void *user, kds_err *e)
+{
+    bool over = false;
+    kds_err err = {0};
+    c->fn = fn;
+    c->user = user;
+    c->started = c->last_accept = kds_clock_monotonic();
+    c->stopped_at = 0;
+    c->closing = c->exhausted = false;
+    c->why = NULL;
+    kds_code code = KDS_OK;
+    while (code == KDS_OK && !over && !stop_now(c)) {
+        code = turn(c, &over, &err);
+        if (code == KDS_OK)
+            kds_campaign_progress(c, false);
+    }
+    if (code == KDS_OK && !over) {
+        code = kds_fail(&err, KDS_STOPPED, "stopped; `kdasearch resume %s` continues", c->dir);
+        c->why = "stopped by request";
+    }
+    if (c->endpoint)
+        kds_endpoint_cancel_all(c->endpoint);
+    kds_campaign_progress(c, true);
+    kds_err stop_err = {0};
+    kds_code stop_code = record_stop(c, code, &stop_err);
+    kds_campaign_write_champion(c);
+    kds_campaign_write_status(c, code == KDS_OK ? "finished" : "stopped");
+    if (code == KDS_OK && stop_code != KDS_OK) {
+        code = stop_code;
+        err = stop_err;
+    }
+    if (code != KDS_OK && e)
+        *e = err;
+    c->fn = NULL;
+    return code;
+}

@@ -1,0 +1,206 @@
+/* Recording: durable first, then applied to the state, then told. A full disk is waited for,
+ * because what is to be recorded may have cost money; everything else ends the run with the record
+ * whole. */
+#include "search/engine/campaign.h"
+
+#include "archive/derived.h"
+#include "search/base/clock.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FULL_DISK_TRIES 30
+#define STATUS_SECONDS 2.0
+#define PROGRESS_SECONDS 0.5
+
+void kds_campaign_tell(kds_campaign *c, const char *kind, const char *fmt, ...)
+{
+    char text[1200];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    kds_log_write(c->log, strcmp(kind, "warning") == 0 ? "warning" : "info", "%s", text);
+    cJSON *body = cJSON_CreateObject();
+    char *json = body && kds_json_add_str(body, "text", text) ? kds_json_print(body) : NULL;
+    if (json && c->fn)
+        c->fn(c->user, &(kds_event){.kind = kind, .json = json});
+    free(json);
+    cJSON_Delete(body);
+}
+
+kds_code kds_campaign_put(kds_campaign *c, const char *kind, const void *data, size_t len,
+                          kds_id *id, kds_err *e)
+{
+    size_t room = sizeof c->pending / sizeof *c->pending;
+    char *copy = (size_t)c->pending_count < room ? malloc(len + 1) : NULL;
+    if (!copy)
+        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    memcpy(copy, data, len);
+    copy[len] = '\0';
+    c->pending[c->pending_count++] = (kds_pending){kind, copy, len};
+    *id = kds_id_of(data, len);
+    return KDS_OK;
+}
+
+static void drop_pending(kds_campaign *c)
+{
+    while (c->pending_count)
+        free(c->pending[--c->pending_count].data);
+}
+
+/* Objects and events in one transaction: a named object is always there. */
+static kds_code write_records(kds_campaign *c, const kds_record *records, int count, int64_t *seqs,
+                              kds_err *e)
+{
+    kds_id id;
+    kds_code code = kds_ledger_begin(c->ledger, e);
+    for (int i = 0; i < c->pending_count && code == KDS_OK; i++)
+        code = kds_ledger_put(c->ledger, c->pending[i].kind, c->pending[i].data, c->pending[i].len,
+                              &id, e);
+    for (int i = 0; i < count && code == KDS_OK; i++)
+        code = kds_ledger_append(c->ledger, records[i].kind, records[i].body, &seqs[i], e);
+    if (code == KDS_OK)
+        code = kds_ledger_commit(c->ledger, e);
+    if (code != KDS_OK)
+        kds_ledger_rollback(c->ledger);
+    return code;
+}
+
+/* Waits a second, or less if a stop is asked for. */
+static void wait_for_space(kds_campaign *c)
+{
+    struct pollfd fd = {.fd = c->stop_fd, .events = POLLIN};
+    (void)poll(&fd, 1, 1000);
+}
+
+kds_code kds_campaign_record(kds_campaign *c, const kds_record *records, int count, kds_err *e)
+{
+    int64_t seqs[8] = {0};
+    kds_err err = {0};
+    kds_code code = write_records(c, records, count, seqs, &err);
+    for (int i = 0; code == KDS_IO && i < FULL_DISK_TRIES && atomic_load(&c->stops) < 2; i++) {
+        if (i == 0)
+            kds_campaign_tell(c, "warning", "cannot write the archive, trying again: %s",
+                              err.message);
+        wait_for_space(c);
+        code = write_records(c, records, count, seqs, &err);
+    }
+    drop_pending(c);
+    if (code != KDS_OK) {
+        if (e)
+            *e = err;
+        return kds_err_prefix(
+            e, code,
+            "recording %s (nothing recorded before is lost; `kdasearch resume %s` "
+            "continues)",
+            records[0].kind, c->dir);
+    }
+    for (int i = 0; i < count; i++) {
+        if ((code = kds_state_apply(c->state, records[i].kind, records[i].body, e)) != KDS_OK)
+            return code;
+        char *json = c->fn ? kds_json_print(records[i].body) : NULL;
+        if (json)
+            c->fn(c->user, &(kds_event){.kind = records[i].kind, .json = json, .seq = seqs[i]});
+        free(json);
+    }
+    return KDS_OK;
+}
+
+/* Numbers for a status display, the same for the callback and for status.json. NULL: out of memory.
+ */
+static cJSON *summary(const kds_campaign *c, const char *phase)
+{
+    const kds_state *s = c->state;
+    cJSON *o = cJSON_CreateObject();
+    double elapsed = kds_clock_monotonic() - c->started;
+    bool ok =
+        o && kds_json_add_str(o, "phase", phase) && kds_json_add_str(o, "task", c->task->name) &&
+        kds_json_add_str(o, "device", kds_evaluator_device(c->evaluator)) &&
+        kds_json_add_int(o, "decisions", s->decisions) &&
+        kds_json_add_int(o, "committed", s->committed) &&
+        kds_json_add_int(o, "evaluated", s->evaluated) &&
+        kds_json_add_int(o, "accepted", s->accepted) &&
+        kds_json_add_int(o, "in_flight", s->flight_count) &&
+        kds_json_add_int(o, "cells", s->cell_count) &&
+        kds_json_add_num(o, "best", s->best_fitness) && kds_json_add_id(o, "best_id", s->best) &&
+        kds_json_add_num(o, "seconds", s->run_seconds + elapsed) &&
+        kds_json_add_num(o, "epoch_seconds", elapsed) &&
+        kds_json_add_num(o, "cost_usd", s->cost_usd) &&
+        kds_json_add_int(o, "tokens", s->prompt_tokens + s->completion_tokens) &&
+        kds_json_add_int(o, "requests", s->requests) &&
+        kds_json_add_int(o, "failed_calls", s->failed_calls) &&
+        kds_json_add_bool(o, "modelled", true);
+    if (ok)
+        return o;
+    cJSON_Delete(o);
+    return NULL;
+}
+
+void kds_campaign_progress(kds_campaign *c, bool force)
+{
+    double now = kds_clock_monotonic();
+    if (now - c->last_status >= STATUS_SECONDS)
+        kds_campaign_write_status(c, "running");
+    if (!c->fn || (!force && now - c->last_progress < PROGRESS_SECONDS))
+        return;
+    c->last_progress = now;
+    cJSON *o = summary(c, "running");
+    char *json = o ? kds_json_print(o) : NULL;
+    if (json)
+        c->fn(c->user, &(kds_event){.kind = "progress", .json = json});
+    free(json);
+    cJSON_Delete(o);
+}
+
+void kds_campaign_write_status(kds_campaign *c, const char *phase)
+{
+    kds_err err = {0};
+    cJSON *o = summary(c, phase);
+    c->last_status = kds_clock_monotonic();
+    if (!o || !kds_json_add_int(o, "pid", getpid()) ||
+        !kds_json_add_int(o, "time_ms", kds_clock_wall_ms()) ||
+        kds_archive_write_status(c->dir, o, &err) != KDS_OK)
+        kds_log_write(c->log, "warning", "status.json: %s", err.message);
+    cJSON_Delete(o);
+}
+
+void kds_campaign_write_champion(kds_campaign *c)
+{
+    char hex[KDS_ID_HEX];
+    char *source = NULL;
+    size_t len = 0;
+    kds_err err = {0};
+    kds_candidate_row row;
+    cJSON *o = cJSON_CreateObject();
+    if (kds_id_is_zero(c->state->best))
+        goto out;
+    kds_id_format(c->state->best, hex);
+    if (kds_ledger_get(c->ledger, c->state->best, &source, &len, &err) != KDS_OK ||
+        kds_ledger_find(c->ledger, hex, &row, &err) != KDS_OK)
+        goto out;
+    bool ok =
+        o && kds_json_add_str(o, "candidate", hex) &&
+        kds_json_add_int(o, "decision", row.decision) &&
+        kds_json_add_str(o, "task", c->task->name) &&
+        kds_json_add_id(o, "task_hash", c->task->hash) &&
+        kds_json_add_str(o, "device", kds_evaluator_device(c->evaluator)) &&
+        kds_json_add_str(o, "fingerprint", kds_evaluator_fingerprint(c->evaluator)) &&
+        kds_json_add_num(o, "fitness", row.fitness) && kds_json_add_bool(o, "modelled", true) &&
+        kds_json_add_str(o, "parent", row.parent[0] ? row.parent : NULL) &&
+        kds_json_add_str(o, "operator", row.operator_name) &&
+        kds_json_add_str(o, "model", row.model[0] ? row.model : NULL) &&
+        kds_json_add_str(o, "hypothesis", row.hypothesis) &&
+        kds_json_add_str(o, "report", row.report) && kds_json_add_str(o, "version", kds_version());
+    if (ok)
+        (void)(kds_archive_write_champion(c->dir, source, len, o, &err) == KDS_OK);
+out:
+    if (err.code != KDS_OK)
+        kds_campaign_tell(c, "warning", "the champion's files were not written: %s", err.message);
+    free(source);
+    cJSON_Delete(o);
+}

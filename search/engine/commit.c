@@ -1,0 +1,197 @@
+/* A child becomes the elite of its cell if the cell is empty or if it beats the elite there in a
+ * duel. What is too good to be true (beyond the roofline, above ten times) is neither accepted nor
+ * thrown away: it waits for review. */
+#include "search/engine/commit.h"
+
+#include "eval/duel.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int64_t kds_commit_twin(const kds_state *state, const kds_flight *f)
+{
+    if (!f->has_candidate)
+        return -1;
+    int64_t twin = kds_map_get(state->ids, f->candidate);
+    if (twin < 0)
+        twin = kds_map_get(state->norms, f->norm);
+    if (twin < 0 && !kds_id_is_zero(f->program))
+        twin = kds_map_get(state->programs, f->program);
+    return twin;
+}
+
+bool kds_commit_ready(const kds_state *state, const kds_flight *f)
+{
+    return f->has_verdict || kds_commit_twin(state, f) >= 0;
+}
+
+/* The fields that both kinds have. */
+static cJSON *start_body(const kds_flight *f, const char *verdict)
+{
+    cJSON *body = cJSON_CreateObject();
+    bool ok = body && kds_json_add_int(body, "decision", f->decision);
+    if (ok && f->has_candidate)
+        ok = kds_json_add_id(body, "candidate", f->candidate);
+    else if (ok)
+        ok = kds_json_add_str(body, "candidate", NULL);
+    if (ok && kds_json_add_str(body, "verdict", verdict))
+        return body;
+    cJSON_Delete(body);
+    return NULL;
+}
+
+static kds_code finish(cJSON *body, bool ok, const char *why, cJSON **out, kds_err *e)
+{
+    if (!body || !ok || !kds_json_add_str(body, "why", why)) {
+        cJSON_Delete(body);
+        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    }
+    *out = body;
+    return KDS_OK;
+}
+
+static kds_code reject_duplicate(const kds_selector *s, const kds_flight *f, int64_t twin,
+                                 cJSON **out, kds_err *e)
+{
+    char name[24], why[80];
+    kds_candidate_row row;
+    snprintf(name, sizeof name, "#%lld", (long long)twin);
+    kds_code code = kds_ledger_find(s->ledger, name, &row, e);
+    if (code != KDS_OK)
+        return code;
+    cJSON *body = start_body(f, kds_verdict_name(KDS_VERDICT_DUPLICATE));
+    bool ok = body && kds_json_add_str(body, "cell", row.cell[0] ? row.cell : NULL) &&
+              kds_json_add_num(body, "fitness", row.fitness) &&
+              kds_json_add_str(body, "duplicate_of", row.id);
+    snprintf(why, sizeof why, "the same as #%lld (%.8s)", (long long)twin, row.id);
+    return finish(body, ok, why, out, e);
+}
+
+static kds_code reject(const kds_flight *f, const char *cell, double fitness, const char *why,
+                       cJSON **out, kds_err *e)
+{
+    cJSON *body = start_body(f, kds_verdict_name(f->verdict));
+    bool ok =
+        body && kds_json_add_str(body, "cell", cell) && kds_json_add_num(body, "fitness", fitness);
+    return finish(body, ok, why, out, e);
+}
+
+static kds_code load_report(kds_ledger *ledger, kds_id id, cJSON **out, kds_err *e)
+{
+    char *text = NULL;
+    size_t len = 0;
+    kds_code code = kds_ledger_get(ledger, id, &text, &len, e);
+    if (code != KDS_OK)
+        return code;
+    *out = kds_json_parse_record(text, len);
+    free(text);
+    return *out ? KDS_OK : kds_fail(e, KDS_DAMAGED, "a report is not JSON");
+}
+
+static kds_code load_elite_report(kds_ledger *ledger, kds_id elite, cJSON **out, kds_err *e)
+{
+    char hex[KDS_ID_HEX];
+    kds_candidate_row row;
+    kds_id id;
+    kds_id_format(elite, hex);
+    kds_code code = kds_ledger_find(ledger, hex, &row, e);
+    if (code != KDS_OK)
+        return code;
+    if (!kds_id_parse(row.report, &id))
+        return kds_fail(e, KDS_DAMAGED, "elite %.8s has no report", hex);
+    return load_report(ledger, id, out, e);
+}
+
+/* Why a report must be looked at by a person first; NULL if it need not. */
+static const char *quarantine(const cJSON *report)
+{
+    static const char *const flags[] = {"beyond_roofline", "above_10x", NULL};
+    const cJSON *flag = NULL;
+    cJSON_ArrayForEach(flag, kds_json_at(report, "flags"))
+    {
+        for (int i = 0; flags[i]; i++)
+            if (cJSON_IsString(flag) && strcmp(flag->valuestring, flags[i]) == 0)
+                return flags[i];
+    }
+    return NULL;
+}
+
+static kds_code accept(const kds_state *state, const kds_flight *f, const cJSON *report,
+                       const kds_cell *cell, double margin, const char *why, cJSON **out,
+                       kds_err *e)
+{
+    const cJSON *descriptor = kds_json_at(report, "descriptor");
+    double fitness = kds_json_num(report, "fitness", 0);
+    bool best = kds_id_is_zero(state->best) || fitness > state->best_fitness * (1 + margin);
+    cJSON *body = start_body(f, kds_verdict_name(f->verdict));
+    cJSON *bins = cJSON_Duplicate(kds_json_at(descriptor, "bins"), true);
+    bool ok =
+        body && bins && kds_json_add_str(body, "cell", kds_json_str(descriptor, "cell", NULL));
+    if (ok && cJSON_AddItemToObject(body, "bins", bins))
+        bins = NULL;
+    ok = ok && !bins && kds_json_add_num(body, "fitness", fitness) &&
+         kds_json_add_bool(body, "best", best);
+    if (ok && cell && !kds_id_is_zero(cell->elite))
+        ok = kds_json_add_id(body, "replaced", cell->elite);
+    else if (ok)
+        ok = kds_json_add_str(body, "replaced", NULL);
+    cJSON_Delete(bins);
+    return finish(body, ok, why, out, e);
+}
+
+/* The candidate passed every check: into its cell, or not. */
+static kds_code commit_judged(const kds_selector *s, const kds_state *state, const kds_flight *f,
+                              const cJSON *report, const char **kind, cJSON **body, kds_err *e)
+{
+    const cJSON *descriptor = kds_json_at(report, "descriptor");
+    const char *hex = kds_json_str(descriptor, "cell", NULL);
+    double fitness = kds_json_num(report, "fitness", NAN);
+    uint64_t key = 0;
+    char why[240];
+    if (!kds_cell_parse(hex, &key) || !isfinite(fitness))
+        return kds_fail(e, KDS_DAMAGED, "the report of decision %lld has no cell or no fitness",
+                        (long long)f->decision);
+    const char *flag = quarantine(report);
+    if (flag) {
+        snprintf(why, sizeof why, "kept for review: %s", flag);
+        return reject(f, hex, fitness, why, body, e);
+    }
+    const kds_cell *cell = kds_state_cell(state, key);
+    if (!cell) {
+        *kind = "ACCEPT";
+        return accept(state, f, report, NULL, s->task->margin, "first in its cell", body, e);
+    }
+    cJSON *elite = NULL;
+    kds_duel duel;
+    kds_code code = load_elite_report(s->ledger, cell->elite, &elite, e);
+    if (code == KDS_OK)
+        code = kds_duel_exact(report, elite, s->task->margin, s->task->max_regress, &duel, e);
+    cJSON_Delete(elite);
+    if (code != KDS_OK)
+        return code;
+    if (duel.verdict != KDS_DUEL_FASTER)
+        return reject(f, hex, fitness, duel.why, body, e);
+    *kind = "ACCEPT";
+    return accept(state, f, report, cell, s->task->margin, duel.why, body, e);
+}
+
+kds_code kds_commit(const kds_selector *s, const kds_state *state, const kds_flight *f,
+                    const char **kind, cJSON **body, kds_err *e)
+{
+    int64_t twin = kds_commit_twin(state, f);
+    *kind = "REJECT";
+    if (twin >= 0)
+        return reject_duplicate(s, f, twin, body, e);
+    if (f->verdict != KDS_VERDICT_OK || kds_id_is_zero(f->report))
+        return reject(f, NULL, NAN, f->message, body, e);
+    cJSON *report = NULL;
+    kds_code code = load_report(s->ledger, f->report, &report, e);
+    if (code == KDS_OK)
+        code = commit_judged(s, state, f, report, kind, body, e);
+    cJSON_Delete(report);
+    return code == KDS_OK
+               ? KDS_OK
+               : kds_err_prefix(e, code, "committing decision %lld", (long long)f->decision);
+}

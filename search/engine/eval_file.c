@@ -1,0 +1,169 @@
+/* One kernel outside any campaign: the same stages in the same workers, gathered into one report.
+ */
+#include "search/engine/eval_file.h"
+
+#include "search/base/file.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct gathering {
+    cJSON *report; /* of the judge, or made here when an earlier stage ended it */
+    cJSON *compile;
+    bool failed;
+} gathering;
+
+static cJSON *kernel_json(const kds_kernel_facts *k, const char *const *defines, int define_count)
+{
+    cJSON *o = cJSON_CreateObject();
+    bool ok = o && kds_json_add_str(o, "kernel", k->name) &&
+              kds_json_add_int(o, "registers", k->registers) &&
+              kds_json_add_int(o, "spill_store_bytes", k->spill_store_bytes) &&
+              kds_json_add_int(o, "spill_load_bytes", k->spill_load_bytes) &&
+              kds_json_add_int(o, "stack_bytes", k->stack_bytes) &&
+              kds_json_add_int(o, "static_shared_bytes", k->static_shared_bytes) &&
+              kds_json_add_int(o, "max_threads", k->max_threads);
+    cJSON *list = ok ? cJSON_AddArrayToObject(o, "defines") : NULL;
+    for (int i = 0; i < define_count && list; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(defines[i]));
+    return o;
+}
+
+/* Facts of the compiler: one entry per kernel of each compilation. */
+static cJSON *compile_json(const kds_stage *s)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON *kernels = o ? cJSON_AddArrayToObject(o, "kernels") : NULL;
+    if (!kernels)
+        return o;
+    (void)kds_json_add_id(o, "program", s->program);
+    (void)kds_json_add_int(o, "compilations", s->compiled->module_count);
+    (void)kds_json_add_num(o, "seconds", s->seconds);
+    (void)kds_json_add_str(o, "log", s->log);
+    for (int m = 0; m < s->compiled->module_count; m++) {
+        const kds_compile_group *g = kds_plan_group(s->plan, m);
+        for (int k = 0; k < s->compiled->modules[m].kernel_count; k++)
+            cJSON_AddItemToArray(kernels, kernel_json(&s->compiled->modules[m].kernels[k],
+                                                      g->defines, g->define_count));
+    }
+    return o;
+}
+
+static bool gather_stage(void *user, const kds_stage *s)
+{
+    gathering *g = user;
+    if (strcmp(s->stage, "compile") == 0 && s->verdict == KDS_VERDICT_OK) {
+        g->compile = compile_json(s);
+        return true;
+    }
+    if (s->verdict == KDS_VERDICT_OK && !s->report)
+        return true;
+    if (s->report)
+        g->report = cJSON_Duplicate(s->report, true);
+    else if ((g->report = cJSON_CreateObject()) != NULL) {
+        (void)kds_json_add_str(g->report, "verdict", kds_verdict_name(s->verdict));
+        (void)kds_json_add_str(g->report, "stage", s->stage);
+        (void)kds_json_add_str(g->report, "message", s->message);
+        (void)kds_json_add_int(g->report, "line", s->line);
+        if (s->log && *s->log)
+            (void)kds_json_add_str(g->report, "log", s->log);
+    }
+    g->failed = g->report == NULL;
+    return false;
+}
+
+/* Waits for the one candidate in hand. */
+static kds_code finish_source(kds_evaluator *x, kds_err *e)
+{
+    kds_code code = KDS_OK;
+    while (code == KDS_OK && kds_evaluator_in_hand(x)) {
+        struct pollfd fds[1024];
+        if ((code = kds_evaluator_step(x, e)) != KDS_OK)
+            break;
+        int n = kds_evaluator_poll_set(x, fds, 1024);
+        int timeout = kds_evaluator_timeout_ms(x);
+        if (kds_evaluator_in_hand(x))
+            (void)poll(fds, (nfds_t)n, timeout < 0 || timeout > 1000 ? 1000 : timeout);
+    }
+    return code;
+}
+
+/* Judges one source and gives its report. */
+static kds_code judge_source(kds_evaluator *x, const kds_task *t, const kds_eval_source *s,
+                             gathering *g, cJSON **report, kds_err *e)
+{
+    *g = (gathering){0};
+    kds_code code = kds_evaluator_submit(x, 0, s->source, s->len, t->baseline, e);
+    if (code == KDS_OK)
+        code = finish_source(x, e);
+    if (code == KDS_OK && (g->failed || !g->report))
+        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    if (code != KDS_OK) {
+        cJSON_Delete(g->report);
+        cJSON_Delete(g->compile);
+        return code;
+    }
+    (void)kds_json_add_str(g->report, "task", t->name);
+    (void)kds_json_add_str(g->report, "file", s->name);
+    (void)kds_json_add_id(g->report, "candidate", kds_id_of(s->source, s->len));
+    if (!kds_json_at(g->report, "device"))
+        (void)kds_json_add_str(g->report, "device", kds_evaluator_device(x));
+    if (g->compile)
+        (void)cJSON_AddItemToObject(g->report, "compile", g->compile);
+    *report = g->report;
+    return KDS_OK;
+}
+
+kds_code kds_eval_sources(const kds_task *task, const kds_settings *s,
+                          const kds_eval_source *sources, int count, kds_eval_fn *fn, void *user,
+                          kds_err *e)
+{
+    kds_evaluator *x = NULL;
+    gathering g = {0};
+    const char *seed = kds_settings_text(s, "seed");
+    kds_evaluator_options o = {.task = task,
+                               .settings = s,
+                               .gate_seed = kds_hash64(seed, strlen(seed), 0) >> 11,
+                               .stage = gather_stage,
+                               .user = &g};
+    kds_code code = kds_evaluator_create(&x, &o, e);
+    if (code == KDS_OK)
+        code = kds_evaluator_prepare(x, e);
+    for (int i = 0; i < count && code == KDS_OK; i++) {
+        cJSON *report = NULL;
+        if ((code = judge_source(x, task, &sources[i], &g, &report, e)) == KDS_OK)
+            code = fn(user, &sources[i], report, e);
+        cJSON_Delete(report);
+    }
+    kds_evaluator_close(x);
+    return code;
+}
+
+static kds_code print_report(void *user, const kds_eval_source *source, const cJSON *report,
+                             kds_err *e)
+{
+    char **json = user;
+    (void)source;
+    *json = kds_json_print(report);
+    return *json ? KDS_OK : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+}
+
+kds_code kds_eval_file(const char *task_dir, const char *source_path, const kds_settings *s,
+                       char **json, kds_err *e)
+{
+    kds_task *task = NULL;
+    kds_buf source;
+    kds_buf_init(&source,
+                 KDS_SOURCE_CAP + 1); /* one more, so that the lint says what is too large */
+    kds_code code = kds_task_load(&task, task_dir, e);
+    if (code == KDS_OK)
+        code = kds_file_read(source_path, &source, e);
+    kds_eval_source one = {source_path, source.data, source.len};
+    if (code == KDS_OK)
+        code = kds_eval_sources(task, s, &one, 1, print_report, json, e);
+    kds_task_free(task);
+    kds_buf_free(&source);
+    return code;
+}

@@ -1,0 +1,83 @@
+/* The master copy of every option. Help, documentation, environment names, the config file and
+ * bounds checking all derive from this table; an option exists nowhere else. */
+#include "search/engine/settings.h"
+
+#include <string.h>
+
+#define RUN (KDS_FOR_RUN | KDS_FOR_RESUME)
+#define FIXED KDS_FOR_RUN /* part of what the campaign is: may not change at resume */
+
+static const kds_option options[] = {
+    /* Budgets. */
+    {"max-time", KDS_OPTION_DURATION, "0", 0, 1e9, NULL, RUN, "TIME",
+     "stop after this much running time, all epochs together (8h, 90m; 0: no limit)"},
+    {"max-evals", KDS_OPTION_INT, "0", 0, 1e12, NULL, RUN, "N",
+     "stop after this many distinct candidates (0: no limit)"},
+    {"max-cost", KDS_OPTION_DOUBLE, "0", 0, 1e9, NULL, RUN, "USD",
+     "stop before the model calls cost more than this (0: no limit)"},
+    {"max-tokens", KDS_OPTION_INT, "0", 0, 1e15, NULL, RUN, "N",
+     "stop before the model calls use more tokens than this (0: no limit)"},
+    {"stall", KDS_OPTION_DURATION, "0", 0, 1e9, NULL, RUN, "TIME",
+     "stop when nothing was accepted for this long (0: never)"},
+    {"target", KDS_OPTION_DOUBLE, "0", 0, 1e6, NULL, RUN, "X",
+     "stop when the best kernel is this many times as fast as the baseline (0: no target)"},
+    /* The search. */
+    {"seed", KDS_OPTION_INT, "1", 0, 9007199254740991.0, NULL, FIXED | KDS_FOR_EVAL, "N",
+     "seed of every random decision and of the gate's inputs"},
+    {"device", KDS_OPTION_TEXT, "sim", 0, 0, NULL, FIXED | KDS_FOR_EVAL, "NAME",
+     "where candidates run: sim, or sim:GPU with a GPU that `doctor` lists; times are modelled"},
+    {"proposer", KDS_OPTION_CHOICE, "builtin", 0, 0, "builtin|endpoint", RUN, "NAME",
+     "who makes children: builtin (no model) or endpoint (a language model)"},
+    {"order", KDS_OPTION_CHOICE, "auto", 0, 0, "auto|strict|arrival", FIXED, "ORDER",
+     "strict: commit in decision order, so that two runs of one seed are equal; arrival: as "
+     "results come; auto: "
+     "strict for builtin, arrival for endpoint"},
+    {"in-flight", KDS_OPTION_INT, "8", 1, 256, NULL, FIXED, "N", "decisions under way at a time"},
+    {"gate-seeds", KDS_OPTION_INT, "2", 1, 16, NULL, FIXED | KDS_FOR_EVAL, "N",
+     "secret input seeds that every candidate is checked with, per row"},
+    /* The machine. */
+    {"workers", KDS_OPTION_INT, "0", 0, 512, NULL, RUN | KDS_FOR_EVAL, "N",
+     "worker processes of each kind (0: one per core)"},
+    {"compile-timeout", KDS_OPTION_DURATION, "30s", 1, 3600, NULL, RUN | KDS_FOR_EVAL, "TIME",
+     "longest time for compiling one candidate"},
+    {"judge-timeout", KDS_OPTION_DURATION, "2m", 1, 86400, NULL, RUN | KDS_FOR_EVAL, "TIME",
+     "longest time for judging one candidate"},
+    {"worker-memory", KDS_OPTION_INT, "4096", 256, 1e6, NULL, RUN | KDS_FOR_EVAL, "MIB",
+     "address space that one worker may use"},
+    {"grace", KDS_OPTION_DURATION, "10s", 0, 3600, NULL, RUN, "TIME",
+     "after the first Ctrl-C, time for what runs to finish"},
+    /* The endpoint. */
+    {"url", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "URL",
+     "base URL of an OpenAI-compatible server, for example http://127.0.0.1:8000/v1"},
+    {"model", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "NAME", "model name as the server knows it"},
+    {"key-env", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "NAME",
+     "environment variable that holds the key; the key itself is never stored or shown"},
+    {"temperature", KDS_OPTION_DOUBLE, "0.8", -1, 10, NULL, RUN, "T",
+     "sampling temperature (-1: not sent)"},
+    {"reply-tokens", KDS_OPTION_INT, "8192", 16, 1e7, NULL, RUN, "N", "most tokens of one reply"},
+    {"token-field", KDS_OPTION_CHOICE, "max_tokens", 0, 0, "max_tokens|max_completion_tokens", RUN,
+     "NAME", "what the server calls the limit on reply tokens"},
+    {"prompt-bytes", KDS_OPTION_INT, "120000", 4096, 4e6, NULL, RUN, "N", "longest prompt"},
+    {"attempts", KDS_OPTION_INT, "6", 1, 100, NULL, RUN, "N",
+     "times that one question is sent before its decision is given up"},
+    {"request-timeout", KDS_OPTION_DURATION, "10m", 1, 86400, NULL, RUN, "TIME",
+     "longest time for one model call"},
+    {"price-prompt", KDS_OPTION_DOUBLE, "0", 0, 1e6, NULL, RUN, "USD",
+     "price of a million prompt tokens"},
+    {"price-completion", KDS_OPTION_DOUBLE, "0", 0, 1e6, NULL, RUN, "USD",
+     "price of a million completion tokens"},
+    {NULL, KDS_OPTION_TEXT, NULL, 0, 0, NULL, 0, NULL, NULL},
+};
+
+const kds_option *kds_options(void)
+{
+    return options;
+}
+
+const kds_option *kds_option_find(const char *name)
+{
+    for (const kds_option *o = options; o->name; o++)
+        if (strcmp(o->name, name) == 0)
+            return o;
+    return NULL;
+}

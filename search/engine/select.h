@@ -1,0 +1,36 @@
+/* The next decision: which operator on which parents. A pure function of the state, the task and
+ * the seed. */
+#ifndef KDS_ENGINE_SELECT_H
+#define KDS_ENGINE_SELECT_H
+
+#include "archive/ledger.h"
+#include "eval/task.h"
+#include "search/engine/state.h"
+
+/* What decisions are made with, beside the state. All borrowed. */
+typedef struct kds_selector {
+    const kds_task *task; /* the frozen task */
+    kds_ledger *ledger;   /* for sources and reports by id */
+    bool endpoint;        /* a model proposes; else the built-in proposer alone */
+    const char *model;    /* its name; NULL without one */
+} kds_selector;
+
+/* A decision with what follows from it at once. */
+typedef struct kds_choice {
+    cJSON *decision;  /* body of the DECISION event */
+    cJSON *candidate; /* body of the CANDIDATE event; NULL where a model is to be asked */
+    kds_buf source;   /* of the candidate */
+} kds_choice;
+void kds_choice_free(kds_choice *c);
+
+/* Number of decisions that the task itself makes: the baseline and its seeds. */
+int64_t kds_selector_opening(const kds_selector *s);
+/* Derives decision number state->decisions. *made is false if nothing is left to try. */
+KDS_MUST_USE kds_code kds_select(const kds_selector *s, const kds_state *state, kds_choice *out,
+                                 bool *made, kds_err *e);
+/* The body of a CANDIDATE event for `source`. NULL: out of memory. */
+cJSON *kds_candidate_body(int64_t decision, const char *operator_name, const char *model,
+                          const cJSON *parents, const char *source, size_t len,
+                          const char *hypothesis);
+
+#endif

@@ -1,0 +1,130 @@
+/* Life, lookup and hashing of the search state. How events change it is in state_apply.c. */
+#include "search/engine/state.h"
+#include "search/engine/state_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+kds_state *kds_state_create(void)
+{
+    kds_state *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->last_accept = -1;
+    s->ids = kds_map_create();
+    s->norms = kds_map_create();
+    s->programs = kds_map_create();
+    s->proposed = kds_map_create();
+    if (!s->ids || !s->norms || !s->programs || !s->proposed) {
+        kds_state_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void kds_state_free(kds_state *s)
+{
+    if (!s)
+        return;
+    free(s->cells);
+    free(s->cell_index);
+    free(s->flights);
+    free(s->repairs);
+    kds_map_free(s->ids);
+    kds_map_free(s->norms);
+    kds_map_free(s->programs);
+    kds_map_free(s->proposed);
+    free(s);
+}
+
+kds_flight *kds_state_flight(const kds_state *s, int64_t decision)
+{
+    for (int i = 0; i < s->flight_count; i++)
+        if (s->flights[i].decision == decision)
+            return &s->flights[i];
+    return NULL;
+}
+
+void kds_cell_format(uint64_t key, char out[17])
+{
+    snprintf(out, 17, "%016" PRIx64, key);
+}
+
+bool kds_cell_parse(const char *hex, uint64_t *out)
+{
+    uint64_t value = 0;
+    if (!hex || strlen(hex) != 16)
+        return false;
+    for (int i = 0; i < 16; i++) {
+        const char *digits = "0123456789abcdef", *at = strchr(digits, hex[i]);
+        if (!at)
+            return false;
+        value = value << 4 | (uint64_t)(at - digits);
+    }
+    *out = value;
+    return true;
+}
+
+kds_id kds_state_chain(kds_id previous, const cJSON *decision)
+{
+    static const char *const fields[] = {"decision", "operator", "proposer", "model",
+                                         "parents",  "cell",     "target",   NULL};
+    kds_hasher *h = kds_hasher_create();
+    kds_id id = {0, 0};
+    if (!h)
+        return id;
+    kds_hasher_add(h, &previous, sizeof previous);
+    for (int i = 0; fields[i]; i++) {
+        char *text = kds_json_print(kds_json_at(decision, fields[i]));
+        if (text)
+            kds_hasher_add(h, text, strlen(text) + 1);
+        free(text);
+    }
+    id = kds_hasher_id(h);
+    kds_hasher_free(h);
+    return id;
+}
+
+static void hash_i64(kds_hasher *h, int64_t value)
+{
+    kds_hasher_add(h, &value, sizeof value);
+}
+
+static void hash_cell(kds_hasher *h, const kds_cell *c)
+{
+    hash_i64(h, (int64_t)c->key);
+    hash_i64(h, c->visits);
+    hash_i64(h, c->improvements);
+    hash_i64(h, c->elite_decision);
+    kds_hasher_add(h, &c->elite, sizeof c->elite);
+    kds_hasher_add(h, &c->fitness, sizeof c->fitness);
+}
+
+kds_id kds_state_hash(const kds_state *s)
+{
+    kds_hasher *h = kds_hasher_create();
+    kds_id id = {0, 0};
+    if (!h)
+        return id;
+    hash_i64(h, s->decisions);
+    hash_i64(h, s->committed);
+    hash_i64(h, s->evaluated);
+    hash_i64(h, s->accepted);
+    kds_hasher_add(h, &s->chain, sizeof s->chain);
+    for (int i = 0; i < s->cell_count; i++)
+        hash_cell(h, &s->cells[i]);
+    for (int i = 0; i < s->flight_count; i++)
+        hash_i64(h, s->flights[i].decision);
+    for (int i = 0; i < s->repair_count; i++)
+        kds_hasher_add(h, &s->repairs[i].candidate, sizeof s->repairs[i].candidate);
+    for (int i = 0; i < s->operator_count; i++) {
+        hash_i64(h, s->operators[i].tried);
+        hash_i64(h, s->operators[i].accepted);
+    }
+    kds_hasher_add(h, &s->best, sizeof s->best);
+    id = kds_hasher_id(h);
+    kds_hasher_free(h);
+    return id;
+}

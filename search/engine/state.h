@@ -1,0 +1,125 @@
+/* The state of a search: what decisions are made from. It is a fold of the ledger's events and
+ * nothing else, so that resume and replay see exactly what the running campaign saw. */
+#ifndef KDS_ENGINE_STATE_H
+#define KDS_ENGINE_STATE_H
+
+#include "search/base/json.h"
+
+#define KDS_STATE_BINS 6
+#define KDS_STATE_OPERATORS 32
+#define KDS_REPAIRS_MAX 2 /* repairs in a row on one line */
+
+/* One cell of the grid. */
+typedef struct kds_cell {
+    uint64_t key;
+    int bins[KDS_STATE_BINS];
+    int bin_count;
+    kds_id elite;
+    double fitness;
+    int64_t elite_decision;
+    int64_t visits,
+        improvements; /* decisions with a parent from here; how many of them were accepted */
+} kds_cell;
+
+/* A decision under way: made, not yet committed. */
+typedef struct kds_flight {
+    int64_t decision;
+    char operator_name[24];
+    char proposer[16];
+    char model[64];
+    kds_id parents[2];
+    int parent_count;
+    bool has_cell;
+    uint64_t cell;
+    int repair_depth; /* 0 unless the operator is repair */
+    int attempts;     /* requests sent */
+    bool awaiting;    /* the last request has no response yet */
+    int replies;      /* responses with a whole text */
+    kds_id prompt;    /* of the last request */
+    kds_id reply;     /* of the last response; zero if none */
+    char outcome[16]; /* of the last response; "" if none */
+    int64_t last_request;
+    bool has_candidate;
+    kds_id candidate, norm;
+    bool has_verdict;
+    kds_verdict verdict;
+    kds_id report, program; /* zero if none */
+    char stage[16];
+    char message[400];
+    char hypothesis[200];
+} kds_flight;
+
+/* A failed child of a model that may be repaired. */
+typedef struct kds_repair {
+    kds_id candidate;
+    int depth; /* of the repair that would be made: 1, 2 */
+} kds_repair;
+
+/* What came of an earlier idea, for prompts: the last KDS_NOTES_MAX of models. */
+#define KDS_NOTES_MAX 12
+typedef struct kds_note {
+    char hypothesis[200], outcome[120];
+} kds_note;
+
+typedef struct kds_operator_score {
+    char name[24];
+    int64_t tried, committed, accepted;
+} kds_operator_score;
+
+typedef struct kds_map kds_map; /* kds_id -> decision */
+
+typedef struct kds_state {
+    uint64_t seed;
+    int descriptor_version;
+    int64_t decisions; /* made: the next one's number */
+    int64_t committed;
+    int64_t evaluated; /* committed with a candidate that is no duplicate */
+    int64_t accepted;
+    int64_t last_accept; /* decision of the last ACCEPT; -1 */
+    int64_t requests;    /* the next request's number */
+    int64_t epochs;
+    double run_seconds; /* of the epochs that ended with STOP */
+    int64_t prompt_tokens, completion_tokens, failed_calls;
+    double cost_usd;
+    kds_id chain;    /* hash over all decisions */
+    kds_cell *cells; /* dense; kds_state_cell finds by key */
+    int cell_count, cell_room;
+    uint32_t *cell_index; /* open addressing over keys */
+    uint32_t cell_index_size;
+    kds_flight *flights; /* by decision, ascending */
+    int flight_count, flight_room;
+    kds_repair *repairs; /* first in, first out */
+    int repair_count, repair_room;
+    kds_operator_score operators[KDS_STATE_OPERATORS];
+    int operator_count;
+    kds_note notes[KDS_NOTES_MAX]; /* oldest first */
+    int note_count;
+    kds_id best, baseline; /* zero until known */
+    double best_fitness;
+    kds_map *ids, *norms, *programs; /* of committed candidates */
+    kds_map *proposed;               /* norms that the built-in proposer need not make again */
+} kds_state;
+
+kds_state *kds_state_create(void); /* NULL if out of memory */
+void kds_state_free(kds_state *s);
+
+/* Applies one event. KDS_DAMAGED: the event cannot follow this state. */
+KDS_MUST_USE kds_code kds_state_apply(kds_state *s, const char *kind, const cJSON *body,
+                                      kds_err *e);
+
+/* NULL if there is none. */
+kds_cell *kds_state_cell(const kds_state *s, uint64_t key);
+kds_flight *kds_state_flight(const kds_state *s, int64_t decision);
+/* Decision of the committed candidate with that id; -1 if there is none. */
+int64_t kds_map_get(const kds_map *m, kds_id id);
+
+/* A hash over everything above, for proving that two ways led to one state. */
+kds_id kds_state_hash(const kds_state *s);
+/* The chain value after a decision: hash of the previous value and the decision's deriving fields.
+ */
+kds_id kds_state_chain(kds_id previous, const cJSON *decision);
+
+void kds_cell_format(uint64_t key, char out[17]);
+bool kds_cell_parse(const char *hex, uint64_t *out);
+
+#endif

@@ -1,0 +1,320 @@
+/* The fold: how each event changes the search state. One small function per kind, found by a table.
+ * An event that cannot follow the state (a commit of a decision that is not under way, say) means a
+ * damaged record. */
+#include "search/engine/state.h"
+#include "search/engine/state_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static kds_code out_of_memory(kds_err *e)
+{
+    return kds_fail(e, KDS_NO_MEMORY, "out of memory while reading the record");
+}
+
+static void copy_text(char *out, size_t size, const cJSON *body, const char *key)
+{
+    snprintf(out, size, "%s", kds_json_str(body, key, ""));
+}
+
+static kds_operator_score *operator_score(kds_state *s, const char *name)
+{
+    for (int i = 0; i < s->operator_count; i++)
+        if (strcmp(s->operators[i].name, name) == 0)
+            return &s->operators[i];
+    if (s->operator_count == KDS_STATE_OPERATORS)
+        return NULL;
+    kds_operator_score *o = &s->operators[s->operator_count++];
+    snprintf(o->name, sizeof o->name, "%s", name);
+    return o;
+}
+
+static kds_code apply_campaign(kds_state *s, const cJSON *body, kds_err *e)
+{
+    (void)e;
+    s->seed = (uint64_t)kds_json_int(body, "seed", 0);
+    s->descriptor_version = (int)kds_json_int(kds_json_at(body, "descriptors"), "version", 1);
+    return KDS_OK;
+}
+
+static kds_code apply_epoch(kds_state *s, const cJSON *body, kds_err *e)
+{
+    (void)body, (void)e;
+    s->epochs++;
+    return KDS_OK;
+}
+
+static kds_code apply_stop(kds_state *s, const cJSON *body, kds_err *e)
+{
+    (void)e;
+    s->run_seconds += kds_json_num(body, "seconds", 0);
+    return KDS_OK;
+}
+
+/* Takes the pending repair of `candidate` off the queue; 0 if there is none. */
+static int take_repair(kds_state *s, kds_id candidate)
+{
+    for (int i = 0; i < s->repair_count; i++) {
+        if (!kds_id_equal(s->repairs[i].candidate, candidate))
+            continue;
+        int depth = s->repairs[i].depth;
+        memmove(&s->repairs[i], &s->repairs[i + 1],
+                (size_t)(s->repair_count - i - 1) * sizeof *s->repairs);
+        s->repair_count--;
+        return depth;
+    }
+    return 0;
+}
+
+static kds_code apply_decision(kds_state *s, const cJSON *body, kds_err *e)
+{
+    if (kds_json_int(body, "decision", -1) != s->decisions)
+        return kds_fail(e, KDS_DAMAGED, "decision %lld follows %lld decisions",
+                        (long long)kds_json_int(body, "decision", -1), (long long)s->decisions);
+    if (s->flight_count == s->flight_room) {
+        int room = s->flight_room ? s->flight_room * 2 : 16;
+        kds_flight *more = realloc(s->flights, (size_t)room * sizeof *more);
+        if (!more)
+            return out_of_memory(e);
+        s->flights = more;
+        s->flight_room = room;
+    }
+    kds_flight *f = &s->flights[s->flight_count++];
+    memset(f, 0, sizeof *f);
+    f->decision = s->decisions++;
+    copy_text(f->operator_name, sizeof f->operator_name, body, "operator");
+    copy_text(f->proposer, sizeof f->proposer, body, "proposer");
+    copy_text(f->model, sizeof f->model, body, "model");
+    const cJSON *parent = NULL;
+    cJSON_ArrayForEach(parent, kds_json_at(body, "parents"))
+    {
+        if (f->parent_count < 2 && cJSON_IsString(parent) &&
+            kds_id_parse(parent->valuestring, &f->parents[f->parent_count]))
+            f->parent_count++;
+    }
+    f->has_cell = kds_cell_parse(kds_json_str(body, "cell", NULL), &f->cell);
+    kds_cell *cell = f->has_cell ? kds_state_cell(s, f->cell) : NULL;
+    if (cell)
+        cell->visits++;
+    kds_operator_score *o = operator_score(s, f->operator_name);
+    if (o)
+        o->tried++;
+    if (strcmp(f->operator_name, "repair") == 0 && f->parent_count)
+        f->repair_depth = take_repair(s, f->parents[0]);
+    s->chain = kds_state_chain(s->chain, body);
+    return KDS_OK;
+}
+
+static kds_code find_flight(kds_state *s, const cJSON *body, kds_flight **out, kds_err *e)
+{
+    *out = kds_state_flight(s, kds_json_int(body, "decision", -1));
+    if (!*out)
+        return kds_fail(e, KDS_DAMAGED, "an event names decision %lld, which is not under way",
+                        (long long)kds_json_int(body, "decision", -1));
+    return KDS_OK;
+}
+
+static kds_code apply_request(kds_state *s, const cJSON *body, kds_err *e)
+{
+    kds_flight *f = NULL;
+    kds_code code = find_flight(s, body, &f, e);
+    if (code != KDS_OK)
+        return code;
+    int64_t request = kds_json_int(body, "request", 0);
+    if (request >= s->requests)
+        s->requests = request + 1;
+    f->attempts++;
+    f->awaiting = true;
+    f->last_request = request;
+    (void)kds_json_id(body, "prompt", &f->prompt);
+    return KDS_OK;
+}
+
+static kds_code apply_response(kds_state *s, const cJSON *body, kds_err *e)
+{
+    int64_t prompt = kds_json_int(body, "prompt_tokens", 0);
+    int64_t completion = kds_json_int(body, "completion_tokens", 0);
+    s->prompt_tokens += prompt > 0 ? prompt : 0;
+    s->completion_tokens += completion > 0 ? completion : 0;
+    s->cost_usd += kds_json_num(body, "cost_usd", 0);
+    const char *outcome = kds_json_str(body, "outcome", "");
+    if (strcmp(outcome, "ok") != 0 && strcmp(outcome, "length") != 0)
+        s->failed_calls++;
+    kds_flight *f = NULL;
+    kds_code code = find_flight(s, body, &f, e);
+    if (code != KDS_OK)
+        return code;
+    f->awaiting = false;
+    snprintf(f->outcome, sizeof f->outcome, "%s", outcome);
+    f->reply = (kds_id){0, 0};
+    (void)kds_json_id(body, "reply", &f->reply);
+    f->replies += strcmp(outcome, "ok") == 0;
+    return KDS_OK;
+}
+
+static kds_code apply_candidate(kds_state *s, const cJSON *body, kds_err *e)
+{
+    kds_flight *f = NULL;
+    kds_code code = find_flight(s, body, &f, e);
+    if (code != KDS_OK)
+        return code;
+    if (!kds_json_id(body, "candidate", &f->candidate) || !kds_json_id(body, "norm", &f->norm))
+        return kds_fail(e, KDS_DAMAGED, "a CANDIDATE event has no id");
+    f->has_candidate = true;
+    copy_text(f->hypothesis, sizeof f->hypothesis, body, "hypothesis");
+    /* What a model proposes becomes known when it is committed, because replies arrive in no fixed
+     * order. */
+    if (strcmp(f->proposer, "endpoint") != 0 && !kds_map_put(s->proposed, f->norm, f->decision))
+        return out_of_memory(e);
+    return KDS_OK;
+}
+
+static kds_code apply_stage(kds_state *s, const cJSON *body, kds_err *e)
+{
+    kds_flight *f = NULL;
+    kds_code code = find_flight(s, body, &f, e);
+    if (code != KDS_OK)
+        return code;
+    copy_text(f->stage, sizeof f->stage, body, "stage");
+    copy_text(f->message, sizeof f->message, body, "message");
+    (void)kds_json_id(body, "cubin", &f->program);
+    (void)kds_json_id(body, "report", &f->report);
+    if (!kds_verdict_parse(kds_json_str(body, "verdict", ""), &f->verdict))
+        return kds_fail(e, KDS_DAMAGED, "a STAGE event has no known verdict");
+    f->has_verdict = f->verdict != KDS_VERDICT_OK || strcmp(f->stage, "judge") == 0;
+    return KDS_OK;
+}
+
+/* What a model may be asked to mend: its own child, with a verdict that has something to say. */
+static bool is_repairable(const kds_flight *f, kds_verdict v)
+{
+    return f->has_candidate && strcmp(f->proposer, "endpoint") == 0 &&
+           f->repair_depth < KDS_REPAIRS_MAX && v != KDS_VERDICT_OK && v != KDS_VERDICT_DUPLICATE &&
+           v != KDS_VERDICT_NO_CHILD;
+}
+
+static kds_code queue_repair(kds_state *s, const kds_flight *f, kds_err *e)
+{
+    if (s->repair_count == s->repair_room) {
+        int room = s->repair_room ? s->repair_room * 2 : 16;
+        kds_repair *more = realloc(s->repairs, (size_t)room * sizeof *more);
+        if (!more)
+            return out_of_memory(e);
+        s->repairs = more;
+        s->repair_room = room;
+    }
+    s->repairs[s->repair_count++] = (kds_repair){f->candidate, f->repair_depth + 1};
+    return KDS_OK;
+}
+
+/* Puts the accepted candidate into its cell and credits the cell that it came from. */
+static kds_code accept_candidate(kds_state *s, const kds_flight *f, const cJSON *body, kds_err *e)
+{
+    uint64_t key = 0;
+    if (!f->has_candidate || !kds_cell_parse(kds_json_str(body, "cell", NULL), &key))
+        return kds_fail(e, KDS_DAMAGED, "an ACCEPT event has no candidate or no cell");
+    kds_cell *cell = kds_state_cell_add(s, key);
+    if (!cell)
+        return out_of_memory(e);
+    const cJSON *bin = NULL;
+    cell->bin_count = 0;
+    cJSON_ArrayForEach(bin, kds_json_at(body, "bins")) if (cell->bin_count < KDS_STATE_BINS)
+        cell->bins[cell->bin_count++] = (int)bin->valuedouble;
+    cell->elite = f->candidate;
+    cell->fitness = kds_json_num(body, "fitness", 0);
+    cell->elite_decision = f->decision;
+    kds_cell *from = f->has_cell ? kds_state_cell(s, f->cell) : NULL;
+    if (from)
+        from->improvements++;
+    s->accepted++;
+    s->last_accept = f->decision;
+    if (kds_json_bool(body, "best", false)) {
+        s->best = f->candidate;
+        s->best_fitness = cell->fitness;
+    }
+    return KDS_OK;
+}
+
+/* Keeps what a model hoped for beside what came of it. */
+static void add_note(kds_state *s, const kds_flight *f, const cJSON *body, bool accepted)
+{
+    if (strcmp(f->proposer, "endpoint") != 0 || !f->hypothesis[0])
+        return;
+    if (s->note_count == KDS_NOTES_MAX)
+        memmove(&s->notes[0], &s->notes[1], sizeof s->notes[0] * (size_t)--s->note_count);
+    kds_note *n = &s->notes[s->note_count++];
+    snprintf(n->hypothesis, sizeof n->hypothesis, "%s", f->hypothesis);
+    const char *verdict = kds_json_str(body, "verdict", "");
+    const cJSON *fitness = kds_json_at(body, "fitness");
+    if (cJSON_IsNumber(fitness))
+        snprintf(n->outcome, sizeof n->outcome, "%s, %.3fx the baseline, %s", verdict,
+                 fitness->valuedouble, accepted ? "accepted" : "not accepted");
+    else
+        snprintf(n->outcome, sizeof n->outcome, "%s", verdict);
+}
+
+/* Takes a decision out of flight; its candidate becomes known to duplicate detection. */
+static kds_code commit_flight(kds_state *s, const cJSON *body, bool accepted, kds_err *e)
+{
+    kds_flight *f = NULL;
+    kds_verdict v = KDS_VERDICT_OK;
+    kds_code code = find_flight(s, body, &f, e);
+    if (code != KDS_OK)
+        return code;
+    if (!kds_verdict_parse(kds_json_str(body, "verdict", ""), &v))
+        return kds_fail(e, KDS_DAMAGED, "a commit of decision %lld has no known verdict",
+                        (long long)f->decision);
+    kds_operator_score *o = operator_score(s, f->operator_name);
+    if (o) {
+        o->committed++;
+        o->accepted += accepted;
+    }
+    if (accepted && (code = accept_candidate(s, f, body, e)) != KDS_OK)
+        return code;
+    if (!accepted && is_repairable(f, v) && (code = queue_repair(s, f, e)) != KDS_OK)
+        return code;
+    add_note(s, f, body, accepted);
+    if (f->has_candidate) {
+        if (f->decision == 0)
+            s->baseline = f->candidate;
+        s->evaluated += v != KDS_VERDICT_DUPLICATE;
+        if (!kds_map_put(s->ids, f->candidate, f->decision) ||
+            !kds_map_put(s->norms, f->norm, f->decision) ||
+            !kds_map_put(s->proposed, f->norm, f->decision) ||
+            (!kds_id_is_zero(f->program) && !kds_map_put(s->programs, f->program, f->decision)))
+            return out_of_memory(e);
+    }
+    s->committed++;
+    size_t at = (size_t)(f - s->flights);
+    memmove(f, f + 1, ((size_t)s->flight_count - at - 1) * sizeof *f);
+    s->flight_count--;
+    return KDS_OK;
+}
+
+static kds_code apply_accept(kds_state *s, const cJSON *body, kds_err *e)
+{
+    return commit_flight(s, body, true, e);
+}
+
+static kds_code apply_reject(kds_state *s, const cJSON *body, kds_err *e)
+{
+    return commit_flight(s, body, false, e);
+}
+
+kds_code kds_state_apply(kds_state *s, const char *kind, const cJSON *body, kds_err *e)
+{
+    static const struct {
+        const char *kind;
+        kds_code (*apply)(kds_state *, const cJSON *, kds_err *);
+    } table[] = {
+        {"CAMPAIGN", apply_campaign}, {"EPOCH", apply_epoch},       {"DECISION", apply_decision},
+        {"REQUEST", apply_request},   {"RESPONSE", apply_response}, {"CANDIDATE", apply_candidate},
+        {"STAGE", apply_stage},       {"ACCEPT", apply_accept},     {"REJECT", apply_reject},
+        {"STOP", apply_stop},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (strcmp(kind, table[i].kind) == 0)
+            return table[i].apply(s, body, e);
+    return KDS_OK;
+}

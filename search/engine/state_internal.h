@@ -1,0 +1,22 @@
+/* Shared by state.c, state_apply.c and map.c only. */
+#ifndef KDS_ENGINE_STATE_INTERNAL_H
+#define KDS_ENGINE_STATE_INTERNAL_H
+
+#include "search/engine/state.h"
+
+struct kds_map {
+    struct {
+        kds_id id;
+        int64_t decision; /* -1: free */
+    } * items;
+    size_t size, count; /* size: a power of two, or 0 */
+};
+
+kds_map *kds_map_create(void);
+void kds_map_free(kds_map *m);
+/* Keeps the first decision of an id. False: out of memory. */
+bool kds_map_put(kds_map *m, kds_id id, int64_t decision);
+/* The cell of that key, made if needed; NULL if out of memory. */
+kds_cell *kds_state_cell_add(kds_state *s, uint64_t key);
+
+#endif

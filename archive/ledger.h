@@ -26,7 +26,9 @@ KDS_MUST_USE kds_code kds_ledger_memory(kds_ledger **out, kds_err *e);
 void kds_ledger_close(kds_ledger *l);
 
 /* ---- Writing ---- */
-/* Starts a transaction; kds_ledger_append outside of one makes its own. */
+/* Starts a transaction; kds_ledger_append and kds_ledger_put outside of one make their own. Any
+ * failure of those two rolls the whole transaction back. On a ledger opened for reading, the reads
+ * from here to kds_ledger_commit see one moment of the campaign. */
 KDS_MUST_USE kds_code kds_ledger_begin(kds_ledger *l, kds_err *e);
 KDS_MUST_USE kds_code kds_ledger_commit(kds_ledger *l,
                                         kds_err *e); /* durable when it returns KDS_OK */
@@ -36,7 +38,8 @@ void kds_ledger_rollback(kds_ledger *l);
 KDS_MUST_USE kds_code kds_ledger_put(kds_ledger *l, const char *kind, const void *data, size_t len,
                                      kds_id *id, kds_err *e);
 /* Appends an event and applies it. *seq may be NULL. A full disk is KDS_IO with the transaction
- * rolled back: nothing is half done and the same append may be tried again. */
+ * rolled back: nothing is half done and the same append may be tried again. KDS_PROTOCOL: the body is
+ * malformed or cannot follow the events before it (a second ACCEPT of a decision, say). */
 KDS_MUST_USE kds_code kds_ledger_append(kds_ledger *l, const char *kind, const cJSON *body,
                                         int64_t *seq, kds_err *e);
 
@@ -54,7 +57,8 @@ typedef struct kds_ledger_event {
     size_t body_len;
 } kds_ledger_event;
 typedef kds_code kds_ledger_event_fn(void *user, const kds_ledger_event *event, kds_err *e);
-/* Events with seq >= from, in order. `fn` returns KDS_OK to go on. */
+/* Events with seq >= from, in order, each verified against the hash chain (KDS_DAMAGED). `fn` returns
+ * KDS_OK to go on. */
 KDS_MUST_USE kds_code kds_ledger_each_event(kds_ledger *l, int64_t from, kds_ledger_event_fn *fn,
                                             void *user, kds_err *e);
 int64_t kds_ledger_last_seq(kds_ledger *l);
@@ -88,12 +92,20 @@ KDS_MUST_USE kds_code kds_ledger_each_candidate(kds_ledger *l, const char *order
                                                 int64_t limit, kds_candidate_fn *fn, void *user,
                                                 kds_err *e);
 
+/* The fast bulk read for duplicate detection: every candidate in order of its (first) decision.
+ * `norm` and `cubin` are zero where they are not known; `verdict` is "" while in flight. */
+typedef void kds_ledger_ids_fn(void *user, int64_t decision, const kds_id *id, const kds_id *norm,
+                               const kds_id *cubin, const char *verdict);
+KDS_MUST_USE kds_code kds_ledger_each_ids(kds_ledger *l, kds_ledger_ids_fn *fn, void *user,
+                                          kds_err *e);
+
 typedef struct kds_cell_row {
     char key[17];
     char bins[64];          /* "[0,2,3]" */
     char elite[KDS_ID_HEX]; /* "" while empty */
     double fitness;
-    int64_t visits, improvements, filled_by; /* decision that put the elite there */
+    int64_t visits, improvements, filled_by; /* decision that put the elite there;
+                                                 -1 while empty */
 } kds_cell_row;
 typedef kds_code kds_cell_fn(void *user, const kds_cell_row *row, kds_err *e);
 KDS_MUST_USE kds_code kds_ledger_each_cell(kds_ledger *l, kds_cell_fn *fn, void *user, kds_err *e);
@@ -106,19 +118,22 @@ typedef struct kds_ledger_totals {
 } kds_ledger_totals;
 KDS_MUST_USE kds_code kds_ledger_totals_get(kds_ledger *l, kds_ledger_totals *out, kds_err *e);
 /* For rows that have no query of their own: runs a SELECT written by us (never built from input;
- * bind with ?1..) and gives each row as a JSON object. `args`: JSON array of values to bind; may be
- * NULL. */
+ * bind with ?1..) and gives each row as a JSON object; schema.c has the tables. Ids and cells are hex
+ * texts, bytes are given as hex. `args`: JSON array of values to bind; may be NULL. KDS_USAGE: not a
+ * single SELECT. */
 typedef kds_code kds_row_fn(void *user, const cJSON *row, kds_err *e);
 KDS_MUST_USE kds_code kds_ledger_select(kds_ledger *l, const char *sql, const cJSON *args,
                                         kds_row_fn *fn, void *user, kds_err *e);
 
 /* ---- Proving ---- */
-/* The one fold: the effect of an event on the derived tables. Called by append inside its
- * transaction and by check. */
+/* The one fold: the effect of an event on the derived tables. Append does the same inside its
+ * transaction; check and replay call it on a ledger in memory. A kind that is not known has no effect.
+ * KDS_DAMAGED: the event is malformed or cannot follow those before it. */
 KDS_MUST_USE kds_code kds_ledger_apply(kds_ledger *l, const kds_ledger_event *event, kds_err *e);
 /* Verifies SQLite's integrity, the hash chain, every object's bytes, that every object named by an
- * event exists, and that the derived tables equal the fold of the events. *report (owned by the
- * caller, cJSON): counts, and "problems", an array of texts. KDS_DAMAGED if there is any. */
+ * event exists, and that the derived tables equal the fold of the events. Changes nothing. *report
+ * (owned by the caller; written on KDS_OK and on KDS_DAMAGED): "events", "objects", "rows", and
+ * "problems", an array of at most 100 texts. KDS_DAMAGED if there is any. */
 KDS_MUST_USE kds_code kds_ledger_check(const char *dir, cJSON **report, kds_err *e);
 
 #endif

@@ -27,12 +27,12 @@ int kds_plan_tunable_count(const kds_plan *p);
 const kds_tunable *kds_plan_tunable(const kds_plan *p, int i); /* value in force: values[0] */
 int kds_plan_launch_count(const kds_plan *p);
 int kds_plan_variant_count(const kds_plan *p);
-int kds_plan_scratch_count(const kds_plan *p);
+int kds_plan_scratch_count(const kds_plan *p); /* declared; a row has those of its variant */
 
 typedef enum kds_arg_kind { KDS_ARG_BUFFER, KDS_ARG_SCRATCH, KDS_ARG_VALUE } kds_arg_kind;
 typedef struct kds_arg {
     kds_arg_kind kind;
-    int index;       /* of the task's buffer or the plan's scratch */
+    int index;       /* of the task's buffer, or into the binding's scratch */
     kds_value value; /* of a scalar, dim, tunable or expression */
 } kds_arg;
 

@@ -20,8 +20,9 @@ typedef enum kds_dtype {
 size_t kds_dtype_size(kds_dtype t);
 const char *kds_dtype_name(kds_dtype t); /* "bf16" */
 bool kds_dtype_parse(const char *name, kds_dtype *out);
-/* One element at `p` (aligned or not) as a double, and back with round to nearest even. i64 beyond
- * 2^53 loses digits. */
+/* One element at `p` (aligned or not) as a double, and back with round to nearest even; what is
+ * beyond the range becomes infinite, in integer types the nearest limit (NaN: 0). i64 beyond 2^53
+ * loses digits. */
 double kds_dtype_load(kds_dtype t, const void *p);
 void kds_dtype_store(kds_dtype t, void *p, double value);
 
@@ -29,7 +30,7 @@ typedef enum kds_role { KDS_ROLE_IN, KDS_ROLE_OUT, KDS_ROLE_INOUT } kds_role;
 
 typedef enum kds_fill_kind {
     KDS_FILL_NORMAL,     /* a = mean, b = standard deviation */
-    KDS_FILL_UNIFORM,    /* in [a, b) */
+    KDS_FILL_UNIFORM,    /* in [a, b) before rounding; integer types take the floor */
     KDS_FILL_CONSTANT,   /* a */
     KDS_FILL_IOTA,       /* a + b * index */
     KDS_FILL_PERMUTATION /* a bijection of 0..numel-1 */
@@ -85,8 +86,10 @@ typedef struct kds_row {
     bool profile;  /* counters of this row go into the descriptor */
     uint64_t seed;
     int dim_count;
-    kds_scope_entry dims[KDS_DIMS_MAX]; /* the row's names: integers and doubles (eps) */
-    kds_scope scope;                    /* over dims: what expressions of this row see */
+    /* The row's names: dim_count dims (integers and doubles) in the task's order, then the scalars
+     * that have no dim's name. */
+    kds_scope_entry dims[KDS_DIMS_MAX + KDS_SCALARS_MAX];
+    kds_scope scope; /* over all of dims: what expressions of this row see */
     int dtype_count;
     struct {
         const char *key;

@@ -24,10 +24,10 @@ typedef struct kds_ask {
     const char *task_name, *task_function, *task_card;
     const char *device; /* "sim:h200 (modelled times)" */
     kds_ask_parent parent;
-    kds_ask_parent other; /* crossover; source NULL if none */
-    const char *failure;  /* repair, and a reply that could not be used: what was wrong */
-    const char *target;   /* explore: the cell in words */
-    const kds_ask_note *notes;
+    kds_ask_parent other;      /* crossover; source NULL if none */
+    const char *failure;       /* repair, and a reply that could not be used: what was wrong */
+    const char *target;        /* explore: the cell in words */
+    const kds_ask_note *notes; /* oldest first */
     int note_count;
 } kds_ask;
 

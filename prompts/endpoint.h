@@ -18,11 +18,15 @@ typedef struct kds_endpoint_options {
     double temperature;  /* negative: not sent */
     int64_t max_tokens;
     const char *token_field; /* "max_tokens" or "max_completion_tokens" */
-    double connect_timeout, idle_timeout, total_timeout; /* seconds */
+    /* Seconds; 0 for 10, 60 and 600. Idle is the longest silence once the reply's body has begun: a
+     * server that does not stream is silent while the model thinks, which only `total` bounds. */
+    double connect_timeout, idle_timeout, total_timeout;
     double usd_per_million_prompt, usd_per_million_completion;
 } kds_endpoint_options;
 
-/* KDS_INVALID: not an http(s) URL, credentials in the URL, key variable unset or empty (named). */
+/* KDS_INVALID: not an http(s) URL, credentials or a query in the URL, no model, key variable unset
+ * or empty (named). "/chat/completions" is not appended twice. Proxy variables are honoured as
+ * libcurl does, but never for a loopback host, nor for a key that would travel in plain http. */
 KDS_MUST_USE kds_code kds_endpoint_create(kds_endpoint **out, const kds_endpoint_options *o,
                                           kds_err *e);
 void kds_endpoint_free(kds_endpoint *x);
@@ -53,7 +57,7 @@ typedef struct kds_completion {
     const char *text; /* the content; NULL unless OK or LENGTH */
     size_t text_len;
     int64_t prompt_tokens, completion_tokens; /* as the server says; -1 if it does not */
-    double cost_usd;
+    double cost_usd; /* of the tokens that the server named; 0 if it named none */
     double seconds;
     double
         retry_after;   /* seconds from the Retry-After header (seconds or date); negative if none */
@@ -61,20 +65,41 @@ typedef struct kds_completion {
 } kds_completion;
 typedef void kds_completion_fn(void *user, const kds_completion *c);
 
-/* Starts request number `request` with a body from kds_endpoint_body. */
+/* Judges a recorded reply again, as it was judged when it came (HTTP status and raw body): for a
+ * campaign that was interrupted between the record of a reply and its use. `text` gets the content;
+ * out->raw and out->text are borrowed from `raw` and `text`. `x` may be NULL (then nothing is
+ * scrubbed or priced). */
+void kds_endpoint_reread(const kds_endpoint *x, long status, const char *raw, size_t raw_len,
+                         kds_buf *text, kds_completion *out);
+
+/* Starts request number `request` with a body from kds_endpoint_body. One submit is at most one
+ * request on the wire: connections are not reused, so libcurl never sends a request a second time.
+ */
 KDS_MUST_USE kds_code kds_endpoint_submit(kds_endpoint *x, uint64_t request, const char *body,
                                           kds_err *e);
 int kds_endpoint_in_flight(const kds_endpoint *x);
+/* Drops all requests in flight; their completions are never delivered. */
 void kds_endpoint_cancel_all(kds_endpoint *x);
 /* Waits at most timeout_ms for sockets or for any of `fds` (poll's format; revents are filled in),
- * then completes transfers, calling fn for each that ended. `x` may be NULL: then it is poll(). */
+ * then completes transfers, calling fn for each that ended. `x` may be NULL: then it is poll(). A
+ * negative timeout_ms waits without limit. fn may submit and cancel, but not free `x`. */
 KDS_MUST_USE kds_code kds_endpoint_wait(kds_endpoint *x, struct pollfd *fds, int count,
                                         int timeout_ms, kds_completion_fn *fn, void *user,
                                         kds_err *e);
 
-/* Full-jitter delay before attempt `attempt` (1 = first retry): uniform in [0, min(cap, base *
- * 2^attempt)) by `unit` in [0,1), or Retry-After if that is given (at most `cap`, at least as long
- * as the server said). Source: "Exponential Backoff And Jitter", AWS Architecture Blog. */
+#define KDS_RETRY_BASE 0.5        /* seconds */
+#define KDS_RETRY_CAP 60.0        /* of our own delays */
+#define KDS_RETRY_AFTER_CAP 600.0 /* of what a server may ask for */
+
+/* Seconds that a Retry-After header asks for (a number, or an HTTP date compared with `now`,
+ * seconds since 1970): a past date is 0, what is beyond KDS_RETRY_AFTER_CAP is cut to it; -1 for
+ * NULL, negative or unreadable values. */
+double kds_retry_after(const char *value, int64_t now);
+
+/* Full-jitter delay before attempt `attempt` (1 = first retry): uniform in [0, min(KDS_RETRY_CAP,
+ * KDS_RETRY_BASE * 2^attempt)) by `unit` in [0,1); or retry_after if that is not negative, plus up
+ * to KDS_RETRY_BASE so that waiters do not all return at once, at most KDS_RETRY_AFTER_CAP. Source:
+ * "Exponential Backoff And Jitter", AWS Architecture Blog. */
 double kds_retry_delay(int attempt, double retry_after, double unit);
 
 #endif

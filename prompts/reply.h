@@ -5,15 +5,17 @@
 
 #include "search/base/buf.h"
 
+#define KDS_REPLY_EDITS 64
+
 typedef enum kds_reply_problem {
     KDS_REPLY_OK,
     KDS_REPLY_EMPTY,
-    KDS_REPLY_TOO_LARGE, /* above KDS_REPLY_CAP, or the source above KDS_SOURCE_CAP */
-    KDS_REPLY_NOT_UTF8,
-    KDS_REPLY_NO_CODE,      /* neither a fenced block nor edits */
-    KDS_REPLY_TRUNCATED,    /* a fence or an edit that never ends */
-    KDS_REPLY_SEVERAL,      /* several full sources */
-    KDS_REPLY_NO_MATCH,     /* a SEARCH text that is not in the parent */
+    KDS_REPLY_TOO_LARGE, /* above KDS_REPLY_CAP, the source above KDS_SOURCE_CAP, too many edits */
+    KDS_REPLY_NOT_UTF8,  /* or a NUL byte */
+    KDS_REPLY_NO_CODE,   /* neither a fenced block nor edits */
+    KDS_REPLY_TRUNCATED, /* a fence or an edit that never ends */
+    KDS_REPLY_SEVERAL,   /* several full sources */
+    KDS_REPLY_NO_MATCH,  /* a SEARCH text that is empty or not in the parent */
     KDS_REPLY_MANY_MATCHES, /* a SEARCH text that is there more than once */
     KDS_REPLY_NO_CHANGE     /* the same as the parent */
 } kds_reply_problem;
@@ -26,9 +28,21 @@ typedef struct kds_reply {
     int edits;            /* SEARCH/REPLACE blocks applied; 0 for a full source */
 } kds_reply;
 
-/* Parses `text`; on KDS_REPLY_OK `source` holds the child. Matching is exact, and as a second try
- * with trailing white space of lines ignored. PCRE2 runs with match limits. KDS_OK whatever the
- * reply contains; errors are ours only. */
+/* Parses `text`; on KDS_REPLY_OK `source` (initialised by the caller, emptied first) holds the
+ * child.
+ *
+ * What is understood, after <think>...</think> at the beginning has been skipped:
+ *  - A full source: the one fenced block (``` or ~~~, closed as in Markdown by a fence at least as
+ *    long) that contains __global__, or else the only fenced block. A block that only quotes the
+ *    parent does not count where there is anything else.
+ *  - Edits, inside or outside fences, applied in order, each to the result of the one before:
+ *        <<<<<<< SEARCH / old lines / ======= / new lines / >>>>>>> REPLACE
+ *    SEARCH is whole lines that occur exactly once: compared exactly, and if that finds nothing
+ * with white space at the ends of lines ignored. At most KDS_REPLY_EDITS. With both, the full
+ * source is taken: it says by itself what the child is.
+ *
+ * PCRE2 runs with match limits, on single lines; the cost is linear in the reply. KDS_OK whatever
+ * the reply contains; errors are ours only. */
 KDS_MUST_USE kds_code kds_reply_parse(const char *text, size_t len, const char *parent,
                                       size_t parent_len, kds_buf *source, kds_reply *out,
                                       kds_err *e);

@@ -32,7 +32,8 @@ void kds_buf_vprintf(kds_buf *b, const char *fmt, va_list ap);
 void kds_buf_consume(kds_buf *b, size_t n);
 /* KDS_OK, or the sticky error put into `e` with `what` named. */
 KDS_MUST_USE kds_code kds_buf_check(const kds_buf *b, const char *what, kds_err *e);
-/* Gives the memory to the caller (free()), leaves the buffer empty. NULL if the buffer is bad. */
+/* Gives the memory to the caller (free()), leaves the buffer empty. NULL if the buffer is bad: then
+ * nothing is left to free either, and kds_buf_check still tells why. */
 char *kds_buf_take(kds_buf *b);
 
 #endif

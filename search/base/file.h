@@ -5,9 +5,11 @@
 
 #include "search/base/buf.h"
 
-/* Reads the whole file into `out` (initialised by the caller, its cap applies; KDS_TOO_LARGE).
- * Regular files only. */
+/* Reads the whole file into `out` (initialised by the caller, its cap applies; KDS_TOO_LARGE); what
+ * it held before is dropped. Regular files only; KDS_NOT_FOUND if there is none. */
 KDS_MUST_USE kds_code kds_file_read(const char *path, kds_buf *out, kds_err *e);
+/* After a crash the file is the old or the new one, whole. Mode 0644. Concurrent writers of one
+ * path take turns; a reader never waits. */
 KDS_MUST_USE kds_code kds_file_write_atomic(const char *path, const void *data, size_t len,
                                             kds_err *e);
 /* Creates one folder (0777 & ~umask); KDS_OK if it is already a folder. */
@@ -22,7 +24,8 @@ KDS_MUST_USE kds_code kds_dir_is_empty(const char *path, bool *empty, kds_err *e
  * returns KDS_OK to go on. */
 typedef kds_code kds_file_fn(void *user, const char *relative_path, kds_err *e);
 KDS_MUST_USE kds_code kds_dir_walk(const char *dir, kds_file_fn *fn, void *user, kds_err *e);
-/* Copies every regular file below `from` into the new folder `to`, synced. */
+/* Copies every regular file below `from` into the new folder `to`, synced. What kds_dir_walk
+ * refuses is refused here; on failure `to` is removed again. */
 KDS_MUST_USE kds_code kds_dir_copy(const char *from, const char *to, kds_err *e);
 /* Joins with one '/'; the result is owned by the caller (free()); NULL if out of memory. */
 char *kds_path_join(const char *a, const char *b);

@@ -24,7 +24,8 @@ int kds_frame_add(kds_frame *f, const void *data, size_t len);
 /* Appends the wire form to `out`. */
 KDS_MUST_USE kds_code kds_frame_encode(const kds_frame *f, kds_buf *out, kds_err *e);
 /* Takes one whole frame off the front of `in`. *got is false if more bytes are needed.
- * KDS_PROTOCOL: not a frame. */
+ * KDS_PROTOCOL: not a frame; KDS_TOO_LARGE: it would not fit under the cap of `in`. `out` is only
+ * written when *got; it is overwritten, not freed. */
 KDS_MUST_USE kds_code kds_frame_decode(kds_buf *in, kds_frame *out, bool *got, kds_err *e);
 /* Blocking forms for workers. Reading: KDS_NOT_FOUND at a clean end of the stream. */
 KDS_MUST_USE kds_code kds_frame_write(int fd, const kds_frame *f, kds_err *e);

@@ -28,13 +28,15 @@ kds_code kds_json_fail(const kds_json_doc *doc, const cJSON *node, kds_err *e, c
     KDS_PRINTF(4, 5);
 
 /* A reader over one object with a sticky error: take every known key, then kds_json_done, which
- * reports the first error (missing, wrong type, unknown key with "did you mean") in file order.
- * Getters give the default after an error. */
+ * reports the first error (wrong type, unknown key with "did you mean") in file order, else what is
+ * missing. Getters give the default after an error: 0 (or the nearest bound), "", false, NULL.
+ * `bad` may be looked at before that; then `e` holds what was found so far. */
 typedef struct kds_json_reader {
     const kds_json_doc *doc;
     const cJSON *object;
     kds_err *e;
     kds_code bad;
+    size_t bad_order; /* where in the text the error in `e` belongs */
     const char *known[64];
     int known_count;
 } kds_json_reader;

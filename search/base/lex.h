@@ -1,7 +1,9 @@
 /* A scanner over CUDA C++ source: comments, string and character literals (raw strings too),
- * preprocessor lines with continuations, identifiers, numbers, punctuation. It never fails: what it
- * cannot read is punctuation; an unterminated comment or literal ends at the end of the text and
- * sets `unterminated`. */
+ * preprocessor lines with continuations, identifiers, numbers, punctuation. Backslash-newline is
+ * dropped wherever the language drops it, so no comment or directive can hide behind one. It never
+ * fails: what it cannot read is punctuation; an unterminated comment or raw string ends at the end
+ * of the text, an unterminated string or character at the end of its line, and either sets
+ * `unterminated`. */
 #ifndef KDS_BASE_LEX_H
 #define KDS_BASE_LEX_H
 
@@ -37,11 +39,12 @@ void kds_lexer_init(kds_lexer *x, const char *text, size_t len);
 /* The next token; KDS_TOKEN_END at the end, for ever. White space is skipped, comments are
  * returned. */
 kds_token kds_lexer_next(kds_lexer *x);
-/* True if the token's text equals `s`. */
+/* True if the token's text, without backslash-newlines, equals `s`. */
 bool kds_token_is(const kds_lexer *x, kds_token t, const char *s);
 
 /* A copy of the text of equal length in which comments and the insides of literals are blanks
- * (newlines kept), so that offsets and lines still hold: what patterns may be matched against. */
+ * (newlines kept; the file name of an #include is no literal), so that offsets and lines still
+ * hold: what patterns may be matched against. A backslash-newline inside a name stays. */
 void kds_lex_mask(kds_buf *out, const char *text, size_t len);
 /* The token-normalised text: comments and white space removed, one space between tokens that need
  * one, directives on lines of their own with inner white space collapsed. Two texts with equal

@@ -7,12 +7,19 @@
 /* Appends `s` with control characters (but \n and \t if keep_lines), escape sequences, bidi
  * overrides and invalid UTF-8 written as \xNN, so that it is safe for a terminal or a log. */
 void kds_text_escape(kds_buf *out, const char *s, size_t len, bool keep_lines);
+/* The same into an array of `size` bytes, without allocating: what does not fit is cut between
+ * characters and marked with "...". Always NUL-terminated (size > 0); returns the length written.
+ */
+size_t kds_text_escape_into(char *out, size_t size, const char *s, size_t len, bool keep_lines);
 /* Appends `s` with & < > " ' as entities, and as kds_text_escape. */
 void kds_text_escape_html(kds_buf *out, const char *s, size_t len);
 /* Copies `s` with every invalid UTF-8 byte replaced by U+FFFD; returns the number of replacements.
  */
 size_t kds_text_sanitize_utf8(kds_buf *out, const char *s, size_t len);
 bool kds_text_is_utf8(const char *s, size_t len);
+/* Length of the longest prefix that is valid UTF-8: where to cut, or where the first bad byte is.
+ */
+size_t kds_text_utf8_prefix(const char *s, size_t len);
 /* The nearest of `names` (NULL-terminated) by edit distance if it is near enough to be meant, else
  * NULL. */
 const char *kds_text_suggest(const char *given, const char *const *names);

@@ -72,6 +72,11 @@ static kds_code gather(kds_campaign *c, kds_gathered *g, const cJSON *decision, 
         code = kds_gather_failure(g, c->ledger, parents[0], e);
     if (code == KDS_OK && decision)
         kds_gather_target(g, c->task, kds_json_at(decision, "target"));
+    else if (code == KDS_OK && f->target[0]) {
+        cJSON *target = kds_json_parse_record(f->target, strlen(f->target));
+        kds_gather_target(g, c->task, target);
+        cJSON_Delete(target);
+    }
     return code;
 }
 

@@ -8,6 +8,7 @@
  */
 #include "search/engine/select.h"
 
+#include "eval/judge.h"
 #include "eval/lint.h"
 #include "prompts/builtin.h"
 #include "search/base/random.h"
@@ -258,25 +259,31 @@ static kds_code select_builtin(const kds_selector *s, const kds_state *state, kd
     return exhaust(s, state, &edit, out, made, e);
 }
 
-/* An empty neighbour of the parent's cell to aim at: {axis, bin}. NULL if the draw hits a taken
- * one: then the model is asked for any move along that axis. */
-static cJSON *pick_target(const kds_selector *s, const kds_cell *cell, kds_random *random)
+/* An empty neighbour of the parent's cell to aim at: {axis, from, to}; NULL if all are taken. The
+ * draw decides where the search among the neighbours begins. */
+static cJSON *pick_target(const kds_selector *s, const kds_state *state, const kds_cell *cell,
+                          kds_random *random)
 {
-    if (!s->task->axis_count || cell->bin_count != s->task->axis_count)
+    int count = 2 * s->task->axis_count, bins[KDS_STATE_BINS];
+    if (!count || cell->bin_count != s->task->axis_count)
         return NULL;
-    int axis = (int)kds_random_below(random, (uint64_t)s->task->axis_count);
-    int bins = s->task->axes[axis].edge_count + 1;
-    int step = kds_random_below(random, 2) ? 1 : -1;
-    int bin = cell->bins[axis] + step;
-    if (bin < 0 || bin >= bins)
-        bin = cell->bins[axis] - step;
-    if (bin < 0 || bin >= bins)
+    int first = (int)kds_random_below(random, (uint64_t)count);
+    for (int i = 0; i < count; i++) {
+        int axis = (first + i) % count / 2, step = (first + i) % 2 ? 1 : -1;
+        int to = cell->bins[axis] + step;
+        memcpy(bins, cell->bins, sizeof bins);
+        bins[axis] = to;
+        if (to < 0 || to > s->task->axes[axis].edge_count ||
+            kds_state_cell(state, kds_cell_key(state->descriptor_version, bins, cell->bin_count)))
+            continue;
+        cJSON *target = cJSON_CreateObject();
+        if (target && kds_json_add_str(target, "axis", s->task->axes[axis].name) &&
+            kds_json_add_int(target, "from", cell->bins[axis]) &&
+            kds_json_add_int(target, "to", to))
+            return target;
+        cJSON_Delete(target);
         return NULL;
-    cJSON *target = cJSON_CreateObject();
-    if (target && kds_json_add_str(target, "axis", s->task->axes[axis].name) &&
-        kds_json_add_int(target, "from", cell->bins[axis]) && kds_json_add_int(target, "to", bin))
-        return target;
-    cJSON_Delete(target);
+    }
     return NULL;
 }
 
@@ -312,11 +319,14 @@ static kds_code select_endpoint(const kds_selector *s, const kds_state *state, k
                 return code;
             continue;
         }
+        bool explore = strcmp(op->name, "explore") == 0;
+        cJSON *target = explore ? pick_target(s, state, cell, &random) : NULL;
+        if (explore && !target)
+            continue;
         kds_id none = {0, 0};
         out->decision = decision_body(state, op->name, "endpoint", s->model, cell, cell->elite,
                                       other ? other->elite : none);
-        cJSON *target = strcmp(op->name, "explore") == 0 ? pick_target(s, cell, &random) : NULL;
-        if (target && out->decision && !cJSON_AddItemToObject(out->decision, "target", target))
+        if (target && (!out->decision || !cJSON_AddItemToObject(out->decision, "target", target)))
             cJSON_Delete(target);
         *made = true;
         return finish_decision(state, out, e);

@@ -47,6 +47,7 @@ typedef struct kds_flight {
     char stage[16];
     char message[400];
     char hypothesis[200];
+    char target[160]; /* JSON of the decision's target; "" if none */
 } kds_flight;
 
 /* A failed child of a model that may be repaired. */

@@ -67,6 +67,14 @@ static int take_repair(kds_state *s, kds_id candidate)
     return 0;
 }
 
+static void copy_target(kds_flight *f, const cJSON *target)
+{
+    char *text = cJSON_IsObject(target) ? kds_json_print(target) : NULL;
+    if (text && strlen(text) < sizeof f->target)
+        snprintf(f->target, sizeof f->target, "%s", text);
+    free(text);
+}
+
 static kds_code apply_decision(kds_state *s, const cJSON *body, kds_err *e)
 {
     if (kds_json_int(body, "decision", -1) != s->decisions)
@@ -86,6 +94,7 @@ static kds_code apply_decision(kds_state *s, const cJSON *body, kds_err *e)
     copy_text(f->operator_name, sizeof f->operator_name, body, "operator");
     copy_text(f->proposer, sizeof f->proposer, body, "proposer");
     copy_text(f->model, sizeof f->model, body, "model");
+    copy_target(f, kds_json_at(body, "target"));
     const cJSON *parent = NULL;
     cJSON_ArrayForEach(parent, kds_json_at(body, "parents"))
     {

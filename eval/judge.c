@@ -1,0 +1,213 @@
+/* The judge: runs a candidate through the gate row by row, cheapest and most telling first (quick
+ * rows, production rows, held-out rows), stops at the first finding, and hands what was seen to the
+ * report. The baseline goes through the same gate when the judge is opened, so that a wrong task is
+ * found before anything is paid for. */
+#include "eval/judge_internal.h"
+#include "search/base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SEEDS_DEFAULT 2
+#define SEEDS_MOST 16
+
+static void judgement_drop(kds_judgement *x)
+{
+    free(x->rows);
+    free(x->checked);
+    free(x->order);
+}
+
+static kds_code judgement_make(kds_judgement *x, const kds_task *t, kds_err *e)
+{
+    size_t rows = (size_t)t->row_count;
+    x->rows = calloc(rows, sizeof *x->rows);
+    x->checked = calloc(rows, sizeof *x->checked);
+    x->order = calloc(rows, sizeof *x->order);
+    kds_finding_clear(&x->finding);
+    if (x->rows != NULL && x->checked != NULL && x->order != NULL)
+        return KDS_OK;
+    judgement_drop(x);
+    return kds_fail(e, KDS_NO_MEMORY, "cannot judge a candidate: out of memory");
+}
+
+/* Checks all rows of a set in order, until a finding. */
+static kds_code check_set(kds_judge *j, kds_judgement *x, kds_program *p, kds_row_set set,
+                          kds_err *e)
+{
+    for (int row = 0; row < j->task->row_count && x->finding.verdict == KDS_VERDICT_OK; row++) {
+        if (j->task->rows[row].set != set)
+            continue;
+        kds_code code = kds_gate_check(j->gate, p, row, &x->rows[row], &x->finding, e);
+        if (code != KDS_OK)
+            return code;
+        x->checked[row] = true;
+        x->order[x->order_count++] = row;
+    }
+    return KDS_OK;
+}
+
+/* A held-out row teaches the model that it failed and nothing more. What a plan lacks for it is
+ * told without its numbers by the plan itself. */
+static void hide_held_out(kds_judgement *x)
+{
+    kds_verdict verdict = x->finding.verdict;
+    if (verdict != KDS_VERDICT_OK && strcmp(x->finding.stage, "plan") != 0)
+        kds_finding_set(&x->finding, verdict, "held_out", 0,
+                        "a held-out row failed: the kernel is not right for every legal shape");
+}
+
+static kds_code check_all(kds_judge *j, kds_judgement *x, kds_program *p, kds_err *e)
+{
+    kds_code code = check_set(j, x, p, KDS_ROWS_QUICK, e);
+    if (code != KDS_OK || j->only_safety || x->finding.verdict != KDS_VERDICT_OK)
+        return code;
+    code = check_set(j, x, p, KDS_ROWS_PRODUCTION, e);
+    if (code != KDS_OK || x->finding.verdict != KDS_VERDICT_OK)
+        return code;
+    code = check_set(j, x, p, KDS_ROWS_HELD_OUT, e);
+    if (code == KDS_OK)
+        hide_held_out(x);
+    return code;
+}
+
+kds_code kds_judge_run(kds_judge *j, const char *source, size_t len, const kds_plan *plan,
+                       const kds_compiled *compiled, cJSON **report, kds_err *e)
+{
+    kds_program *p = NULL;
+    kds_judgement x = {.source = source, .len = len, .plan = plan, .compiled = compiled};
+    kds_code code = judgement_make(&x, j->task, e);
+    if (code != KDS_OK)
+        return code;
+    code = j->device->ops->load(j->device, plan, compiled, false, &p, &x.finding, e);
+    if (code == KDS_OK && p != NULL)
+        code = check_all(j, &x, p, e);
+    if (code == KDS_OK)
+        code = kds_judge_report(j, &x, report, e);
+    j->device->ops->unload(p);
+    judgement_drop(&x);
+    return code;
+}
+
+/* Which compiler made the code: the comment lines at the top of its PTX. */
+static void toolchain_of(const kds_compiled *c, char *out, size_t size)
+{
+    size_t used = 0;
+    const char *at = c->module_count > 0 && c->modules[0].ptx != NULL ? c->modules[0].ptx : "";
+    while (at[0] == '/' && at[1] == '/') {
+        size_t line = strcspn(at, "\n");
+        if (used + line + 2 > size)
+            break;
+        memcpy(out + used, at, line);
+        used += line;
+        out[used++] = ' ';
+        at += line + (at[line] == '\n');
+    }
+    out[used] = '\0';
+}
+
+/* Parses and loads one of the task's own kernels. */
+static kds_code load_own(kds_judge *j, const char *which, const char *source,
+                         const kds_compiled *compiled, bool oracle, kds_plan **plan,
+                         kds_program **program, kds_err *e)
+{
+    kds_finding f;
+    kds_finding_clear(&f);
+    kds_code code = kds_plan_parse(plan, j->task, source, strlen(source), NULL, &f, e);
+    if (code == KDS_OK && *plan != NULL)
+        code = j->device->ops->load(j->device, *plan, compiled, oracle, program, &f, e);
+    if (code == KDS_OK && *program == NULL)
+        code = kds_fail(e, KDS_INVALID, "task %s: the %s is no valid candidate: %s: line %d: %s",
+                        j->task->name, which, kds_verdict_name(f.verdict), f.line, f.text);
+    return code;
+}
+
+/* Judges the baseline, keeps its report and times. */
+static kds_code judge_baseline(kds_judge *j, const kds_compiled *compiled, kds_err *e)
+{
+    const char *source = j->task->baseline;
+    kds_code code = kds_judge_run(j, source, strlen(source), j->baseline_plan, compiled,
+                                  &j->baseline_report, e);
+    if (code != KDS_OK)
+        return code;
+    const char *verdict = kds_json_str(j->baseline_report, "verdict", "");
+    if (strcmp(verdict, kds_verdict_name(KDS_VERDICT_OK)) != 0)
+        return kds_fail(e, KDS_INVALID, "task %s: the baseline does not pass its own gate: %s: %s",
+                        j->task->name, verdict, kds_json_str(j->baseline_report, "message", ""));
+    const cJSON *row;
+    cJSON_ArrayForEach(row, kds_json_at(j->baseline_report, "rows"))
+    {
+        const kds_row *r = kds_task_row(j->task, kds_json_str(row, "row", ""));
+        if (r != NULL)
+            j->baseline_us[r - j->task->rows] = kds_json_num(row, "time_us", 0);
+    }
+    return KDS_OK;
+}
+
+kds_code kds_judge_open(kds_judge **out, const kds_task *t, const kds_judge_options *o,
+                        const kds_compiled *baseline, const kds_compiled *reference, kds_err *e)
+{
+    char toolchain[512];
+    int seeds = o->seeds > 0 ? o->seeds : SEEDS_DEFAULT;
+    if (seeds > SEEDS_MOST)
+        return kds_fail(e, KDS_USAGE, "%d secret seeds asked for; at most %d", seeds, SEEDS_MOST);
+    if ((reference == NULL) != (t->reference == NULL))
+        return kds_fail(e, KDS_INVALID, "task %s: the reference was not compiled with the task",
+                        t->name);
+    kds_judge *j = calloc(1, sizeof *j);
+    if (j == NULL)
+        return kds_fail(e, KDS_NO_MEMORY, "cannot open the judge: out of memory");
+    j->task = t;
+    j->only_safety = o->only_safety;
+    j->baseline_us = calloc((size_t)t->row_count, sizeof(double));
+    kds_code code = j->baseline_us != NULL
+                        ? KDS_OK
+                        : kds_fail(e, KDS_NO_MEMORY, "cannot open the judge: out of memory");
+    toolchain_of(baseline, toolchain, sizeof toolchain);
+    if (code == KDS_OK)
+        code = kds_device_open(&j->device, o->device != NULL ? o->device : "sim", t, o->gate_seed,
+                               toolchain, e);
+    if (code == KDS_OK)
+        code = load_own(j, "baseline", t->baseline, baseline, false, &j->baseline_plan,
+                        &j->baseline, e);
+    if (code == KDS_OK && reference != NULL)
+        code = load_own(j, "reference", t->reference, reference, true, &j->reference_plan,
+                        &j->reference, e);
+    if (code == KDS_OK)
+        code = kds_gate_open(&j->gate, j->device, t, o->gate_seed, seeds, j->baseline, j->reference,
+                             e);
+    if (code == KDS_OK)
+        code = judge_baseline(j, baseline, e);
+    if (code == KDS_OK)
+        *out = j;
+    else
+        kds_judge_close(j);
+    return code;
+}
+
+void kds_judge_close(kds_judge *j)
+{
+    if (j == NULL)
+        return;
+    kds_gate_close(j->gate);
+    if (j->device != NULL) {
+        j->device->ops->unload(j->baseline);
+        j->device->ops->unload(j->reference);
+    }
+    kds_device_close(j->device);
+    kds_plan_free(j->baseline_plan);
+    kds_plan_free(j->reference_plan);
+    cJSON_Delete(j->baseline_report);
+    free(j->baseline_us);
+    free(j);
+}
+
+const char *kds_judge_fingerprint(const kds_judge *j)
+{
+    return j->device->fingerprint;
+}
+
+const cJSON *kds_judge_baseline(const kds_judge *j)
+{
+    return j->baseline_report;
+}

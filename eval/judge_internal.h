@@ -1,0 +1,35 @@
+/* What the files of the judge share. */
+#ifndef KDS_EVAL_JUDGE_INTERNAL_H
+#define KDS_EVAL_JUDGE_INTERNAL_H
+
+#include "eval/gate.h"
+#include "eval/judge.h"
+
+struct kds_judge {
+    const kds_task *task;
+    kds_device *device;
+    kds_plan *baseline_plan, *reference_plan;
+    kds_program *baseline, *reference;
+    kds_gate *gate;
+    bool only_safety;
+    double *baseline_us; /* by row; 0 until known */
+    cJSON *baseline_report;
+};
+
+/* Everything about one candidate that a report is made of. */
+typedef struct kds_judgement {
+    const char *source;
+    size_t len;
+    const kds_plan *plan;
+    const kds_compiled *compiled;
+    kds_finding finding;
+    kds_gate_row *rows; /* by row of the task */
+    bool *checked;
+    int *order; /* rows in the order of their checks */
+    int order_count;
+} kds_judgement;
+
+KDS_MUST_USE kds_code kds_judge_report(const kds_judge *j, const kds_judgement *x, cJSON **out,
+                                       kds_err *e);
+
+#endif

@@ -1,0 +1,126 @@
+/* The proposer without a model. Whatever an operator draws is checked against what was proposed
+ * before by its normal form, so that a campaign never pays twice for one text. Everything is a
+ * function of the ask, the random stream and the answers of `known`. */
+#include "prompts/builtin.h"
+#include "prompts/builtin_tune.h"
+#include "prompts/rewrite.h"
+#include <string.h>
+
+#define ATTEMPTS 64
+#define HYPOTHESIS_CAP 4096
+
+kds_code kds_child_try(kds_child *c, kds_err *e)
+{
+    kds_code code = KDS_OK;
+    bool fits = c->candidate.bad == KDS_OK && c->words.bad == KDS_OK;
+    bool same = fits && c->candidate.len == c->parent_len &&
+                memcmp(c->candidate.data, c->parent, c->parent_len) == 0;
+    if (c->candidate.bad == KDS_NO_MEMORY || c->words.bad == KDS_NO_MEMORY)
+        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    if (fits && !same) {
+        kds_buf_reset(&c->norm);
+        kds_lex_normalize(&c->norm, c->candidate.data, c->candidate.len);
+        code = kds_buf_check(&c->norm, "normal form", e);
+        if (code)
+            return code;
+        kds_id norm = kds_id_of(c->norm.data, c->norm.len);
+        if (!c->known || !c->known(c->user, norm)) {
+            kds_buf_add(c->source, c->candidate.data, c->candidate.len);
+            kds_buf_add(c->hypothesis, c->words.data, c->words.len);
+            code = kds_buf_check(c->source, "source", e);
+            if (!code)
+                code = kds_buf_check(c->hypothesis, "hypothesis", e);
+            c->made = code == KDS_OK;
+        }
+    }
+    kds_buf_reset(&c->candidate);
+    kds_buf_reset(&c->words);
+    return code;
+}
+
+static int rewrite_count(void)
+{
+    int n = 0;
+    while (kds_rewrites[n].name)
+        n++;
+    return n;
+}
+
+const char *kds_builtin_rewrite_name(int i)
+{
+    return i >= 0 && i < rewrite_count() ? kds_rewrites[i].name : NULL;
+}
+
+const char *kds_builtin_rewrite_text(int i)
+{
+    return i >= 0 && i < rewrite_count() ? kds_rewrites[i].text : NULL;
+}
+
+/* Goes round the catalogue in a drawn order; a rewrite that finds no place drops out. */
+static kds_code propose_rewrite(kds_random *random, kds_child *c, kds_err *e)
+{
+    enum { MOST = 64 };
+    kds_rewriter r;
+    int order[MOST], n = rewrite_count();
+    kds_code code = kds_rewriter_init(&r, c->parent, c->parent_len, e);
+    if (code)
+        return code;
+    for (int i = 0; i < n; i++) {
+        int k = (int)kds_random_below(random, (uint64_t)i + 1);
+        order[i] = order[k];
+        order[k] = i;
+    }
+    for (int attempt = 0, at = 0; attempt < ATTEMPTS && n > 0 && !c->made && !code; attempt++) {
+        const kds_rewrite *w = &kds_rewrites[order[at % n]];
+        bool applied = false;
+        kds_buf_printf(&c->words, "%s: ", w->name);
+        code = kds_rewriter_apply(&r, w, random, &c->candidate, &c->words, &applied, e);
+        if (!code && applied) {
+            code = kds_child_try(c, e);
+            at++;
+            continue;
+        }
+        kds_buf_reset(&c->candidate);
+        kds_buf_reset(&c->words);
+        memmove(&order[at % n], &order[at % n + 1], (size_t)(n - 1 - at % n) * sizeof *order);
+        at = --n > 0 ? at % n : 0;
+    }
+    kds_rewriter_free(&r);
+    return code;
+}
+
+kds_code kds_builtin_propose(const kds_ask *ask, kds_random *random, kds_builtin_known *known,
+                             void *user, kds_buf *source, kds_buf *hypothesis, bool *made,
+                             kds_err *e)
+{
+    kds_child c = {.parent = ask->parent.source,
+                   .parent_len = ask->parent.source_len,
+                   .known = known,
+                   .user = user,
+                   .source = source,
+                   .hypothesis = hypothesis};
+    kds_code code;
+    if (!ask->parent.source || ask->parent.source_len > KDS_SOURCE_CAP)
+        return kds_fail(e, KDS_TOO_LARGE, "the parent has no source of at most %u bytes",
+                        KDS_SOURCE_CAP);
+    kds_buf_init(&c.candidate, KDS_SOURCE_CAP);
+    kds_buf_init(&c.words, HYPOTHESIS_CAP);
+    kds_buf_init(&c.norm, 2 * KDS_SOURCE_CAP + 64);
+    if (strcmp(ask->operator_name, "tune") == 0)
+        code = kds_builtin_tune(ask, random, &c, e);
+    else if (strcmp(ask->operator_name, "crossover") == 0)
+        code = kds_builtin_crossover(ask, random, &c, e);
+    else if (strcmp(ask->operator_name, "rewrite") == 0)
+        code = propose_rewrite(random, &c, e);
+    else
+        code = kds_fail(e, KDS_USAGE,
+                        "the built-in proposer has no operator '%s'; there are tune, crossover and "
+                        "rewrite",
+                        ask->operator_name);
+    if (!code)
+        *made = c.made;
+    kds_buf_free(&c.candidate);
+    kds_buf_free(&c.words);
+    kds_buf_free(&c.norm);
+    return code;
+}

@@ -1,0 +1,26 @@
+/* Operators over tunables: tune and crossover. Private to prompts. */
+#ifndef KDS_PROMPTS_BUILTIN_TUNE_H
+#define KDS_PROMPTS_BUILTIN_TUNE_H
+
+#include "prompts/builtin.h"
+
+/* Takes over a child if it is new: true (and *made) if it was. */
+typedef struct kds_child {
+    const char *parent;
+    size_t parent_len;
+    kds_builtin_known *known;
+    void *user;
+    kds_buf *source, *hypothesis;
+    kds_buf candidate, words, norm; /* scratch: the child under trial, its hypothesis */
+    bool made;
+} kds_child;
+/* Tries `candidate` with `words`: accepted into source and hypothesis if it differs from the parent
+ * and is not known. Empties both. */
+KDS_MUST_USE kds_code kds_child_try(kds_child *c, kds_err *e);
+
+KDS_MUST_USE kds_code kds_builtin_tune(const kds_ask *ask, kds_random *random, kds_child *c,
+                                       kds_err *e);
+KDS_MUST_USE kds_code kds_builtin_crossover(const kds_ask *ask, kds_random *random, kds_child *c,
+                                            kds_err *e);
+
+#endif

@@ -1,0 +1,12 @@
+/* What the files of prompt rendering share. */
+#ifndef KDS_PROMPTS_PROMPT_INTERNAL_H
+#define KDS_PROMPTS_PROMPT_INTERNAL_H
+
+#include "prompts/prompt.h"
+#include "prompts/template.h"
+
+/* Appends what a judge's report says in numbers, as Markdown: verdict, fitness, rows with their
+ * bound, facts, counters. Held-out rows are told as passed or failed only. Nothing for NULL. */
+void kds_prompt_numbers(kds_buf *out, const cJSON *report);
+
+#endif

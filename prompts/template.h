@@ -1,0 +1,33 @@
+/* Templates: text with placeholders, embedded at build from prompts/templates/. {{name}} is
+ * replaced by a field; {{#name}} ... {{/name}} is kept only if the field is not empty (not nested
+ * in itself; a tag alone on its line takes the line with it). Everything is strict: an unknown
+ * name, a tag that is not closed, a section that does not match is an error with template and line.
+ * Inserted text is never scanned. */
+#ifndef KDS_PROMPTS_TEMPLATE_H
+#define KDS_PROMPTS_TEMPLATE_H
+
+#include "search/base/buf.h"
+
+typedef struct kds_template {
+    const char *name; /* "mutate.md" */
+    const unsigned char *text;
+    size_t len;
+} kds_template;
+
+/* All of them; ends with name NULL. */
+extern const kds_template kds_templates[];
+/* NULL if there is none of that name. */
+const kds_template *kds_template_find(const char *name);
+
+typedef struct kds_field {
+    const char *name;
+    const char *text; /* NULL: empty */
+    size_t len;
+} kds_field;
+
+/* Appends the template with its placeholders filled. `name` is for errors (KDS_INVALID). */
+KDS_MUST_USE kds_code kds_template_render(kds_buf *out, const char *name, const char *text,
+                                          size_t len, const kds_field *fields, int count,
+                                          kds_err *e);
+
+#endif

@@ -1,0 +1,377 @@
+/* The scanner. Every look at the text goes through `skip_splices`, because a backslash-newline may
+ * stand between any two characters but those of a raw string. Time is linear in the text: a run of
+ * splices is crossed by the few characters of look-ahead before it, and no more. */
+#include "search/base/lex_inner.h"
+#include <ctype.h>
+#include <string.h>
+
+/* Longest first. <<< and >>> are left out: device code has closing template brackets instead. */
+static const char *const puncts[] = {
+    "<=>", "->*", "...", "<<=", ">>=", "::", "->", ".*", "++", "--", "<<", ">>", "<=", ">=",
+    "==",  "!=",  "&&",  "||",  "+=",  "-=", "*=", "/=", "%=", "&=", "|=", "^=", "##", NULL};
+
+/* Offset of the first byte at or after `at` that does not belong to a backslash-newline. As for
+ * NVRTC, blanks between the two make it none. */
+static size_t skip_splices(const kds_lexer *x, size_t at)
+{
+    while (at + 1 < x->len && x->text[at] == '\\') {
+        size_t end = at + 1;
+        if (end < x->len && x->text[end] == '\r')
+            end++;
+        if (end >= x->len || x->text[end] != '\n')
+            break;
+        at = end + 1;
+    }
+    return at;
+}
+
+/* The logical character at `*at` (moved past splices), or 0 at the end. A NUL byte reads as blank.
+ */
+static unsigned char look(const kds_lexer *x, size_t *at)
+{
+    *at = skip_splices(x, *at);
+    if (*at >= x->len)
+        return 0;
+    unsigned char c = (unsigned char)x->text[*at];
+    return c ? c : ' ';
+}
+
+static bool word_start(unsigned char c)
+{
+    return isalpha(c) || c == '_' || c == '$' || c >= 0x80;
+}
+
+static bool word(unsigned char c)
+{
+    return word_start(c) || isdigit(c);
+}
+
+static bool blank(unsigned char c)
+{
+    return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
+}
+
+static size_t scan_word(const kds_lexer *x, size_t at)
+{
+    size_t next = at;
+    while (word(look(x, &next)))
+        at = ++next;
+    return at;
+}
+
+/* A preprocessing number: digits, letters, points, digit separators, signs after an exponent. */
+static size_t scan_number(const kds_lexer *x, size_t at)
+{
+    unsigned char before = 0;
+    for (size_t next = at;;) {
+        unsigned char c = look(x, &next);
+        size_t after = next + 1;
+        bool sign = (c == '+' || c == '-') && before && strchr("eEpP", before);
+        bool separator = c == '\'' && word(look(x, &after));
+        if (!word(c) && c != '.' && !sign && !separator)
+            return at;
+        before = c;
+        at = ++next;
+    }
+}
+
+/* From the byte after the opening quote to past the closing one, or to the end of the line. */
+static size_t scan_quoted(kds_lexer *x, size_t at, unsigned char quote)
+{
+    for (size_t next = at;;) {
+        unsigned char c = look(x, &next);
+        if (c == 0 || c == '\n') {
+            x->unterminated = true;
+            return at;
+        }
+        at = ++next;
+        if (c == quote)
+            return at;
+        if (c != '\\')
+            continue;
+        c = look(x, &next);
+        if (c && c != '\n')
+            at = ++next;
+    }
+}
+
+/* From the byte after the opening quote of a raw string; 0 if its delimiter is malformed. */
+static size_t scan_raw(kds_lexer *x, size_t at)
+{
+    const char *delimiter = x->text + at;
+    size_t n = 0;
+    while (at + n < x->len && n <= 16 && delimiter[n] != '(') {
+        if (delimiter[n] == '"' || delimiter[n] == ')' || delimiter[n] == '\\' ||
+            isspace((unsigned char)delimiter[n]))
+            return 0;
+        n++;
+    }
+    if (at + n >= x->len || n > 16)
+        return 0;
+    for (const char *p = delimiter + n; (p = memchr(p, ')', (size_t)(x->text + x->len - p)));) {
+        p++;
+        if ((size_t)(x->text + x->len - p) > n && memcmp(p, delimiter, n) == 0 && p[n] == '"')
+            return (size_t)(p - x->text) + n + 1;
+    }
+    x->unterminated = true;
+    return x->len;
+}
+
+/* `at` is at the slash. A line comment ends before its newline; a block comment after its slash. */
+static size_t scan_comment(kds_lexer *x, size_t at, bool block)
+{
+    size_t next = at + 1;
+    look(x, &next);
+    at = ++next;
+    unsigned char before = 0;
+    for (;;) {
+        unsigned char c = look(x, &next);
+        if (c == 0) {
+            x->unterminated = x->unterminated || block;
+            return block ? x->len : at;
+        }
+        if (!block && c == '\n')
+            return at;
+        at = ++next;
+        if (block && before == '*' && c == '/')
+            return at;
+        before = c;
+    }
+}
+
+static size_t scan_punct(const kds_lexer *x, size_t at)
+{
+    unsigned char seen[3] = {0};
+    size_t ends[3];
+    size_t next = at;
+    for (int i = 0; i < 3; i++) {
+        seen[i] = look(x, &next);
+        ends[i] = next + 1;
+        if (!seen[i])
+            break;
+        next++;
+    }
+    for (const char *const *p = puncts; *p; p++) {
+        size_t n = strlen(*p);
+        if (memcmp(*p, seen, n) == 0)
+            return ends[n - 1];
+    }
+    return ends[0];
+}
+
+/* True if the word [start, end) is one of the NULL-terminated list. */
+static bool word_in(const kds_lexer *x, size_t start, size_t end, const char *const *list)
+{
+    kds_token t = {.kind = KDS_TOKEN_IDENTIFIER, .offset = start, .len = end - start};
+    for (; *list; list++) {
+        if (kds_token_is(x, t, *list))
+            return true;
+    }
+    return false;
+}
+
+/* A word, or the literal that it is the prefix of. A suffix of a literal belongs to it. */
+static size_t scan_word_or_literal(kds_lexer *x, size_t at, kds_token_kind *kind)
+{
+    static const char *const raw[] = {"R", "u8R", "uR", "UR", "LR", NULL};
+    static const char *const plain[] = {"u8", "u", "U", "L", NULL};
+    size_t end = scan_word(x, at), quote = end, done;
+    unsigned char c = look(x, &quote);
+    *kind = KDS_TOKEN_IDENTIFIER;
+    if (end - at > 64 || (c != '"' && c != '\''))
+        return end;
+    if (c == '"' && word_in(x, at, end, raw) && (done = scan_raw(x, quote + 1))) {
+        *kind = KDS_TOKEN_STRING;
+        return scan_word(x, done);
+    }
+    if (!word_in(x, at, end, plain))
+        return end;
+    *kind = c == '"' ? KDS_TOKEN_STRING : KDS_TOKEN_CHAR;
+    return scan_word(x, scan_quoted(x, quote + 1, c));
+}
+
+/* One token that is no directive; `at` is at its first byte. Returns its end. */
+static size_t scan_token(kds_lexer *x, size_t at, kds_token_kind *kind)
+{
+    size_t next = at, after;
+    unsigned char c = look(x, &next), d;
+    after = next + 1;
+    d = look(x, &after);
+    if (word_start(c))
+        return scan_word_or_literal(x, at, kind);
+    if (isdigit(c) || (c == '.' && isdigit(d))) {
+        *kind = KDS_TOKEN_NUMBER;
+        return scan_number(x, at);
+    }
+    if (c == '"' || c == '\'') {
+        *kind = c == '"' ? KDS_TOKEN_STRING : KDS_TOKEN_CHAR;
+        return scan_word(x, scan_quoted(x, next + 1, c));
+    }
+    if (c == '/' && (d == '/' || d == '*')) {
+        *kind = KDS_TOKEN_COMMENT;
+        return scan_comment(x, next, d == '*');
+    }
+    *kind = KDS_TOKEN_PUNCT;
+    return scan_punct(x, at);
+}
+
+static size_t skip_blanks(const kds_lexer *x, size_t at)
+{
+    size_t next = at;
+    while (blank(look(x, &next)))
+        at = ++next;
+    return next;
+}
+
+/* End of the file name of an #include that starts at or after `at`; `at` itself if there is none.
+ * Quotes and slashes in it mean nothing. */
+static size_t scan_header_name(const kds_lexer *x, size_t at, size_t *start)
+{
+    size_t next = skip_blanks(x, at);
+    unsigned char c = look(x, &next), close = c == '<' ? '>' : '"';
+    *start = next;
+    if (c != '<' && c != '"')
+        return at;
+    for (next++;;) {
+        c = look(x, &next);
+        if (c == 0 || c == '\n')
+            return at;
+        next++;
+        if (c == close)
+            return next;
+    }
+}
+
+static bool names_header(const kds_lexer *x, size_t start, size_t end)
+{
+    static const char *const includes[] = {"include", "include_next", "import", "embed", NULL};
+    return word_in(x, start, end, includes);
+}
+
+/* Past the '#' or '%:' that starts a directive. */
+static size_t scan_mark(const kds_lexer *x, size_t at)
+{
+    size_t end = at + 1;
+    if (x->text[at] == '%') {
+        look(x, &end);
+        end++;
+    }
+    return end;
+}
+
+/* A directive from its '#': to the first newline that is outside comments and raw strings. */
+static size_t scan_directive(kds_lexer *x, size_t at)
+{
+    kds_token_kind kind;
+    size_t end = scan_mark(x, at), header;
+    for (bool first = true;;) {
+        size_t next = skip_blanks(x, end);
+        unsigned char c = look(x, &next);
+        if (c == 0 || c == '\n')
+            return end;
+        end = scan_token(x, next, &kind);
+        if (first && kind == KDS_TOKEN_IDENTIFIER && names_header(x, next, end))
+            end = scan_header_name(x, end, &header);
+        first = first && kind == KDS_TOKEN_COMMENT;
+    }
+}
+
+void kds_lexer_init(kds_lexer *x, const char *text, size_t len)
+{
+    *x = (kds_lexer){.text = text, .len = len, .line = 1, .line_start = true};
+}
+
+static void count_lines(kds_lexer *x, size_t end)
+{
+    for (const char *p = x->text + x->at, *stop = x->text + end;
+         (p = memchr(p, '\n', (size_t)(stop - p))); p++)
+        x->line++;
+    x->at = end;
+}
+
+kds_token kds_lexer_next(kds_lexer *x)
+{
+    size_t at = x->at;
+    unsigned char c;
+    while ((c = look(x, &at)) && (blank(c) || c == '\n')) {
+        x->line_start = x->line_start || c == '\n';
+        at++;
+    }
+    count_lines(x, at);
+    kds_token t = {.kind = KDS_TOKEN_END, .offset = at, .line = x->line};
+    if (!c)
+        return t;
+    size_t after = at + 1, end;
+    if (x->line_start && (c == '#' || (c == '%' && look(x, &after) == ':'))) {
+        t.kind = KDS_TOKEN_DIRECTIVE;
+        end = scan_directive(x, at);
+    } else {
+        end = scan_token(x, at, &t.kind);
+        x->line_start = x->line_start && t.kind == KDS_TOKEN_COMMENT;
+    }
+    t.len = end - at;
+    count_lines(x, end);
+    return t;
+}
+
+bool kds_token_is(const kds_lexer *x, kds_token t, const char *s)
+{
+    kds_lexer part = {.text = x->text, .len = t.offset + t.len};
+    size_t at = skip_splices(&part, t.offset);
+    for (; *s; s++) {
+        if (at >= part.len || x->text[at] != *s)
+            return false;
+        at = skip_splices(&part, at + 1);
+    }
+    return at >= part.len;
+}
+
+enum { BEFORE_MARK, BEFORE_WORD, BEFORE_HEADER, IN_REST };
+
+void kds_inner_init(kds_inner *in, const char *text, kds_token directive)
+{
+    *in = (kds_inner){.x = {.text = text,
+                            .len = directive.offset + directive.len,
+                            .at = directive.offset,
+                            .line = directive.line}};
+}
+
+kds_token kds_inner_next(kds_inner *in)
+{
+    size_t start, end;
+    in->header = false;
+    if (in->state == BEFORE_HEADER) {
+        in->state = IN_REST;
+        end = scan_header_name(&in->x, in->x.at, &start);
+        if (end != in->x.at) {
+            kds_token name = {KDS_TOKEN_STRING, start, end - start, in->x.line};
+            in->header = true;
+            count_lines(&in->x, end);
+            return name;
+        }
+    }
+    if (in->state == BEFORE_MARK) {
+        kds_token mark = {KDS_TOKEN_PUNCT, in->x.at, 0, in->x.line};
+        in->state = BEFORE_WORD;
+        end = scan_mark(&in->x, in->x.at);
+        mark.len = end - mark.offset;
+        count_lines(&in->x, end);
+        return mark;
+    }
+    kds_token t = kds_lexer_next(&in->x);
+    if (in->state == BEFORE_WORD && t.kind != KDS_TOKEN_COMMENT)
+        in->state =
+            t.kind == KDS_TOKEN_IDENTIFIER && names_header(&in->x, t.offset, t.offset + t.len)
+                ? BEFORE_HEADER
+                : IN_REST;
+    return t;
+}
+
+kds_token kds_inner_next_code(kds_inner *in)
+{
+    kds_token t;
+    do
+        t = kds_inner_next(in);
+    while (t.kind == KDS_TOKEN_COMMENT);
+    return t;
+}

@@ -1,0 +1,132 @@
+/* Killed at twenty random moments and resumed each time, a campaign ends as if nothing had
+ * happened. */
+#include "tests/cli/cli_test.h"
+
+#include "search/base/random.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KILLS 20
+#define EVALS "48"
+
+static void sleep_ms(int64_t ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
+}
+
+/* What must be equal: every candidate with verdict, cell, fitness, and the hash over the decisions.
+ */
+static void assert_same(const char *a, const char *b)
+{
+    cJSON *x = JSON("list", a, "--limit", "0"), *y = JSON("list", b, "--limit", "0");
+    assert_int_equal(cJSON_GetArraySize(x), cJSON_GetArraySize(y));
+    for (int i = 0; i < cJSON_GetArraySize(x); i++)
+        if (!cJSON_Compare(cJSON_GetArrayItem(x, i), cJSON_GetArrayItem(y, i), true))
+            fail_msg("candidate %d differs:\n%s\n%s", i, kds_json_print(cJSON_GetArrayItem(x, i)),
+                     kds_json_print(cJSON_GetArrayItem(y, i)));
+    cJSON_Delete(x);
+    cJSON_Delete(y);
+    cJSON *p = JSON("replay", a), *q = JSON("replay", b);
+    assert_string_equal(kds_json_str(p, "chain", "p"), kds_json_str(q, "chain", "q"));
+    cJSON_Delete(p);
+    cJSON_Delete(q);
+}
+
+static int64_t committed(const char *archive)
+{
+    cJSON *status = JSON("status", archive);
+    int64_t n = kds_json_int(status, "committed", -1);
+    cJSON_Delete(status);
+    return n;
+}
+
+static void test_twenty_kills(void **state)
+{
+    (void)state;
+    const char *task = cli_source("tests/tasks/scale");
+    const char *const start[] = {"run", task,     "-o", "killed", "--max-evals",
+                                 EVALS, "--seed", "11", NULL};
+    const char *const again[] = {"resume", "killed", NULL};
+    kds_random random = kds_random_stream(11, 0, "kills");
+    EXPECT(0, "run", task, "-o", "whole", "--max-evals", EVALS, "--seed", "11");
+
+    /* The first kill waits for the archive to be there: before that there is nothing to resume. */
+    pid_t pid = cli_start("run", start);
+    while (access(cli_path("killed/status.json"), F_OK) != 0 && kill(pid, 0) == 0)
+        sleep_ms(5);
+    int64_t before = 0;
+    int kills = 0;
+    for (; kills < KILLS; kills++) {
+        sleep_ms((int64_t)kds_random_below(&random, 400));
+        kill(pid, SIGKILL);
+        int status = cli_wait(pid);
+        if (status == 0)
+            break; /* it was done already */
+        assert_int_equal(status, 128 + SIGKILL);
+        EXPECT(0, "check", "killed");
+        int64_t now = committed("killed");
+        assert_true(now >= before);
+        before = now;
+        pid = cli_start("resume", again);
+        sleep_ms((int64_t)kds_random_below(&random, 2000));
+    }
+    if (kills == KILLS)
+        assert_int_equal(cli_wait(pid), 0);
+    EXPECT(0, "check", "killed");
+    assert_same("whole", "killed");
+    assert_true(kills >= 5);
+}
+
+/* A first SIGTERM finishes what runs and exits resumable with the documented status. */
+static void test_polite_stop(void **state)
+{
+    (void)state;
+    const char *const start[] = {"run",         cli_source("tests/tasks/scale"),
+                                 "-o",          "polite",
+                                 "--max-evals", EVALS,
+                                 "--seed",      "11",
+                                 NULL};
+    pid_t pid = cli_start("polite", start);
+    while (access(cli_path("polite/status.json"), F_OK) != 0 && kill(pid, 0) == 0)
+        sleep_ms(5);
+    sleep_ms(200);
+    kill(pid, SIGTERM);
+    assert_int_equal(cli_wait(pid), 143);
+    EXPECT(0, "check", "polite");
+    EXPECT(0, "resume", "polite");
+    assert_same("whole", "polite");
+}
+
+/* A second writer is refused and told who the first is; readers are not. */
+static void test_lock(void **state)
+{
+    (void)state;
+    const char *const start[] = {
+        "run", cli_source("tests/tasks/scale"), "-o", "locked", "--seed", "3", NULL};
+    pid_t pid = cli_start("locked", start);
+    while (access(cli_path("locked/status.json"), F_OK) != 0 && kill(pid, 0) == 0)
+        sleep_ms(5);
+    char text[40];
+    snprintf(text, sizeof text, "%d", (int)pid);
+    REFUSES(11, text, "resume", "locked");
+    EXPECT(0, "status", "locked");
+    EXPECT(0, "list", "locked");
+    kill(pid, SIGKILL);
+    assert_int_equal(cli_wait(pid), 128 + SIGKILL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_twenty_kills),
+        cmocka_unit_test(test_polite_stop),
+        cmocka_unit_test(test_lock),
+    };
+    return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);
+}

@@ -1,0 +1,271 @@
+/* Campaigns with a model: a loopback server that answers as a chat endpoint, well and badly. What
+ * was paid for is never asked for again, the two accounts agree, and the key is nowhere. */
+#include "tests/cli/cli_test.h"
+#include "tests/tools/chat_server.h"
+
+#include "search/base/random.h"
+
+#include <ftw.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KEY "sk-test-0123456789abcdef-never-shown"
+
+static char url[64];
+
+static chat_server *serve(const chat_script *script)
+{
+    chat_server *server = NULL;
+    kds_err e = {0};
+    if (chat_server_start(&server, script, &e) != KDS_OK)
+        fail_msg("%s", e.message);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/v1", chat_server_port(server));
+    setenv("TEST_CHAT_KEY", KEY, 1);
+    return server;
+}
+
+#define MODEL                                                                                      \
+    "--proposer", "endpoint", "--url", url, "--model", "test-model", "--key-env", "TEST_CHAT_KEY"
+#define PRICES "--price-prompt", "1", "--price-completion", "2"
+
+static void sleep_ms(int64_t ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
+}
+
+static const char *task(void)
+{
+    return cli_source("tests/tasks/scale");
+}
+
+/* Tokens and money of the archive are those of the server's own account. */
+static void assert_accounts_agree(const char *archive, chat_server *server)
+{
+    cJSON *status = JSON("status", archive);
+    chat_counts counts = chat_server_counts(server);
+    assert_int_equal(kds_json_int(status, "prompt_tokens", -1), counts.prompt_tokens);
+    assert_int_equal(kds_json_int(status, "completion_tokens", -1), counts.completion_tokens);
+    assert_true(counts.requests > 0);
+    cJSON_Delete(status);
+}
+
+static const char *secret_found;
+
+static int look_for_key(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    size_t len = 0;
+    (void)st, (void)where;
+    if (type != FTW_F)
+        return 0;
+    char *data = cli_read(path, &len);
+    if (data && memmem(data, len, KEY, strlen(KEY)))
+        secret_found = "the key is in the archive or in the output";
+    free(data);
+    return 0;
+}
+
+static void assert_key_nowhere(void)
+{
+    secret_found = NULL;
+    assert_int_equal(nftw(cli_path(""), look_for_key, 16, FTW_PHYS), 0);
+    assert_null(secret_found);
+}
+
+static void test_a_model_proposes(void **state)
+{
+    (void)state;
+    const chat_script script = {.seed = 1, .by_body = true, .key = KEY};
+    chat_server *server = serve(&script);
+    EXPECT(0, "run", task(), "-o", "model", "--max-evals", "14", MODEL, PRICES);
+    assert_accounts_agree("model", server);
+    cJSON *list = JSON("list", "model", "--limit", "0");
+    int mutated = 0;
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, list) mutated +=
+        strcmp(kds_json_str(item, "model", ""), "test-model") == 0;
+    assert_true(mutated >= 3);
+    cJSON_Delete(list);
+    EXPECT(0, "check", "model");
+    EXPECT(0, "replay", "model");
+    assert_key_nowhere();
+    chat_server_stop(server);
+}
+
+/* Busy and broken answers are retried, and every one of them is in the record. */
+static void test_faults_are_survived(void **state)
+{
+    (void)state;
+    static const chat_step odds[] = {
+        {.answer = CHAT_OK, .mode = CHAT_MODE_EDIT, .weight = 6},
+        {.answer = CHAT_OK, .mode = CHAT_MODE_SOURCE, .weight = 2},
+        {.answer = CHAT_OK,
+         .mode = CHAT_MODE_FIXED,
+         .text = "I cannot think of anything.",
+         .weight = 1},
+        {.answer = CHAT_OK,
+         .mode = CHAT_MODE_FIXED,
+         .text = "```cuda\n__global__ void f(",
+         .weight = 1},
+        {.answer = CHAT_STATUS, .status = 429, .retry_after = "0", .weight = 1},
+        {.answer = CHAT_STATUS, .status = 503, .retry_after = "0", .weight = 1},
+        {.answer = CHAT_LENGTH, .weight = 1},
+        {.answer = CHAT_NO_CHOICES, .weight = 1},
+        {.answer = CHAT_CONTENT_FILTER, .weight = 1},
+        {.answer = CHAT_CLOSE_MIDDLE, .weight = 1},
+        {.answer = CHAT_BAD_UTF8, .weight = 1},
+        {.answer = CHAT_ECHO_KEY, .weight = 1},
+    };
+    const chat_script script = {.seed = 7,
+                                .by_body = true,
+                                .odds = true,
+                                .steps = odds,
+                                .step_count = sizeof odds / sizeof *odds,
+                                .key = KEY};
+    chat_server *server = serve(&script);
+    EXPECT(0, "run", task(), "-o", "faults", "--max-evals", "12", "--seed", "3", MODEL, PRICES);
+    assert_accounts_agree("faults", server);
+    cJSON *status = JSON("status", "faults");
+    chat_counts counts = chat_server_counts(server);
+    assert_int_equal(kds_json_int(status, "requests", 0), (int64_t)counts.requests);
+    assert_int_equal(kds_json_int(status, "responses", 0), (int64_t)counts.requests);
+    assert_true(kds_json_int(status, "failed_calls", 0) > 0);
+    cJSON_Delete(status);
+    EXPECT(0, "check", "faults");
+    EXPECT(0, "replay", "faults");
+    assert_key_nowhere();
+    chat_server_stop(server);
+}
+
+/* The single number that a query gives. */
+static int64_t number_of(const char *archive, const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    char path[600];
+    snprintf(path, sizeof path, "%s/campaign.db", cli_path(archive));
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t n = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return n;
+}
+
+/* No question was sent again after its reply had been recorded, and the server saw nothing that is
+ * not in the record. */
+static void assert_no_reply_paid_twice(const char *archive, chat_server *server)
+{
+    assert_int_equal(
+        number_of(archive,
+                  "SELECT count(*) FROM calls a JOIN calls b ON a.decision = b.decision AND "
+                  "a.prompt = b.prompt AND a.request < b.request WHERE a.outcome = 'ok'"),
+        0);
+    assert_true(number_of(archive, "SELECT count(*) FROM calls") >=
+                (int64_t)chat_server_counts(server).requests);
+}
+
+/* Killed again and again in strict order, a campaign with a model ends as the uninterrupted one
+ * does, and no request is sent for a reply that is in the record. */
+static void test_kills_lose_no_reply(void **state)
+{
+    (void)state;
+    char hex[64];
+    static const chat_step slow[] = {
+        {.answer = CHAT_OK, .mode = CHAT_MODE_EDIT, .delay_ms = 30, .repeat = 1}};
+    const chat_script script = {
+        .seed = 2, .by_body = true, .steps = slow, .step_count = 1, .key = KEY};
+    chat_server *server = serve(&script);
+    kds_random random = kds_random_stream(5, 0, "kills");
+    const char *const start[] = {"run", task(),    "-o",     "killed",      "--max-evals",
+                                 "16",  "--order", "strict", "--in-flight", "4",
+                                 MODEL, PRICES,    NULL};
+    const char *const again[] = {"resume", "killed", NULL};
+    pid_t pid = cli_start("run", start);
+    while (access(cli_path("killed/status.json"), F_OK) != 0 && kill(pid, 0) == 0)
+        sleep_ms(5);
+    int64_t kills = 0;
+    for (; kills < 8; kills++) {
+        sleep_ms((int64_t)kds_random_below(&random, 300));
+        kill(pid, SIGKILL);
+        if (cli_wait(pid) == 0)
+            break;
+        cJSON *before = JSON("status", "killed");
+        chat_counts counts = chat_server_counts(server);
+        assert_true(kds_json_int(before, "responses", 0) <= (int64_t)counts.requests);
+        cJSON_Delete(before);
+        EXPECT(0, "check", "killed");
+        pid = cli_start("resume", again);
+        sleep_ms((int64_t)kds_random_below(&random, 1500));
+    }
+    if (kills == 8)
+        assert_int_equal(cli_wait(pid), 0);
+    assert_no_reply_paid_twice("killed", server);
+    cJSON *killed = JSON("replay", "killed");
+    snprintf(hex, sizeof hex, "%s", kds_json_str(killed, "chain", ""));
+    cJSON_Delete(killed);
+    EXPECT(0, "run", task(), "-o", "uninterrupted", "--max-evals", "16", "--order", "strict",
+           "--in-flight", "4", MODEL, PRICES);
+    cJSON *whole = JSON("replay", "uninterrupted");
+    assert_string_equal(kds_json_str(whole, "chain", "-"), hex);
+    cJSON_Delete(whole);
+    assert_key_nowhere();
+    chat_server_stop(server);
+}
+
+static void test_refused_key(void **state)
+{
+    (void)state;
+    const chat_script script = {.seed = 1, .key = "another"};
+    chat_server *server = serve(&script);
+    REFUSES(30, "TEST_CHAT_KEY", "run", task(), "-o", "refused", "--max-evals", "14", MODEL);
+    unsetenv("TEST_CHAT_KEY");
+    REFUSES(3, "TEST_CHAT_KEY", "run", task(), "-o", "unset", "--max-evals", "14", MODEL);
+    assert_int_not_equal(access(cli_path("unset"), F_OK), 0);
+    REFUSES(2, "--url and --model", "run", task(), "-o", "unset", "--proposer", "endpoint");
+    chat_server_stop(server);
+}
+
+/* Nobody listens: the campaign says so and can be resumed. */
+static void test_unreachable(void **state)
+{
+    (void)state;
+    setenv("TEST_CHAT_KEY", KEY, 1);
+    snprintf(url, sizeof url, "http://127.0.0.1:9/v1");
+    REFUSES(30, "127.0.0.1", "run", task(), "-o", "unreachable", "--attempts", "2", "--max-evals",
+            "14", MODEL);
+    EXPECT(0, "check", "unreachable");
+    assert_key_nowhere();
+}
+
+/* The money that is left decides whether another request is sent. */
+static void test_cost_is_capped(void **state)
+{
+    (void)state;
+    const chat_script script = {.seed = 1, .by_body = true, .key = KEY};
+    chat_server *server = serve(&script);
+    EXPECT(0, "run", task(), "-o", "capped", "--max-cost", "0.05", "--reply-tokens", "4000", MODEL,
+           PRICES);
+    cJSON *status = JSON("status", "capped");
+    double cost = kds_json_num(status, "cost_usd", 1);
+    assert_true(cost > 0 && cost <= 0.05);
+    assert_accounts_agree("capped", server);
+    cJSON_Delete(status);
+    chat_server_stop(server);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_model_proposes),    cmocka_unit_test(test_faults_are_survived),
+        cmocka_unit_test(test_kills_lose_no_reply), cmocka_unit_test(test_refused_key),
+        cmocka_unit_test(test_unreachable),         cmocka_unit_test(test_cost_is_capped),
+    };
+    return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);
+}

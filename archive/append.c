@@ -1,8 +1,8 @@
-/* Events: appending one (with its effect, in one transaction) and reading them back. Each row's hash
- * is the XXH3-128 of the previous row's hash, seq, time (both 8 bytes, little-endian), the kind with
- * its NUL and the body; the first has sixteen zero bytes before it. The effect is always computed
- * from the text that is stored, never from the caller's tree, so that a later fold sees exactly what
- * this one saw. */
+/* Events: appending one (with its effect, in one transaction) and reading them back. Each row's
+ * hash is the XXH3-128 of the previous row's hash, seq, time (both 8 bytes, little-endian), the
+ * kind with its NUL and the body; the first has sixteen zero bytes before it. The effect is always
+ * computed from the text that is stored, never from the caller's tree, so that a later fold sees
+ * exactly what this one saw. */
 #include "archive/sql.h"
 #include "search/base/clock.h"
 #include <ctype.h>
@@ -162,8 +162,8 @@ kds_code kds_ledger_each_event(kds_ledger *l, int64_t from, kds_ledger_event_fn 
         if (code == KDS_OK)
             code = kds_event_hash(l, previous, &event, computed, e);
         if (code == KDS_OK && memcmp(hash, computed, sizeof hash) != 0)
-            code = kds_ledger_damaged(l, e, "event %lld does not have its hash",
-                                      (long long)event.seq);
+            code =
+                kds_ledger_damaged(l, e, "event %lld does not have its hash", (long long)event.seq);
         if (code == KDS_OK)
             code = fn(user, &event, e);
         memcpy(previous, hash, sizeof previous);

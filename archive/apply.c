@@ -9,7 +9,8 @@
 
 static void not_under_way(kds_fold_event *f)
 {
-    kds_fold_malformed(f, "decision", "names a decision that is not under way or has another candidate");
+    kds_fold_malformed(f, "decision",
+                       "names a decision that is not under way or has another candidate");
 }
 
 /* Everything about the campaign becomes a meta value of the same name. */
@@ -24,7 +25,8 @@ static void apply_campaign(kds_fold_event *f)
         if (!cJSON_IsString(node) && (text = kds_json_print(node)) == NULL)
             f->code = kds_fail(f->e, KDS_NO_MEMORY, "out of memory while applying an event");
         else
-            kds_fold_run_text(f, KDS_SQL_META_ADD, node->string, text == NULL ? node->valuestring : text);
+            kds_fold_run_text(f, KDS_SQL_META_ADD, node->string,
+                              text == NULL ? node->valuestring : text);
         free(text);
     }
     char created[32];
@@ -36,7 +38,8 @@ static void apply_campaign(kds_fold_event *f)
 static void apply_epoch(kds_fold_event *f)
 {
     int64_t epoch = kds_fold_int(f, "epoch", true, 0);
-    const char *why = kds_fold_text(f, "why", false, ""), *host = kds_fold_text(f, "host", false, "");
+    const char *why = kds_fold_text(f, "why", false, ""),
+               *host = kds_fold_text(f, "host", false, "");
     int64_t pid = kds_fold_int(f, "pid", false, 0);
     const char *settings = kds_fold_any(f, "settings");
     if (f->code != KDS_OK)
@@ -74,9 +77,11 @@ static void apply_decision(kds_fold_event *f)
 {
     int64_t decision = kds_fold_int(f, "decision", true, 0);
     const char *operator_name = kds_fold_text(f, "operator", true, "");
-    const char *proposer = kds_fold_text(f, "proposer", false, ""), *model = kds_fold_text(f, "model", false, "");
+    const char *proposer = kds_fold_text(f, "proposer", false, ""),
+               *model = kds_fold_text(f, "model", false, "");
     const char *parent = kds_fold_parent(f, 0), *parent2 = kds_fold_parent(f, 1);
-    const char *cell = kds_fold_hex(f, "cell", false, 16), *chain = kds_fold_hex(f, "chain", false, 32);
+    const char *cell = kds_fold_hex(f, "cell", false, 16),
+               *chain = kds_fold_hex(f, "chain", false, 32);
     const char *target = kds_fold_any(f, "target");
     if (f->code != KDS_OK)
         return;
@@ -104,9 +109,11 @@ static void apply_decision(kds_fold_event *f)
 
 static void apply_request(kds_fold_event *f)
 {
-    int64_t request = kds_fold_int(f, "request", true, 0), decision = kds_fold_int(f, "decision", true, 0);
+    int64_t request = kds_fold_int(f, "request", true, 0),
+            decision = kds_fold_int(f, "decision", true, 0);
     int64_t attempt = kds_fold_int(f, "attempt", false, 0);
-    const char *model = kds_fold_text(f, "model", false, ""), *prompt = kds_fold_hex(f, "prompt", false, 32);
+    const char *model = kds_fold_text(f, "model", false, ""),
+               *prompt = kds_fold_hex(f, "prompt", false, 32);
     int64_t max_tokens = kds_fold_int(f, "max_tokens", false, 0);
     double reserved = kds_fold_sum(f, "reserved_usd");
     if (f->code != KDS_OK)
@@ -131,9 +138,11 @@ static void apply_request(kds_fold_event *f)
 /* A spend counts whatever became of the call. */
 static void apply_response(kds_fold_event *f)
 {
-    int64_t request = kds_fold_int(f, "request", true, 0), decision = kds_fold_int(f, "decision", true, 0);
+    int64_t request = kds_fold_int(f, "request", true, 0),
+            decision = kds_fold_int(f, "decision", true, 0);
     int64_t status = kds_fold_int(f, "status", false, 0);
-    const char *outcome = kds_fold_text(f, "outcome", true, ""), *reply = kds_fold_hex(f, "reply", false, 32);
+    const char *outcome = kds_fold_text(f, "outcome", true, ""),
+               *reply = kds_fold_hex(f, "reply", false, 32);
     int64_t prompt_tokens = kds_fold_int(f, "prompt_tokens", false, -1);
     int64_t completion_tokens = kds_fold_int(f, "completion_tokens", false, -1);
     double cost = kds_fold_sum(f, "cost_usd"), seconds = kds_fold_sum(f, "seconds");
@@ -167,7 +176,8 @@ static void apply_response(kds_fold_event *f)
 static void apply_candidate(kds_fold_event *f)
 {
     int64_t decision = kds_fold_int(f, "decision", true, 0);
-    const char *id = kds_fold_hex(f, "candidate", true, 32), *norm = kds_fold_hex(f, "norm", false, 32);
+    const char *id = kds_fold_hex(f, "candidate", true, 32),
+               *norm = kds_fold_hex(f, "norm", false, 32);
     const char *parent = kds_fold_parent(f, 0), *parent2 = kds_fold_parent(f, 1);
     const char *operator_name = kds_fold_text(f, "operator", false, "");
     const char *model = kds_fold_text(f, "model", false, "");
@@ -196,11 +206,13 @@ static void apply_candidate(kds_fold_event *f)
 static void apply_stage(kds_fold_event *f)
 {
     int64_t decision = kds_fold_int(f, "decision", true, 0);
-    const char *id = kds_fold_hex(f, "candidate", true, 32), *stage = kds_fold_text(f, "stage", true, "");
+    const char *id = kds_fold_hex(f, "candidate", true, 32),
+               *stage = kds_fold_text(f, "stage", true, "");
     const char *verdict = kds_fold_text(f, "verdict", true, "");
     const char *message = kds_fold_text(f, "message", false, "");
     int64_t line = kds_fold_int(f, "line", false, 0);
-    const char *report = kds_fold_hex(f, "report", false, 32), *log = kds_fold_hex(f, "log", false, 32);
+    const char *report = kds_fold_hex(f, "report", false, 32),
+               *log = kds_fold_hex(f, "log", false, 32);
     const char *cubin = kds_fold_hex(f, "cubin", false, 32);
     double seconds = kds_fold_sum(f, "seconds");
     if (f->code != KDS_OK)
@@ -226,7 +238,8 @@ static void apply_stage(kds_fold_event *f)
     kds_sql_real(&q, 11, seconds);
     kds_sql_int(&q, 12, f->event->time_ms);
     kds_fold_run(f, &q);
-    q = kds_fold_use(f, KDS_SQL_CANDIDATE_STAGE); /* no row if this decision repeats an earlier candidate */
+    q = kds_fold_use(
+        f, KDS_SQL_CANDIDATE_STAGE); /* no row if this decision repeats an earlier candidate */
     kds_sql_int(&q, 1, decision);
     kds_sql_text(&q, 2, id);
     kds_sql_text(&q, 3, stage);
@@ -278,7 +291,8 @@ static ending commit_decision(kds_fold_event *f, bool accepted)
 }
 
 /* Puts the candidate into its cell as the new elite. */
-static void fill_cell(kds_fold_event *f, const ending *x, const char *bins, const char *replaced, bool best)
+static void fill_cell(kds_fold_event *f, const ending *x, const char *bins, const char *replaced,
+                      bool best)
 {
     kds_query q = kds_fold_use(f, KDS_SQL_CELL_FILL);
     kds_sql_text(&q, 1, x->cell);

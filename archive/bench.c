@@ -1,6 +1,6 @@
-/* The archive's benchmark. The process that measures opening is forked before anything is filled, so
- * that neither the fill's memory nor its caches in the heap count; it waits for a byte on a socket and
- * sends its result back there. */
+/* The archive's benchmark. The process that measures opening is forked before anything is filled,
+ * so that neither the fill's memory nor its caches in the heap count; it waits for a byte on a
+ * socket and sends its result back there. */
 #include "archive/bench.h"
 #include "archive/ledger.h"
 #include "search/base/clock.h"
@@ -24,11 +24,24 @@
 /* Text that compresses about as well as code does: words of a small vocabulary and numbers. */
 static void make_text(kds_buf *out, int64_t number, const char *purpose, size_t size)
 {
-    static const char *const words[] = {"const int ", "float ",      "__shared__ ", "threadIdx.x",
-                                        " * ",        " + ",         "acc",         "[i]",
-                                        " = ",        "__ldg(&x[",   "]);\n    ",   "if (row < M) ",
-                                        "lane",       "warp_sum",    "(",           ");\n",
-                                        "#pragma unroll\n", "for (int i = 0; i < "};
+    static const char *const words[] = {"const int ",
+                                        "float ",
+                                        "__shared__ ",
+                                        "threadIdx.x",
+                                        " * ",
+                                        " + ",
+                                        "acc",
+                                        "[i]",
+                                        " = ",
+                                        "__ldg(&x[",
+                                        "]);\n    ",
+                                        "if (row < M) ",
+                                        "lane",
+                                        "warp_sum",
+                                        "(",
+                                        ");\n",
+                                        "#pragma unroll\n",
+                                        "for (int i = 0; i < "};
     kds_random r = kds_random_stream(1, (uint64_t)number, purpose);
     kds_buf_reset(out);
     kds_buf_printf(out, "// %" PRId64 "\n", number);

@@ -1,7 +1,7 @@
-/* The proof that an archive is whole. Four passes over one snapshot, opened for reading: SQLite's own
- * structure, the chain of events (which are folded into a ledger in memory on the way), the bytes of
- * every object, and the derived tables against the fold. Damage is collected and the walk goes on
- * wherever it can; only a failure of the machine ends it early. */
+/* The proof that an archive is whole. Four passes over one snapshot, opened for reading: SQLite's
+ * own structure, the chain of events (which are folded into a ledger in memory on the way), the
+ * bytes of every object, and the derived tables against the fold. Damage is collected and the walk
+ * goes on wherever it can; only a failure of the machine ends it early. */
 #include "archive/schema.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,8 +114,8 @@ static kds_code fold_event(check *c, const kds_ledger_event *event, kds_err *e)
     return absorb(c, code, &err, e);
 }
 
-/* Walks the chain. After a break it goes on from the hash that is stored, so that one changed event is
- * one problem. */
+/* Walks the chain. After a break it goes on from the hash that is stored, so that one changed event
+ * is one problem. */
 static kds_code check_events(check *c, kds_err *e)
 {
     unsigned char previous[KDS_HASH_SIZE] = {0}, hash[KDS_HASH_SIZE], computed[KDS_HASH_SIZE];
@@ -139,7 +139,8 @@ static kds_code check_events(check *c, kds_err *e)
         }
         code = kds_event_hash(c->file, previous, &event, computed, e);
         if (code == KDS_OK && memcmp(hash, computed, sizeof hash) != 0)
-            problem(c, "event %lld (%s) does not have its hash: it or the one before it was changed",
+            problem(c,
+                    "event %lld (%s) does not have its hash: it or the one before it was changed",
                     (long long)event.seq, event.kind);
         memcpy(previous, hash, sizeof previous);
         if (code == KDS_OK)
@@ -286,7 +287,7 @@ static kds_code compare_table(check *c, const kds_derived_table *t, kds_err *e)
     }
     /* Where reading the stored side fails, its rows are not missing: the failure is reported. */
     while ((a || (b && stored.rc == SQLITE_DONE)) && c->count - before < PROBLEMS_PER_TABLE) {
-        int order = !a ? 1
+        int order = !a   ? 1
                     : !b ? -1
                          : compare_keys(stored.statement, folded.statement, t->key_columns);
         if (order == 0)
@@ -350,18 +351,19 @@ kds_code kds_ledger_check(const char *dir, cJSON **report, kds_err *e)
     code = code == KDS_OK ? check_all(&c, e) : absorb(&c, code, &err, e);
     if (code != KDS_OK)
         goto out;
-    if (!kds_json_add_int(out, "events", c.events) || !kds_json_add_int(out, "objects", c.objects) ||
-        !kds_json_add_int(out, "rows", c.rows)) {
+    if (!kds_json_add_int(out, "events", c.events) ||
+        !kds_json_add_int(out, "objects", c.objects) || !kds_json_add_int(out, "rows", c.rows)) {
         code = kds_fail(e, KDS_NO_MEMORY, "%s: out of memory for a report", dir);
         goto out;
     }
     if (c.count > 0) {
         const char *first = cJSON_GetStringValue(cJSON_GetArrayItem(c.problems, 0));
-        code = kds_fail(e, KDS_DAMAGED,
-                        "%s is damaged (%d problem%s): %s. What can be read is still there: copy the "
-                        "folder before anything else writes to it (`kdasearch check %s --json` lists "
-                        "every problem)",
-                        dir, c.count, c.count == 1 ? "" : "s", first == NULL ? "" : first, dir);
+        code =
+            kds_fail(e, KDS_DAMAGED,
+                     "%s is damaged (%d problem%s): %s. What can be read is still there: copy the "
+                     "folder before anything else writes to it (`kdasearch check %s --json` lists "
+                     "every problem)",
+                     dir, c.count, c.count == 1 ? "" : "s", first == NULL ? "" : first, dir);
     }
     *report = out;
     out = NULL;

@@ -1,5 +1,5 @@
-/* The derived files. Each is whole at every instant; of the champion's two the kernel comes first, so
- * that a kill in between leaves a provenance that names another kernel, which the next writing
+/* The derived files. Each is whole at every instant; of the champion's two the kernel comes first,
+ * so that a kill in between leaves a provenance that names another kernel, which the next writing
  * mends. */
 #include "archive/derived.h"
 #include "search/base/file.h"

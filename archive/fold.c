@@ -1,6 +1,6 @@
-/* What the fold reads events with and writes rows with. The first error sticks to the event: getters
- * after it give defaults and statements are not run, so that an effect is written without a check
- * after every line. */
+/* What the fold reads events with and writes rows with. The first error sticks to the event:
+ * getters after it give defaults and statements are not run, so that an effect is written without a
+ * check after every line. */
 #include "archive/fold.h"
 #include <math.h>
 #include <stdlib.h>
@@ -73,8 +73,9 @@ const char *kds_fold_hex(kds_fold_event *f, const char *key, bool need, size_t d
 {
     const char *text = kds_fold_text(f, key, need, NULL);
     if (text != NULL && !is_hex(text, digits)) {
-        kds_fold_malformed(f, key, digits == 16 ? "is not a cell of 16 hex digits"
-                                       : "is not an id of 32 hex digits");
+        kds_fold_malformed(f, key,
+                           digits == 16 ? "is not a cell of 16 hex digits"
+                                        : "is not an id of 32 hex digits");
         return NULL;
     }
     return text;

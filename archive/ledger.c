@@ -1,7 +1,7 @@
-/* Opening, creating and closing a ledger, and its transactions. A campaign.db comes into being under
- * another name and is renamed when it is whole, so a kill while creating leaves no archive at all.
- * The database is never opened or read beside SQLite: closing such a descriptor would drop the locks
- * that this process holds on the file through other ledgers. */
+/* Opening, creating and closing a ledger, and its transactions. A campaign.db comes into being
+ * under another name and is renamed when it is whole, so a kill while creating leaves no archive at
+ * all. The database is never opened or read beside SQLite: closing such a descriptor would drop the
+ * locks that this process holds on the file through other ledgers. */
 #include "archive/schema.h"
 #include "search/base/file.h"
 #include <errno.h>
@@ -57,9 +57,9 @@ void kds_ledger_close(kds_ledger *l)
 static kds_code configure(kds_ledger *l, kds_err *e)
 {
     static const char *const pragmas[] = {
-        "PRAGMA synchronous = FULL",    "PRAGMA trusted_schema = OFF",
-        "PRAGMA cell_size_check = ON",  "PRAGMA cache_size = -16384",
-        "PRAGMA temp_store = MEMORY",   "PRAGMA journal_size_limit = 67108864",
+        "PRAGMA synchronous = FULL",   "PRAGMA trusted_schema = OFF",
+        "PRAGMA cell_size_check = ON", "PRAGMA cache_size = -16384",
+        "PRAGMA temp_store = MEMORY",  "PRAGMA journal_size_limit = 67108864",
     };
     sqlite3_extended_result_codes(l->db, 1);
     sqlite3_busy_timeout(l->db, 10000);
@@ -145,8 +145,8 @@ kds_code kds_ledger_create(kds_ledger **out, const char *dir, kds_err *e)
     if (code != KDS_OK)
         return code;
     if ((absolute = realpath(dir, NULL)) == NULL) {
-        code = kds_fail_errno(e, errno == ENOENT ? KDS_NOT_FOUND : KDS_IO, "%s: cannot use the folder",
-                              dir);
+        code = kds_fail_errno(e, errno == ENOENT ? KDS_NOT_FOUND : KDS_IO,
+                              "%s: cannot use the folder", dir);
         goto out;
     }
     path = kds_path_join(absolute, "campaign.db");
@@ -156,8 +156,9 @@ kds_code kds_ledger_create(kds_ledger **out, const char *dir, kds_err *e)
         goto out;
     }
     if (kds_path_exists(path)) {
-        code = kds_fail(e, KDS_USAGE, "%s already holds a campaign: continue it with `kdasearch resume %s`",
-                        dir, dir);
+        code = kds_fail(e, KDS_USAGE,
+                        "%s already holds a campaign: continue it with `kdasearch resume %s`", dir,
+                        dir);
         goto out;
     }
     code = kds_lock_take(&lock, l->dir, e);
@@ -182,7 +183,8 @@ out:
 static kds_code not_ours(const kds_ledger *l, const char *absolute, const char *why, kds_err *e)
 {
     char lock[4200];
-    if (snprintf(lock, sizeof lock, "%s/lock", absolute) < (int)sizeof lock && kds_path_exists(lock))
+    if (snprintf(lock, sizeof lock, "%s/lock", absolute) < (int)sizeof lock &&
+        kds_path_exists(lock))
         return kds_ledger_damaged(l, e, "campaign.db %s", why);
     return kds_fail(e, KDS_NOT_ARCHIVE, "%s is not an archive of kdasearch: its campaign.db %s",
                     l->dir, why);
@@ -222,15 +224,16 @@ static kds_code check_header(kds_ledger *l, const char *absolute, kds_err *e)
     if (memcmp(header, "SQLite format 3", 16) != 0)
         return not_ours(l, absolute, "is not a SQLite database", e);
     if (big_endian(header + 68) != KDS_APPLICATION_ID)
-        return kds_fail(e, KDS_NOT_ARCHIVE,
-                        "%s is not an archive of kdasearch: its campaign.db is a database of another "
-                        "program",
-                        l->dir);
+        return kds_fail(
+            e, KDS_NOT_ARCHIVE,
+            "%s is not an archive of kdasearch: its campaign.db is a database of another "
+            "program",
+            l->dir);
     return check_version(l, big_endian(header + 60), e);
 }
 
-/* Reads the newest events, which proves that the file can be read at all, and verifies the last link
- * of the chain. */
+/* Reads the newest events, which proves that the file can be read at all, and verifies the last
+ * link of the chain. */
 static kds_code read_tail(kds_ledger *l, kds_err *e)
 {
     unsigned char previous[KDS_HASH_SIZE] = {0}, hash[KDS_HASH_SIZE], computed[KDS_HASH_SIZE];
@@ -289,16 +292,18 @@ static bool has_log(const char *path)
            (stat(name, &st) == 0 && st.st_size > 0);
 }
 
-/* A reader in a folder where it may not write: SQLite cannot make its shared-memory file there. With
- * no log beside it the database is whole by itself and is read as a file that does not change. */
+/* A reader in a folder where it may not write: SQLite cannot make its shared-memory file there.
+ * With no log beside it the database is whole by itself and is read as a file that does not change.
+ */
 static kds_code open_unwritable(kds_ledger *l, const char *path, kds_err *e)
 {
     if (has_log(path))
-        return kds_fail(e, KDS_IO,
-                        "%s: the folder cannot be written to and holds an unfinished log "
-                        "(campaign.db-wal), which a reader has to recover first: copy the folder to "
-                        "where you may write and use the copy",
-                        l->dir);
+        return kds_fail(
+            e, KDS_IO,
+            "%s: the folder cannot be written to and holds an unfinished log "
+            "(campaign.db-wal), which a reader has to recover first: copy the folder to "
+            "where you may write and use the copy",
+            l->dir);
     kds_buf uri;
     kds_buf_init(&uri, 3 * 4200);
     kds_buf_puts(&uri, "file:");

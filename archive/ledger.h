@@ -38,8 +38,8 @@ void kds_ledger_rollback(kds_ledger *l);
 KDS_MUST_USE kds_code kds_ledger_put(kds_ledger *l, const char *kind, const void *data, size_t len,
                                      kds_id *id, kds_err *e);
 /* Appends an event and applies it. *seq may be NULL. A full disk is KDS_IO with the transaction
- * rolled back: nothing is half done and the same append may be tried again. KDS_PROTOCOL: the body is
- * malformed or cannot follow the events before it (a second ACCEPT of a decision, say). */
+ * rolled back: nothing is half done and the same append may be tried again. KDS_PROTOCOL: the body
+ * is malformed or cannot follow the events before it (a second ACCEPT of a decision, say). */
 KDS_MUST_USE kds_code kds_ledger_append(kds_ledger *l, const char *kind, const cJSON *body,
                                         int64_t *seq, kds_err *e);
 
@@ -57,8 +57,8 @@ typedef struct kds_ledger_event {
     size_t body_len;
 } kds_ledger_event;
 typedef kds_code kds_ledger_event_fn(void *user, const kds_ledger_event *event, kds_err *e);
-/* Events with seq >= from, in order, each verified against the hash chain (KDS_DAMAGED). `fn` returns
- * KDS_OK to go on. */
+/* Events with seq >= from, in order, each verified against the hash chain (KDS_DAMAGED). `fn`
+ * returns KDS_OK to go on. */
 KDS_MUST_USE kds_code kds_ledger_each_event(kds_ledger *l, int64_t from, kds_ledger_event_fn *fn,
                                             void *user, kds_err *e);
 int64_t kds_ledger_last_seq(kds_ledger *l);
@@ -118,17 +118,17 @@ typedef struct kds_ledger_totals {
 } kds_ledger_totals;
 KDS_MUST_USE kds_code kds_ledger_totals_get(kds_ledger *l, kds_ledger_totals *out, kds_err *e);
 /* For rows that have no query of their own: runs a SELECT written by us (never built from input;
- * bind with ?1..) and gives each row as a JSON object; schema.c has the tables. Ids and cells are hex
- * texts, bytes are given as hex. `args`: JSON array of values to bind; may be NULL. KDS_USAGE: not a
- * single SELECT. */
+ * bind with ?1..) and gives each row as a JSON object; schema.c has the tables. Ids and cells are
+ * hex texts, bytes are given as hex. `args`: JSON array of values to bind; may be NULL. KDS_USAGE:
+ * not a single SELECT. */
 typedef kds_code kds_row_fn(void *user, const cJSON *row, kds_err *e);
 KDS_MUST_USE kds_code kds_ledger_select(kds_ledger *l, const char *sql, const cJSON *args,
                                         kds_row_fn *fn, void *user, kds_err *e);
 
 /* ---- Proving ---- */
 /* The one fold: the effect of an event on the derived tables. Append does the same inside its
- * transaction; check and replay call it on a ledger in memory. A kind that is not known has no effect.
- * KDS_DAMAGED: the event is malformed or cannot follow those before it. */
+ * transaction; check and replay call it on a ledger in memory. A kind that is not known has no
+ * effect. KDS_DAMAGED: the event is malformed or cannot follow those before it. */
 KDS_MUST_USE kds_code kds_ledger_apply(kds_ledger *l, const kds_ledger_event *event, kds_err *e);
 /* Verifies SQLite's integrity, the hash chain, every object's bytes, that every object named by an
  * event exists, and that the derived tables equal the fold of the events. Changes nothing. *report

@@ -100,7 +100,8 @@ static kds_code locked_by_other(int fd, const char *dir, kds_err *e)
 {
     holder h;
     if (!read_holder(fd, &h))
-        return kds_fail(e, KDS_LOCKED, "%s is locked by another process that is just starting", dir);
+        return kds_fail(e, KDS_LOCKED, "%s is locked by another process that is just starting",
+                        dir);
     return kds_fail(e, KDS_LOCKED,
                     "%s is locked by pid %lld on host %s since %s: wait for it to end, or stop it "
                     "with `kdasearch stop %s`",

@@ -1,6 +1,6 @@
-/* Objects: bytes stored under their XXH3-128, compressed with zstd where that makes them smaller. An
- * object is never changed. What is read back is believed only after its size and its hash have been
- * verified, and nothing is decompressed beyond the cap or the recorded size. */
+/* Objects: bytes stored under their XXH3-128, compressed with zstd where that makes them smaller.
+ * An object is never changed. What is read back is believed only after its size and its hash have
+ * been verified, and nothing is decompressed beyond the cap or the recorded size. */
 #include "archive/sql.h"
 #include <stdlib.h>
 #include <string.h>

@@ -139,8 +139,9 @@ static kds_code find_prefix(kds_ledger *l, const char *prefix, kds_candidate_row
         snprintf(list + at, sizeof list - at, "\n  %.16s  #%lld  %s", rows[i].id,
                  (long long)rows[i].decision, rows[i].verdict[0] ? rows[i].verdict : "in flight");
     }
-    return kds_fail(e, KDS_USAGE, "'%s' is the beginning of several candidates; write more of it:%s%s",
-                    prefix, list, count > 5 ? "\n  ..." : "");
+    return kds_fail(e, KDS_USAGE,
+                    "'%s' is the beginning of several candidates; write more of it:%s%s", prefix,
+                    list, count > 5 ? "\n  ..." : "");
 }
 
 kds_code kds_ledger_find(kds_ledger *l, const char *prefix, kds_candidate_row *out, kds_err *e)
@@ -157,12 +158,14 @@ kds_code kds_ledger_find(kds_ledger *l, const char *prefix, kds_candidate_row *o
         return code;
     }
     if (prefix[0] == '\0')
-        return kds_fail(e, KDS_USAGE, "a candidate is named by the first digits of its id, #N or best");
+        return kds_fail(e, KDS_USAGE,
+                        "a candidate is named by the first digits of its id, #N or best");
     if (!read_prefix(prefix, digits))
-        return kds_fail(e, KDS_NOT_FOUND,
-                        "%s has no candidate '%s': one is named by the first digits of its id (0-9, "
-                        "a-f), by #N for decision N, or by best",
-                        place(l), prefix);
+        return kds_fail(
+            e, KDS_NOT_FOUND,
+            "%s has no candidate '%s': one is named by the first digits of its id (0-9, "
+            "a-f), by #N for decision N, or by best",
+            place(l), prefix);
     return find_prefix(l, digits, out, e);
 }
 
@@ -170,9 +173,9 @@ kds_code kds_ledger_each_candidate(kds_ledger *l, const char *order, const char 
                                    const char *cell, int64_t limit, kds_candidate_fn *fn,
                                    void *user, kds_err *e)
 {
-    static const char by_decision[] = CANDIDATE_COLUMNS
-        "WHERE (?1 IS NULL OR verdict = ?1) AND (?2 IS NULL OR cell = ?2)"
-        " ORDER BY decision LIMIT ?3";
+    static const char by_decision[] =
+        CANDIDATE_COLUMNS "WHERE (?1 IS NULL OR verdict = ?1) AND (?2 IS NULL OR cell = ?2)"
+                          " ORDER BY decision LIMIT ?3";
     static const char by_fitness[] = CANDIDATE_COLUMNS
         "WHERE (?1 IS NULL OR verdict = ?1) AND (?2 IS NULL OR cell = ?2)"
         " ORDER BY fitness DESC, decision LIMIT ?3"; /* NULL is the smallest value: last */
@@ -202,8 +205,8 @@ static kds_id id_column(kds_query *q, int at)
 
 kds_code kds_ledger_each_ids(kds_ledger *l, kds_ledger_ids_fn *fn, void *user, kds_err *e)
 {
-    kds_query q =
-        kds_sql_fresh(l, "SELECT decision, id, norm, cubin, verdict FROM candidates ORDER BY decision");
+    kds_query q = kds_sql_fresh(
+        l, "SELECT decision, id, norm, cubin, verdict FROM candidates ORDER BY decision");
     while (kds_sql_next(&q)) {
         kds_id id = id_column(&q, 1), norm = id_column(&q, 2), cubin = id_column(&q, 3);
         fn(user, sqlite3_column_int64(q.statement, 0), &id, &norm, &cubin, kds_sql_column(&q, 4));
@@ -243,9 +246,10 @@ kds_code kds_ledger_totals_get(kds_ledger *l, kds_ledger_totals *out, kds_err *e
         l, "SELECT decisions, committed, candidates, accepted, duplicates, requests, responses,"
            " failed_calls, epochs, prompt_tokens, completion_tokens, cost_usd, run_seconds"
            " FROM budget");
-    int64_t *const counts[] = {&t.decisions,    &t.committed,     &t.candidates, &t.accepted,
-                               &t.duplicates,   &t.requests,      &t.responses,  &t.failed_calls,
-                               &t.epochs,       &t.prompt_tokens, &t.completion_tokens};
+    int64_t *const counts[] = {&t.decisions,     &t.committed,        &t.candidates,
+                               &t.accepted,      &t.duplicates,       &t.requests,
+                               &t.responses,     &t.failed_calls,     &t.epochs,
+                               &t.prompt_tokens, &t.completion_tokens};
     bool found = kds_sql_next(&q);
     if (found) {
         for (int i = 0; i < (int)(sizeof counts / sizeof *counts); i++)

@@ -1,7 +1,7 @@
 /* The tables. `events` and `objects` are the record; every other table is a pure function of the
- * events (apply.c) and can be thrown away. All tables are STRICT, so that a value of a wrong type is
- * damage that SQLite itself reports. Ids in derived tables are 32 hex digits and cells 16, as in the
- * events; a time is milliseconds since 1970. The key columns of a derived table come first.
+ * events (apply.c) and can be thrown away. All tables are STRICT, so that a value of a wrong type
+ * is damage that SQLite itself reports. Ids in derived tables are 32 hex digits and cells 16, as in
+ * the events; a time is milliseconds since 1970. The key columns of a derived table come first.
  *
  * candidates.decision is the first decision that proposed the candidate; parent, parent2, operator,
  * model and hypothesis are of that decision. verdict is '' until the decision is committed.
@@ -77,11 +77,16 @@ kds_code kds_schema_create(kds_ledger *l, kds_err *e)
 const kds_derived_table *kds_schema_derived(void)
 {
     static const kds_derived_table tables[] = {
-        {"meta", "key", 1},         {"decisions", "decision", 1},
-        {"candidates", "decision", 1}, {"evaluations", "seq", 1},
-        {"cells", "key", 1},        {"cell_history", "seq", 1},
-        {"calls", "request", 1},    {"operators", "operator, model", 2},
-        {"epochs", "epoch", 1},     {"budget", "id", 1},
+        {"meta", "key", 1},
+        {"decisions", "decision", 1},
+        {"candidates", "decision", 1},
+        {"evaluations", "seq", 1},
+        {"cells", "key", 1},
+        {"cell_history", "seq", 1},
+        {"calls", "request", 1},
+        {"operators", "operator, model", 2},
+        {"epochs", "epoch", 1},
+        {"budget", "id", 1},
         {NULL, NULL, 0},
     };
     return tables;

@@ -79,6 +79,8 @@ kds_code kds_ledger_select(kds_ledger *l, const char *sql, const cJSON *args, kd
     kds_query q = {.ledger = l};
     kds_code code = KDS_OK;
     q.rc = sqlite3_prepare_v2(l->db, sql, -1, &q.statement, &tail);
+    if (q.rc == SQLITE_ERROR)
+        return kds_fail(e, KDS_FAILED, "%s in: %s", sqlite3_errmsg(l->db), sql);
     if (q.rc == SQLITE_OK && !is_select(sql, q.statement, tail))
         code = kds_fail(e, KDS_USAGE, "not a single SELECT: %s", sql);
     bind_args(&q, args);

@@ -119,9 +119,9 @@ kds_code kds_sql_fail(kds_ledger *l, int rc, const char *what, kds_err *e)
     const char *why = l->db == NULL ? sqlite3_errstr(rc) : sqlite3_errmsg(l->db);
     switch (rc & 0xff) {
     case SQLITE_FULL:
-        return kds_fail(e, KDS_IO,
-                        "%s: cannot %s: the disk is full; nothing was lost: make room and try again",
-                        dir, what);
+        return kds_fail(
+            e, KDS_IO, "%s: cannot %s: the disk is full; nothing was lost: make room and try again",
+            dir, what);
     case SQLITE_NOMEM:
         return kds_fail(e, KDS_NO_MEMORY, "%s: cannot %s: out of memory", dir, what);
     case SQLITE_BUSY:
@@ -133,6 +133,7 @@ kds_code kds_sql_fail(kds_ledger *l, int rc, const char *what, kds_err *e)
     case SQLITE_TOOBIG:
     case SQLITE_MISMATCH:
     case SQLITE_FORMAT:
+    case SQLITE_ERROR: /* of statements that are right: the tables are not ours */
         return kds_ledger_damaged(l, e, "cannot %s: %s", what, why);
     case SQLITE_CONSTRAINT: /* an event contradicts an earlier one */
         return kds_fail(e, KDS_PROTOCOL, "cannot %s: %s", what, why);
@@ -146,12 +147,7 @@ kds_code kds_sql_fail(kds_ledger *l, int rc, const char *what, kds_err *e)
         return kds_err_set(e, KDS_IO, number, KDS_HERE, "%s: cannot %s: %s%s%s", dir, what, why,
                            system == NULL ? "" : ": ", system == NULL ? "" : system);
     }
-    case SQLITE_ERROR: /* a table or a column is missing */
-        if (strncmp(why, "no such ", 8) == 0)
-            return kds_ledger_damaged(l, e, "cannot %s: %s", what, why);
-        break;
     default:
-        break;
+        return kds_fail(e, KDS_FAILED, "%s: cannot %s: %s (SQLite code %d)", dir, what, why, rc);
     }
-    return kds_fail(e, KDS_FAILED, "%s: cannot %s: %s (SQLite code %d)", dir, what, why, rc);
 }

@@ -15,10 +15,10 @@
 
 struct kds_ledger {
     sqlite3 *db;
-    char *dir;       /* as given, for messages; NULL in memory */
-    kds_lock *lock;  /* NULL unless opened for writing */
-    bool may_write;  /* a writer, or in memory */
-    bool checking;   /* read by `check`: damage is described, not referred to it */
+    char *dir;      /* as given, for messages; NULL in memory */
+    kds_lock *lock; /* NULL unless opened for writing */
+    bool may_write; /* a writer, or in memory */
+    bool checking;  /* read by `check`: damage is described, not referred to it */
     /* Writers only: the newest event and its hash, and both as of the last commit. */
     int64_t last_seq, durable_seq;
     unsigned char last_hash[KDS_HASH_SIZE], durable_hash[KDS_HASH_SIZE];
@@ -60,11 +60,10 @@ KDS_MUST_USE kds_code kds_ledger_open_to_check(kds_ledger **out, const char *dir
  * KDS_DAMAGED, a row that contradicts an earlier one KDS_PROTOCOL. */
 kds_code kds_sql_fail(kds_ledger *l, int rc, const char *what, kds_err *e);
 /* KDS_DAMAGED with the text and the command to run next. */
-kds_code kds_ledger_damaged(const kds_ledger *l, kds_err *e, const char *fmt, ...)
-    KDS_PRINTF(3, 4);
+kds_code kds_ledger_damaged(const kds_ledger *l, kds_err *e, const char *fmt, ...) KDS_PRINTF(3, 4);
 
-/* Brackets one write: joins the transaction that is open or makes its own. A write that failed rolls
- * the whole transaction back, whoever began it, so that nothing is ever half done. */
+/* Brackets one write: joins the transaction that is open or makes its own. A write that failed
+ * rolls the whole transaction back, whoever began it, so that nothing is ever half done. */
 KDS_MUST_USE kds_code kds_step_begin(kds_ledger *l, bool *own, kds_err *e);
 KDS_MUST_USE kds_code kds_step_end(kds_ledger *l, bool own, kds_code code, kds_err *e);
 

@@ -9,7 +9,8 @@
     X(COMMIT, "COMMIT")                                                                            \
     X(ROLLBACK, "ROLLBACK")                                                                        \
     X(EVENT_ADD, "INSERT INTO events(seq, time, kind, body, hash) VALUES(?1, ?2, ?3, ?4, ?5)")     \
-    X(OBJECT_ADD, "INSERT INTO objects(id, kind, size, encoding, data) VALUES(?1, ?2, ?3, ?4, ?5)") \
+    X(OBJECT_ADD,                                                                                  \
+      "INSERT INTO objects(id, kind, size, encoding, data) VALUES(?1, ?2, ?3, ?4, ?5)")            \
     X(OBJECT_HAS, "SELECT 1 FROM objects WHERE id = ?1")                                           \
     X(OBJECT_GET, "SELECT size, encoding, data FROM objects WHERE id = ?1")                        \
     X(META_ADD, "INSERT INTO meta(key, value) VALUES(?1, ?2)")                                     \
@@ -59,9 +60,8 @@
     X(STAGE_ADD,                                                                                   \
       "INSERT INTO evaluations(seq, decision, candidate, stage, verdict, message, line, report,"   \
       " log, cubin, seconds, time) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")     \
-    X(CANDIDATE_STAGE,                                                                             \
-      "UPDATE candidates SET stage = ?3, report = coalesce(?4, report),"                           \
-      " cubin = coalesce(?5, cubin) WHERE decision = ?1 AND id = ?2")                              \
+    X(CANDIDATE_STAGE, "UPDATE candidates SET stage = ?3, report = coalesce(?4, report),"          \
+                       " cubin = coalesce(?5, cubin) WHERE decision = ?1 AND id = ?2")             \
     X(DECISION_COMMIT,                                                                             \
       "UPDATE decisions SET commit_seq = ?3, accepted = ?4, verdict = ?5, fitness = ?6,"           \
       " child_cell = ?7, duplicate_of = ?8, why = ?9 WHERE decision = ?1"                          \

@@ -202,7 +202,7 @@ static bool read_access(const kds_rewriter *r, int i, const pointer *pointers, i
 
 static int find_loads(const kds_rewriter *r, const pointer *pointers, int count, access *out)
 {
-    static const char *const not_before[] = {"&", ".", "->", "::", "*", NULL};
+    static const char *const not_before[] = {"&", ".", "->", "::", NULL};
     static const char *const before_star[] = {"=", "(", ",", "return", "?", ":", "{", NULL};
     static const char *const not_after[] = {"=", "[", "++", "--", NULL};
     int n = 0;

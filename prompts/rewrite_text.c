@@ -105,7 +105,7 @@ bool kds_rewrite_inline(kds_rewriter *r)
 {
     enum { WORTH_A_CALL = 60 };
     int sites[KDS_REWRITE_SITES], n = 0;
-    for (int i = 1; i < r->count && n < KDS_REWRITE_SITES; i++) {
+    for (int i = 0; i < r->count && n < KDS_REWRITE_SITES; i++) {
         bool device =
             kds_rewriter_is(r, i - 1, "__device__") || kds_rewriter_is(r, i + 1, "__device__");
         if (device &&

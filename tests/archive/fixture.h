@@ -63,7 +63,8 @@ UNUSED static int teardown_folder(void **state)
 
 UNUSED static void path_in(char out[512], const char *dir, const char *name)
 {
-    snprintf(out, 512, "%s/%s", dir, name);
+    int len = snprintf(out, 512, "%s/%s", dir, name);
+    assert_in_range(len, 1, 511);
 }
 
 UNUSED static void write_file(const char *dir, const char *name, const void *data, size_t len)
@@ -104,8 +105,9 @@ UNUSED static void copy_file(const char *from, const char *to, const char *name)
 }
 
 /* ---- The script ----
- * Event 1 is CAMPAIGN, event 2 EPOCH; then eight events for each decision: DECISION, REQUEST, RESPONSE
- * (failed), REQUEST, RESPONSE, CANDIDATE, STAGE, and ACCEPT for every third, else REJECT. */
+ * Event 1 is CAMPAIGN, event 2 EPOCH; then eight events for each decision: DECISION, REQUEST,
+ * RESPONSE (failed), REQUEST, RESPONSE, CANDIDATE, STAGE, and ACCEPT for every third, else REJECT.
+ */
 #define SCRIPT_HEAD 2
 #define SCRIPT_PER_DECISION 8
 
@@ -114,13 +116,16 @@ UNUSED static void script_source(char *out, size_t size, int64_t decision)
 {
     if (decision % 7 == 6)
         decision--;
-    snprintf(out, size, "// candidate %" PRId64 "\n__global__ void k(float *x) { x[0] = %" PRId64 "; }\n",
-             decision, decision);
+    snprintf(out, size,
+             "// candidate %" PRId64 "\n__global__ void k(float *x)\n{\n    x[0] = %" PRId64 ";\n"
+             "    x[1] = %" PRId64 ";\n    x[2] = %" PRId64 ";\n    x[3] = %" PRId64 ";\n"
+             "    x[4] = %" PRId64 ";\n    x[5] = %" PRId64 ";\n    x[6] = %" PRId64 ";\n}\n",
+             decision, decision, decision, decision, decision, decision, decision, decision);
 }
 
 UNUSED static kds_id script_id(int64_t decision)
 {
-    char text[200];
+    char text[400];
     script_source(text, sizeof text, decision);
     return kds_id_of(text, strlen(text));
 }
@@ -198,7 +203,8 @@ UNUSED static void script_ending(cJSON *body, int64_t decision)
         kds_json_add_id(body, "duplicate_of", script_id(decision - 1));
 }
 
-/* Appends the script's event `number` (1 is the first) with its objects, in one durable transaction. */
+/* Appends the script's event `number` (1 is the first) with its objects, in one durable
+ * transaction. */
 UNUSED static kds_code script_append(kds_ledger *l, int64_t number, kds_err *e)
 {
     static const char *const kinds[] = {"DECISION", "REQUEST",   "RESPONSE", "REQUEST",
@@ -209,7 +215,7 @@ UNUSED static kds_code script_append(kds_ledger *l, int64_t number, kds_err *e)
     int part = (int)((number - SCRIPT_HEAD - 1) % SCRIPT_PER_DECISION);
     const char *kind = part == 7 && decision % 3 == 0 ? "ACCEPT" : kinds[part];
     unsigned char noise[6000];
-    char text[200];
+    char text[400];
     cJSON *body = cJSON_CreateObject();
     kds_code code = kds_ledger_begin(l, e);
     if (code != KDS_OK)

@@ -1,6 +1,6 @@
 /* Kills. A child appends the script and reports each event once it is durable; it is killed with
- * SIGKILL at seeded moments. Nothing reported may be missing afterwards, the rest must be whole, and
- * after all kills the record must be that of a run that nobody interrupted. */
+ * SIGKILL at seeded moments. Nothing reported may be missing afterwards, the rest must be whole,
+ * and after all kills the record must be that of a run that nobody interrupted. */
 #include "tests/archive/fixture.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -155,7 +155,8 @@ static void test_kills_while_creating(void **state)
     print_message("%d of 20 were made before the kill\n", made);
 }
 
-/* A child of ours that lives on (a worker, say) does not hold the lock of a parent that was killed. */
+/* A child of ours that lives on (a worker, say) does not hold the lock of a parent that was killed.
+ */
 static void test_lock_dies_with_the_writer(void **state)
 {
     kds_ledger *l = NULL;

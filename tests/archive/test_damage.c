@@ -278,7 +278,8 @@ static void test_zeroed_pages(void **state)
     }
 }
 
-/* Random bytes anywhere. A byte that is used by nothing may be whatever it is, but most are noticed. */
+/* Random bytes anywhere. A byte that is used by nothing may be whatever it is, but most are
+ * noticed. */
 static void test_random_damage(void **state)
 {
     char sound[512], dir[512];
@@ -336,9 +337,8 @@ static void test_torn_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_planted),        IN_FOLDER(test_many_problems),
-        IN_FOLDER(test_readers_notice), IN_FOLDER(test_truncated),
-        IN_FOLDER(test_zeroed_pages),   IN_FOLDER(test_random_damage),
+        IN_FOLDER(test_planted),   IN_FOLDER(test_many_problems), IN_FOLDER(test_readers_notice),
+        IN_FOLDER(test_truncated), IN_FOLDER(test_zeroed_pages),  IN_FOLDER(test_random_damage),
         IN_FOLDER(test_torn_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
-/* The ledger as its users see it: what was written is read back, sums and tables say what the events
- * said, mistakes are refused without a trace, and readers work beside a writer. */
-#include "tests/archive/fixture.h"
+/* The ledger as its users see it: what was written is read back, sums and tables say what the
+ * events said, mistakes are refused without a trace, and readers work beside a writer. */
 #include "search/base/clock.h"
+#include "tests/archive/fixture.h"
 #include <fcntl.h>
 #include <math.h>
 #include <sqlite3.h>
@@ -164,7 +164,8 @@ static void test_malformed(void **state)
         {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"parents\":[\"ab\"]}", "'parents'"},
         {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"parents\":[3]}", "'parents'"},
         {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"cell\":\"00\"}", "'cell'"},
-        {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"cell\":\"00000000000000A1\"}", "'cell'"},
+        {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"cell\":\"00000000000000A1\"}",
+         "'cell'"},
         {"DECISION", "{\"decision\":0,\"operator\":\"t\"}", "UNIQUE"},
         {"REQUEST", "{\"request\":900,\"decision\":0}", "not under way"},
         {"REQUEST", "{\"request\":900,\"decision\":77}", "not under way"},
@@ -220,7 +221,8 @@ static void test_apply_is_strict(void **state)
 {
     kds_ledger *l = NULL;
     kds_err err;
-    kds_ledger_event bad = {1, 1, "EPOCH", "{\"epoch\":", 9}, good = {1, 1, "EPOCH", "{\"epoch\":4}", 11};
+    kds_ledger_event bad = {1, 1, "EPOCH", "{\"epoch\":", 9},
+                     good = {1, 1, "EPOCH", "{\"epoch\":4}", 11};
     kds_ledger_totals totals;
     (void)state;
     ASSERT_OK(kds_ledger_memory(&l, e));
@@ -346,7 +348,8 @@ static void test_totals_and_cells(void **state)
     assert_int_equal(cells[0].filled_by, 18);
     assert_true(cells[0].fitness == 1 + 18.0 / 64);
     assert_string_equal(cells[0].bins, "[0,2,3]");
-    /* A decision's cell is that of decision - 1: b2 for 4 and 13, c3 for 7 and 16, a1 else (not 0). */
+    /* A decision's cell is that of decision - 1: b2 for 4 and 13, c3 for 7 and 16, a1 else (not 0).
+     */
     assert_int_equal(cells[1].visits, 2);
     assert_int_equal(cells[2].visits, 2);
     assert_int_equal(cells[0].visits, 20 - 4);
@@ -415,10 +418,11 @@ static void test_candidates(void **state)
     ASSERT_OK(kds_ledger_each_candidate(l, "fitness", "wrong", NULL, 0, tally_candidate, &t, e));
     assert_int_equal(t.rows, 4); /* 1 4 7 10; 13 repeats 12 */
     t = (tally){0};
-    ASSERT_OK(kds_ledger_each_candidate(l, "decision", "ok", script_cell(3), 0, tally_candidate, &t, e));
+    ASSERT_OK(
+        kds_ledger_each_candidate(l, "decision", "ok", script_cell(3), 0, tally_candidate, &t, e));
     assert_int_equal(t.rows, 2); /* 3 and 12 */
-    expect(kds_ledger_each_candidate(l, "size", NULL, NULL, 0, tally_candidate, &t, &err), KDS_USAGE,
-           &err, "order");
+    expect(kds_ledger_each_candidate(l, "size", NULL, NULL, 0, tally_candidate, &t, &err),
+           KDS_USAGE, &err, "order");
     t = (tally){0};
     ASSERT_OK(kds_ledger_each_ids(l, tally_ids, &t, e));
     assert_int_equal(t.rows, 13);
@@ -429,7 +433,8 @@ static void test_candidates(void **state)
     assert_whole(*state);
 }
 
-/* The first decision of an id is its own; a repeat changes only the decision, unless it is accepted. */
+/* The first decision of an id is its own; a repeat changes only the decision, unless it is
+ * accepted. */
 static void test_repeats(void **state)
 {
     kds_ledger *l = NULL;
@@ -465,7 +470,7 @@ static void test_find(void **state)
     assert_int_equal(r.decision, 8);
     ASSERT_OK(kds_ledger_find(l, "best", &r, e));
     assert_int_equal(r.decision, 36); /* the last even multiple of three */
-    bool ambiguous = false; /* 35 ids and 16 digits: some digit begins several */
+    bool ambiguous = false;           /* 35 ids and 16 digits: some digit begins several */
     for (int d = 0; d < 16 && !ambiguous; d++) {
         prefix[0] = "0123456789abcdef"[d];
         ambiguous = kds_ledger_find(l, prefix, &r, &err) == KDS_USAGE;
@@ -531,13 +536,19 @@ static void test_select(void **state)
                               "\"cell\":\"00000000000000a1\",\"bytes\":\"00ff\","
                               "\"big\":\"9007199254740993\",\"two\":2,\"nil\":null}");
     free(text);
-    static const char *const refused[] = {
-        "DELETE FROM events", "SELECT 1; DELETE FROM events", "PRAGMA user_version", "", "  ",
-        "WITH x AS (SELECT 1) DELETE FROM events", "ATTACH 'x' AS y", "VACUUM"};
+    static const char *const refused[] = {"DELETE FROM events",
+                                          "SELECT 1; DELETE FROM events",
+                                          "PRAGMA user_version",
+                                          "",
+                                          "  ",
+                                          "WITH x AS (SELECT 1) DELETE FROM events",
+                                          "ATTACH 'x' AS y",
+                                          "VACUUM"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         expect(kds_ledger_select(l, refused[i], NULL, keep_row, &rows, &err), KDS_USAGE, &err,
                "single SELECT");
-    assert_int_not_equal(kds_ledger_select(l, "SELECT nonsense", NULL, keep_row, &rows, &err), KDS_OK);
+    assert_int_not_equal(kds_ledger_select(l, "SELECT nonsense", NULL, keep_row, &rows, &err),
+                         KDS_OK);
     kds_ledger_close(l);
     cJSON_Delete(rows);
     cJSON_Delete(args);
@@ -559,13 +570,20 @@ static void test_fold_equals_incremental(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_objects),        cmocka_unit_test(test_object_cap),
-        IN_FOLDER(test_events),         IN_FOLDER(test_unknown_kind),
-        IN_FOLDER(test_malformed),      cmocka_unit_test(test_apply_is_strict),
-        IN_FOLDER(test_transactions),   IN_FOLDER(test_totals_and_cells),
-        cmocka_unit_test(test_empty_cell), IN_FOLDER(test_candidates),
-        IN_FOLDER(test_repeats),        IN_FOLDER(test_find),
-        IN_FOLDER(test_meta),           IN_FOLDER(test_select),
+        IN_FOLDER(test_objects),
+        cmocka_unit_test(test_object_cap),
+        IN_FOLDER(test_events),
+        IN_FOLDER(test_unknown_kind),
+        IN_FOLDER(test_malformed),
+        cmocka_unit_test(test_apply_is_strict),
+        IN_FOLDER(test_transactions),
+        IN_FOLDER(test_totals_and_cells),
+        cmocka_unit_test(test_empty_cell),
+        IN_FOLDER(test_candidates),
+        IN_FOLDER(test_repeats),
+        IN_FOLDER(test_find),
+        IN_FOLDER(test_meta),
+        IN_FOLDER(test_select),
         IN_FOLDER(test_fold_equals_incremental),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,10 @@
-/* One writer at a time, whatever became of the last one; readers need no lock. Each holder is a real
- * process. */
+/* One writer at a time, whatever became of the last one; readers need no lock. Each holder is a
+ * real process. */
 #include "tests/archive/fixture.h"
 #include <signal.h>
 
-/* A child that opens `dir` for writing, says so, and holds it until it is told to go (or killed). */
+/* A child that opens `dir` for writing, says so, and holds it until it is told to go (or killed).
+ */
 typedef struct holder {
     pid_t pid;
     int from, to;
@@ -105,9 +106,10 @@ static void test_same_process(void **state)
 static void write_lock(const char *dir, const char *host, const char *boot_id)
 {
     char text[300];
-    snprintf(text, sizeof text,
-             "{\"host\":\"%s\",\"pid\":4711,\"boot_id\":\"%s\",\"started\":\"2026-01-01T00:00:00Z\"}\n",
-             host, boot_id);
+    snprintf(
+        text, sizeof text,
+        "{\"host\":\"%s\",\"pid\":4711,\"boot_id\":\"%s\",\"started\":\"2026-01-01T00:00:00Z\"}\n",
+        host, boot_id);
     write_file(dir, "lock", text, strlen(text));
 }
 

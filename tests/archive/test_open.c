@@ -8,7 +8,8 @@ static void refuse(const char *dir, kds_code want, const char *word)
     for (int mode = 0; mode < 2; mode++) {
         kds_err err;
         kds_ledger *l = NULL;
-        kds_code code = kds_ledger_open(&l, dir, mode == 0 ? KDS_LEDGER_READ : KDS_LEDGER_WRITE, &err);
+        kds_code code =
+            kds_ledger_open(&l, dir, mode == 0 ? KDS_LEDGER_READ : KDS_LEDGER_WRITE, &err);
         if (code != want || strstr(err.message, word) == NULL)
             fail_msg("%s: %s (expected %s with \"%s\")", kds_code_name(code), err.message,
                      kds_code_name(want), word);
@@ -62,8 +63,9 @@ static void test_foreign_database(void **state)
     sqlite3 *db = NULL;
     path_in(path, *state, "campaign.db");
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA journal_mode=WAL; CREATE TABLE events(x)", NULL, NULL, NULL),
-                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "PRAGMA journal_mode=WAL; CREATE TABLE events(x)", NULL, NULL, NULL),
+        SQLITE_OK);
     refuse(*state, KDS_NOT_ARCHIVE, "another program");
     sqlite3_close(db);
     refuse(*state, KDS_NOT_ARCHIVE, "another program");

@@ -193,6 +193,9 @@ static void test_normal_form(void **state)
     normal_is("# include  <a.h>\nint", "#include <a.h>\nint");
     normal_is("x #y\n#  pragma  kda tune A = 1 , 2", "x#y\n#pragma kda tune A=1,2\n");
     normal_is("", "");
+    normal_is("\"a\\n\\\r\nb\" x", "\"a\\nb\" x");
+    normal_is("a \\ \n#x", "a\\ \n#x\n"); /* no continuation, so none in the result */
+    normal_is("a \\ b", "a\\ b");
     normal_is("%: define F (x)\n% :", "%:define F (x)\n% :");
 }
 
@@ -266,6 +269,9 @@ static void test_differences_are_kept(void **state)
     kds_buf small;
     kds_buf_init(&small, 4);
     kds_lex_normalize(&small, "a b c d e", 9);
+    assert_int_equal(small.bad, KDS_TOO_LARGE);
+    kds_buf_reset(&small);
+    kds_lex_normalize(&small, "abc d", 5); /* the space is what does not fit */
     assert_int_equal(small.bad, KDS_TOO_LARGE);
     kds_buf_free(&small);
 }

@@ -78,6 +78,7 @@ static kds_code configure(kds_ledger *l, kds_err *e)
 
 static kds_code open_sqlite(kds_ledger *l, const char *path, int flags, kds_err *e)
 {
+    errno = 0;
     int rc = sqlite3_open_v2(path, &l->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK)
         return KDS_OK;

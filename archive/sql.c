@@ -2,6 +2,7 @@
  * kds_sql_end reports it once. Kept statements are reset there, so that none holds a read
  * transaction open. */
 #include "archive/sql.h"
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,6 +60,7 @@ bool kds_sql_next(kds_query *q)
 {
     if (q->rc != SQLITE_OK && q->rc != SQLITE_ROW)
         return false;
+    errno = 0; /* a failing COMMIT tells its reason nowhere else */
     q->rc = sqlite3_step(q->statement);
     return q->rc == SQLITE_ROW;
 }
@@ -115,6 +117,7 @@ kds_code kds_ledger_damaged(const kds_ledger *l, kds_err *e, const char *fmt, ..
 
 kds_code kds_sql_fail(kds_ledger *l, int rc, const char *what, kds_err *e)
 {
+    int saved = errno;
     const char *dir = l->dir == NULL ? "ledger in memory" : l->dir;
     const char *why = l->db == NULL ? sqlite3_errstr(rc) : sqlite3_errmsg(l->db);
     switch (rc & 0xff) {
@@ -142,7 +145,10 @@ kds_code kds_sql_fail(kds_ledger *l, int rc, const char *what, kds_err *e)
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_PROTOCOL: {
+        /* ENOENT is left by SQLite's looking for files that need not be there. */
         int number = l->db == NULL ? 0 : sqlite3_system_errno(l->db);
+        if (saved != 0 && saved != ENOENT)
+            number = saved;
         const char *system = number > 0 ? strerrordesc_np(number) : NULL;
         return kds_err_set(e, KDS_IO, number, KDS_HERE, "%s: cannot %s: %s%s%s", dir, what, why,
                            system == NULL ? "" : ": ", system == NULL ? "" : system);

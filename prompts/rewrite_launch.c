@@ -199,7 +199,10 @@ static bool change_bounds(kds_rewriter *r, const kds_kernel_site *k)
     int64_t now = two ? kds_rewriter_integer(r, r->tokens[comma + 1]) : 0;
     int blocks = draw_blocks(r, now);
     size_t start = r->tokens[comma].offset, end = r->tokens[k->bounds_end].offset;
-    kds_rewriter_edit(r, start, end - start, blocks ? ", %d" : "", blocks);
+    if (blocks)
+        kds_rewriter_edit(r, start, end - start, ", %d", blocks);
+    else
+        kds_rewriter_edit(r, start, end - start, "%s", "");
     kds_token name = r->tokens[k->name];
     kds_buf_printf(r->hypothesis, "launch bounds of %.*s ask for ", (int)name.len,
                    r->lexer.text + name.offset);

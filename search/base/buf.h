@@ -27,7 +27,7 @@ void kds_buf_add(kds_buf *b, const void *data, size_t len);
 void kds_buf_puts(kds_buf *b, const char *s);
 void kds_buf_putc(kds_buf *b, char c);
 void kds_buf_printf(kds_buf *b, const char *fmt, ...) KDS_PRINTF(2, 3);
-void kds_buf_vprintf(kds_buf *b, const char *fmt, va_list ap);
+void kds_buf_vprintf(kds_buf *b, const char *fmt, va_list ap) KDS_PRINTF(2, 0);
 /* Removes the first n bytes. */
 void kds_buf_consume(kds_buf *b, size_t n);
 /* KDS_OK, or the sticky error put into `e` with `what` named. */

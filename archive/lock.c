@@ -104,8 +104,8 @@ static kds_code locked_by_other(int fd, const char *dir, kds_err *e)
                         dir);
     return kds_fail(e, KDS_LOCKED,
                     "%s is locked by pid %lld on host %s since %s: wait for it to end, or stop it "
-                    "with `kdasearch stop %s`",
-                    dir, (long long)h.pid, h.host, h.started, dir);
+                    "there with `kill -INT %lld`",
+                    dir, (long long)h.pid, h.host, h.started, (long long)h.pid);
 }
 
 /* Refuses a lock that a process of another host left behind, or still holds unseen. */

@@ -30,11 +30,12 @@ typedef struct kds_run_options {
 typedef struct kds_run_result {
     const char *variant; /* of the plan; lives as long as the plan */
     int launches;
-    uint64_t work;   /* in the device's unit, over the whole row */
-    double us;       /* of the whole plan; 0 if not timed */
-    bool partial;    /* sampled, and blocks depend on blocks that did not run: the outputs mean
-                        nothing */
-    double coverage; /* estimated share of the outputs' bytes that the whole row writes */
+    uint64_t work;       /* in the device's unit, over the whole row */
+    double us;           /* of the whole plan; 0 if not timed */
+    bool partial;        /* sampled, and blocks depend on blocks that did not run: the outputs mean
+                            nothing */
+    double coverage;     /* estimated share of the outputs' bytes that the whole row writes */
+    const char *limiter; /* what bounds the longest launch: "memory", "issue", ...; static */
     kds_measures counters; /* sums over the launches; "...pct..." are means by time */
 } kds_run_result;
 

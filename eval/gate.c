@@ -318,10 +318,9 @@ static kds_code check_again(trial *t, const kds_outputs *first, kds_run_options 
     if (code == KDS_OK && !failed(t))
         code = ops->complete(t->x->bench, second, t->f, e);
     if (code == KDS_OK && failed(t) && t->f->verdict == KDS_VERDICT_WRONG) {
-        char text[512];
-        (void)snprintf(text, sizeof text, "%s", t->f->text);
+        kds_finding inner = *t->f;
         kds_finding_set(t->f, KDS_VERDICT_STALE_OUTPUT, "correctness", 0,
-                        "when launched a second time: %s", text);
+                        "when launched a second time: %s", inner.text);
     }
     if (code == KDS_OK && !failed(t))
         code = ops->same(t->x->bench, first, second, t->f, e);
@@ -344,6 +343,7 @@ static kds_code check_case(trial *t, bool timed, bool again, kds_err *e)
     t->out->sampled = t->x->bench->sampled;
     if (timed) {
         t->out->us = run.us;
+        t->out->limiter = run.limiter;
         t->out->counters = run.counters;
     }
     if (code != KDS_OK || failed(t))

@@ -14,8 +14,9 @@ typedef struct kds_gate_row {
     const char *variant; /* lives as long as the candidate's plan */
     int launches;
     bool sampled;
-    bool unchecked; /* the outputs of a sampled row could not be compared */
-    double us;      /* of production rows; else 0 */
+    bool unchecked;      /* the outputs of a sampled row could not be compared */
+    double us;           /* of production rows; else 0 */
+    const char *limiter; /* likewise; NULL */
     kds_measures counters;
     int error_count; /* against the reference, or the baseline if there is none; plain regime */
     struct {

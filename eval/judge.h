@@ -29,19 +29,20 @@ const char *kds_judge_fingerprint(const kds_judge *j);
 const cJSON *kds_judge_baseline(const kds_judge *j);
 
 /* Judges one candidate and gives a report (cJSON, owned by the caller): a pure function of source,
- * task, gate seed and device on the simulator. Fields:
- *   verdict, stage, message, line   the finding; verdict "ok" if everything passed
- *   device, fingerprint
- *   flags[]     "modelled", "sampled", "production_unchecked" (a large row's outputs could not be
- *               compared), "beyond_roofline", "above_10x", "safety_only", "descriptor_undefined"
- *   rows[]      in the order of the checks: {row, set, verdict, variant, launches, sampled,
- * errors[] {buffer, max_abs, rel_rmse, baseline_max_abs}}, production rows also {weight, time_us,
- * baseline_us, bound_us, modelled}; held_out rows carry row, set and verdict only fitness weighted
- * geometric mean over production rows of baseline_us / time_us; if "ok" counters    {name: value}:
- * weighted sums over the profile rows, CUPTI's names; if "ok" facts       {registers, spill_bytes,
- * static_shared, dynamic_shared, launches, variants, threads, source_bytes, tokens,
- * tunable.NAME...}: largest over the profile rows descriptor  {version, values[], bins[], cell},
- * cell: 16 hex digits; if "ok" A fault of the machine is an error, never a verdict. */
+ * task, gate seed and device on the simulator. A fault of the machine is an error, never a verdict.
+ * Fields; those marked * are there only if the verdict is "ok":
+ * - verdict, stage, message, line: the finding; "ok" if everything passed.
+ * - device, fingerprint.
+ * - flags[]: "modelled", "sampled", "production_unchecked" (a large row's outputs could not be
+ *   compared), "beyond_roofline", "above_10x", "safety_only", "descriptor_undefined".
+ * - rows[], in the order of the checks: row, set, verdict, variant, launches, sampled, errors[]
+ *   {buffer, max_abs, rel_rmse, baseline_max_abs}; production rows also weight, time_us,
+ *   baseline_us, bound_us, modelled, limiter; held_out rows carry row, set and verdict only.
+ * - fitness*: weighted geometric mean over production rows of baseline_us / time_us.
+ * - counters*, {name: value}: weighted sums over the profile rows, by CUPTI's names.
+ * - facts: registers, spill_bytes, static_shared, dynamic_shared, launches, variants, threads,
+ *   source_bytes, tokens, tunable.NAME: the largest over the profile rows.
+ * - descriptor*: version, values[], bins[], cell (16 hex digits). */
 KDS_MUST_USE kds_code kds_judge_run(kds_judge *j, const char *source, size_t len,
                                     const kds_plan *plan, const kds_compiled *compiled,
                                     cJSON **report, kds_err *e);

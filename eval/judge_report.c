@@ -105,6 +105,7 @@ static void add_times(builder *b, cJSON *json, int row)
     need(b, kds_json_add_num(json, "baseline_us", baseline_us(b, row)));
     need(b, kds_json_add_num(json, "bound_us", bound));
     need(b, kds_json_add_bool(json, "modelled", b->j->device->modelled));
+    need(b, kds_json_add_str(json, "limiter", r->limiter != NULL ? r->limiter : ""));
     if (r->us < ROOFLINE_SLACK * bound)
         add_flag(b, "beyond_roofline");
     if (baseline_us(b, row) > SPEEDUP_BELIEVED * r->us)

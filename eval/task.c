@@ -121,7 +121,14 @@ kds_code kds_task_scalar_value(const kds_task *t, const kds_row *row, int scalar
                                kds_err *e)
 {
     kds_scope scope = row->scope;
-    return kds_expr_eval(t->scalars[scalar].value, kds_scope_lookup, &scope, out, e);
+    kds_value value;
+    kds_code code = kds_expr_eval(t->scalars[scalar].value, kds_scope_lookup, &scope, &value, e);
+    if (code != KDS_OK)
+        return code;
+    kds_dtype dtype = t->scalars[scalar].dtype; /* 2.0 in a JSON file reads as the integer 2 */
+    bool real = dtype != KDS_DTYPE_I32 && dtype != KDS_DTYPE_I64 && dtype != KDS_DTYPE_U8;
+    *out = real && !value.is_double ? kds_value_double((double)value.i) : value;
+    return KDS_OK;
 }
 
 int64_t kds_extent_offset(const kds_extent *x, int64_t i)

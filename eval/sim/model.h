@@ -1,5 +1,6 @@
 /* The analytical time model: counts of a launch and the shape of the GPU to modelled microseconds.
- * Its purpose is ranking. Every number that it gives is modelled and must be called so. */
+ * Its purpose is ranking. Every number that it gives is modelled and must be called so. MODEL.md
+ * has the formulas, the sources and what is not modelled. */
 #ifndef KDS_EVAL_SIM_MODEL_H
 #define KDS_EVAL_SIM_MODEL_H
 
@@ -12,14 +13,17 @@ typedef struct kds_gpu {
     const char *arch; /* "sm_90" */
     int sms;
     double clock_hz;
-    double dram_bytes_per_second; /* achieved by a copy */
-    double l2_bytes, l2_bytes_per_second;
+    double dram_bytes_per_second;                                  /* achieved by a copy */
+    double l2_bytes, l2_bytes_per_second;                          /* read */
+    double l2_write_bytes_per_second, l2_write_sectors_per_second; /* whole sectors; requests */
     double issue_per_cycle; /* warp instructions per SM and cycle */
     double fp32_per_cycle, alu_per_cycle, fp16_per_cycle, fp64_per_cycle, xu_per_cycle,
         lsu_per_cycle, tensor_per_cycle;
     double l1_sectors_per_cycle, shared_wavefronts_per_cycle;
     double launch_us, first_launch_us; /* each further launch of a plan; a plan's first */
-    double block_launch_cycles;
+    double block_launch_cycles;        /* of a slot, from one block's end to the next one's start */
+    double store_drain_cycles;         /* from a block's last store until its slot is free */
+    double blocks_per_cycle;           /* that the whole GPU can start */
     int max_threads_per_sm, max_blocks_per_sm, max_warps_per_sm, registers_per_sm;
     int shared_per_sm, shared_per_block_reserved, register_granularity, shared_granularity;
     kds_sim_latency latency;
@@ -27,12 +31,17 @@ typedef struct kds_gpu {
 
 /* NULL if there is no such GPU. */
 const kds_gpu *kds_gpu_find(const char *name);
+/* NULL-terminated; the first is the default. */
 const char *const *kds_gpu_names(void);
 
 typedef struct kds_sim_shape {
     uint64_t blocks;
     int threads;                 /* per block */
     int registers, shared_bytes; /* per thread; static + dynamic, per block */
+    /* Bytes of the buffers that the launch can read from DRAM and that it can write: reads and
+     * writes beyond them hit the L2. 0: no bound known. */
+    double read_footprint, write_footprint;
+    double far_bytes; /* read again so late that the L2 has dropped them */
 } kds_sim_shape;
 
 /* Resident blocks per SM by threads, registers, shared memory (CUDA's occupancy rules; CUDA C++
@@ -40,15 +49,19 @@ typedef struct kds_sim_shape {
 int kds_gpu_resident_blocks(const kds_gpu *g, const kds_sim_shape *s);
 
 typedef struct kds_sim_time {
-    double us;            /* modelled */
+    double us;            /* modelled; without the launch itself (launch_us, first_launch_us) */
     double occupancy_pct; /* warps active, % of peak, averaged over the launch (waves included) */
     double dram_bytes;    /* modelled */
-    const char *limiter;  /* "memory", "issue", "latency", "l1", "shared", "launch", "fp64", ... */
+    const char
+        *limiter; /* "memory", "l2", "dispatch", "issue", "latency", "l1", "shared", "fp64", ... */
 } kds_sim_time;
 
 /* Modelled time of one launch from counts already scaled to the whole grid. */
 void kds_sim_model(const kds_gpu *g, const kds_sim_shape *s,
                    const double counters[KDS_SIM_COUNTER_COUNT], double trace_cycles,
                    kds_sim_time *out);
+
+/* Highest rate of single-precision operations (a fused multiply-add is two), per second. */
+double kds_gpu_flops(const kds_gpu *g);
 
 #endif

@@ -125,6 +125,7 @@ typedef struct kds_sim_options {
     bool check_uninitialised;
     const kds_sim_latency *latency; /* NULL: no dependency timing */
     int trace_blocks; /* how many of the blocks are traced (spread evenly); 0 with latency: 2 */
+    const char *isa;  /* NULL: the best one here; "baseline": the one of the whole program */
 } kds_sim_options;
 
 typedef struct kds_sim_result {

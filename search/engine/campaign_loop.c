@@ -354,8 +354,7 @@ static kds_code turn(kds_campaign *c, bool *over, kds_err *e)
     if (!atomic_load(&c->stops)) {
         if ((code = advance(c, e)) == KDS_OK)
             code = pursue(c, e);
-        if (code == KDS_OK && c->state->flight_count &&
-            kds_commit_ready(c->state, &c->state->flights[0]))
+        if (code == KDS_OK && next_ready(c))
             return KDS_OK; /* lint or a twin decided at once */
         if (code == KDS_OK && !c->state->flight_count && (c->closing || c->exhausted)) {
             if (!c->why)

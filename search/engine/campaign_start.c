@@ -360,7 +360,7 @@ kds_code kds_campaign_resume(kds_campaign **out, const char *archive_dir, const 
     c->resumed = true;
     code = kds_ledger_open(&c->ledger, archive_dir, KDS_LEDGER_WRITE, e);
     if (code == KDS_OK)
-        code = kds_fold(c->ledger, c->state, &campaign, &settings, e);
+        code = kds_state_fold(c->ledger, c->state, &campaign, &settings, e);
     if (code == KDS_OK)
         code = merge_settings(c, settings, given, e);
     if (code == KDS_OK)

@@ -78,11 +78,14 @@ static kds_code reject(const kds_flight *f, const char *cell, double fitness, co
     return finish(body, ok, why, out, e);
 }
 
+/* A report that is named but not there, or not JSON, is damage. */
 static kds_code load_report(kds_ledger *ledger, kds_id id, cJSON **out, kds_err *e)
 {
     char *text = NULL;
     size_t len = 0;
     kds_code code = kds_ledger_get(ledger, id, &text, &len, e);
+    if (code == KDS_NOT_FOUND)
+        return kds_fail(e, KDS_DAMAGED, "a report that the record names is not in it");
     if (code != KDS_OK)
         return code;
     *out = kds_json_parse_record(text, len);
@@ -90,17 +93,34 @@ static kds_code load_report(kds_ledger *ledger, kds_id id, cJSON **out, kds_err 
     return *out ? KDS_OK : kds_fail(e, KDS_DAMAGED, "a report is not JSON");
 }
 
-static kds_code load_elite_report(kds_ledger *ledger, kds_id elite, cJSON **out, kds_err *e)
+static kds_code keep_report(void *user, const cJSON *row, kds_err *e)
 {
-    char hex[KDS_ID_HEX];
-    kds_candidate_row row;
-    kds_id id;
-    kds_id_format(elite, hex);
-    kds_code code = kds_ledger_find(ledger, hex, &row, e);
+    (void)e;
+    (void)kds_json_id(row, "report", user);
+    return KDS_OK;
+}
+
+/* What the judge said in the decision that made the elite. (The candidate's own row is of the first
+ * decision that proposed it, which in order of arrival need not be the one that was judged.) */
+static kds_code load_elite_report(kds_ledger *ledger, const kds_cell *cell, cJSON **out, kds_err *e)
+{
+    kds_id id = {0, 0};
+    cJSON *args = cJSON_CreateArray(), *decision = cJSON_CreateNumber((double)cell->elite_decision);
+    if (!args || !decision || !cJSON_AddItemToArray(args, decision)) {
+        cJSON_Delete(decision);
+        cJSON_Delete(args);
+        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    }
+    kds_code code = kds_ledger_select(ledger,
+                                      "SELECT report FROM evaluations WHERE decision = ?1 AND "
+                                      "report IS NOT NULL ORDER BY seq DESC LIMIT 1",
+                                      args, keep_report, &id, e);
+    cJSON_Delete(args);
     if (code != KDS_OK)
         return code;
-    if (!kds_id_parse(row.report, &id))
-        return kds_fail(e, KDS_DAMAGED, "elite %.8s has no report", hex);
+    if (kds_id_is_zero(id))
+        return kds_fail(e, KDS_DAMAGED, "the elite of decision %lld has no report",
+                        (long long)cell->elite_decision);
     return load_report(ledger, id, out, e);
 }
 
@@ -165,7 +185,7 @@ static kds_code commit_judged(const kds_selector *s, const kds_state *state, con
     }
     cJSON *elite = NULL;
     kds_duel duel;
-    kds_code code = load_elite_report(s->ledger, cell->elite, &elite, e);
+    kds_code code = load_elite_report(s->ledger, cell, &elite, e);
     if (code == KDS_OK)
         code = kds_duel_exact(report, elite, s->task->margin, s->task->max_regress, &duel, e);
     cJSON_Delete(elite);
@@ -184,8 +204,11 @@ kds_code kds_commit(const kds_selector *s, const kds_state *state, const kds_fli
     *kind = "REJECT";
     if (twin >= 0)
         return reject_duplicate(s, f, twin, body, e);
-    if (f->verdict != KDS_VERDICT_OK || kds_id_is_zero(f->report))
+    if (f->verdict != KDS_VERDICT_OK)
         return reject(f, NULL, NAN, f->message, body, e);
+    if (kds_id_is_zero(f->report))
+        return kds_fail(e, KDS_DAMAGED, "decision %lld passed every check without a report",
+                        (long long)f->decision);
     cJSON *report = NULL;
     kds_code code = load_report(s->ledger, f->report, &report, e);
     if (code == KDS_OK)

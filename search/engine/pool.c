@@ -13,10 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WIRE_CAP (4u * KDS_FRAME_CAP + (1u << 16))
 #define GREETING UINT64_MAX
+#define CLOSED_TRIES 100 /* of 2 ms */
 
 typedef struct worker {
     pid_t pid; /* 0: none */
@@ -180,11 +182,16 @@ static kds_code assign(kds_pool *p, worker *w, kds_err *e)
             return code;
     }
     job *j = p->first;
+    kds_buf_add(&w->out, j->wire, j->len);
+    kds_code code = kds_buf_check(&w->out, "what is sent to a worker", e);
+    if (code != KDS_OK) {
+        drop_worker(w, 0);
+        return code;
+    }
     p->first = j->next;
     if (!p->first)
         p->last = &p->first;
     p->waiting--;
-    kds_buf_add(&w->out, j->wire, j->len);
     w->busy = true;
     w->tag = j->tag;
     w->deadline = kds_clock_monotonic() + (w->greeted ? p->o.job_seconds : p->o.start_seconds);
@@ -252,16 +259,26 @@ static void fail_worker(kds_pool *p, worker *w, kds_job_end end, const char *why
 {
     bool busy = w->busy || w->waking;
     uint64_t tag = w->waking && !w->busy ? GREETING : w->tag;
-    char text[200];
-    int status = 0;
-    snprintf(text, sizeof text, "%s", why);
-    if (end == KDS_JOB_DIED && w->pid && kds_spawn_ended(w->pid, &status)) {
-        kds_spawn_describe(status, text, sizeof text);
-        w->pid = 0;
-    }
     drop_worker(w, 0);
     if (busy)
-        p->o.done(p->o.user, tag, end, NULL, text);
+        p->o.done(p->o.user, tag, end, NULL, why);
+}
+
+/* A worker whose channel is closed: how it ended. A dying process closes its descriptors a moment
+ * before its status is there. */
+static void fail_closed(kds_pool *p, worker *w)
+{
+    const struct timespec pause = {.tv_nsec = 2000000};
+    char text[200] = "closed its channel";
+    int status = 0;
+    for (int i = 0; i < CLOSED_TRIES && w->pid; i++) {
+        if (kds_spawn_ended(w->pid, &status)) {
+            kds_spawn_describe(status, text, sizeof text);
+            w->pid = 0;
+        } else
+            nanosleep(&pause, NULL);
+    }
+    fail_worker(p, w, KDS_JOB_DIED, text);
 }
 
 static void write_some(worker *w)
@@ -289,10 +306,12 @@ static bool read_some(worker *w)
     }
 }
 
-/* Takes whole frames off the input. The first one answers the greeting. */
+/* Takes whole frames off the input. The first one answers the greeting. False if the worker says
+ * what is no frame, or what nobody asked for: its next answer could be taken for another job's. */
 static bool take_frames(kds_pool *p, worker *w)
 {
-    for (;;) {
+    bool asked = true;
+    while (asked) {
         kds_frame f;
         bool got = false;
         kds_frame_init(&f);
@@ -312,9 +331,11 @@ static bool take_frames(kds_pool *p, worker *w)
         } else if (w->busy) {
             w->busy = false;
             p->o.done(p->o.user, w->tag, KDS_JOB_REPLY, &f, "");
-        }
+        } else
+            asked = false;
         kds_frame_free(&f);
     }
+    return false;
 }
 
 void kds_pool_step(kds_pool *p)
@@ -330,7 +351,7 @@ void kds_pool_step(kds_pool *p)
         if (!sane)
             fail_worker(p, w, KDS_JOB_DIED, "sent something that is not a frame");
         else if (!alive)
-            fail_worker(p, w, KDS_JOB_DIED, "closed its channel");
+            fail_closed(p, w);
         else if ((w->busy || w->waking) && now > w->deadline)
             fail_worker(p, w, w->greeted ? KDS_JOB_TIMEOUT : KDS_JOB_DIED,
                         "did not get ready in time");

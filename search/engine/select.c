@@ -307,8 +307,10 @@ static kds_code select_endpoint(const kds_selector *s, const kds_state *state, k
         *made = true;
         return select_repair(s, state, out, e);
     }
-    for (int i = 0; i < TRIES; i++) {
-        const operator_entry *op = pick_operator(state, endpoint_operators, count, &random);
+    for (int i = 0;; i++) { /* ends: a model can always be asked for a mutation */
+        const operator_entry *op = i < TRIES
+                                       ? pick_operator(state, endpoint_operators, count, &random)
+                                       : &endpoint_operators[0];
         const kds_cell *cell = pick_cell(state, &random, NULL);
         const kds_cell *other = op->two ? pick_cell(state, &random, cell) : NULL;
         if (op->two && !other)
@@ -331,8 +333,6 @@ static kds_code select_endpoint(const kds_selector *s, const kds_state *state, k
         *made = true;
         return finish_decision(state, out, e);
     }
-    *made = false;
-    return KDS_OK;
 }
 
 kds_code kds_select(const kds_selector *s, const kds_state *state, kds_choice *out, bool *made,

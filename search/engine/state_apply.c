@@ -1,6 +1,7 @@
 /* The fold: how each event changes the search state. One small function per kind, found by a table.
  * An event that cannot follow the state (a commit of a decision that is not under way, say) means a
  * damaged record. */
+#include "search/base/text.h"
 #include "search/engine/state.h"
 #include "search/engine/state_internal.h"
 
@@ -8,14 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COUNT_MAX (INT64_C(1) << 53)
+#define BIN_MAX 1000
+
 static kds_code out_of_memory(kds_err *e)
 {
     return kds_fail(e, KDS_NO_MEMORY, "out of memory while reading the record");
 }
 
+/* What does not fit is cut between characters. */
 static void copy_text(char *out, size_t size, const cJSON *body, const char *key)
 {
-    snprintf(out, size, "%s", kds_json_str(body, key, ""));
+    const char *text = kds_json_str(body, key, "");
+    size_t len = strlen(text);
+    if (len >= size)
+        len = kds_text_utf8_prefix(text, size - 1);
+    memcpy(out, text, len);
+    out[len] = '\0';
 }
 
 static kds_operator_score *operator_score(kds_state *s, const char *name)
@@ -130,7 +140,9 @@ static kds_code apply_request(kds_state *s, const cJSON *body, kds_err *e)
     kds_code code = find_flight(s, body, &f, e);
     if (code != KDS_OK)
         return code;
-    int64_t request = kds_json_int(body, "request", 0);
+    int64_t request = kds_json_int(body, "request", -1);
+    if (request < 0 || request > COUNT_MAX)
+        return kds_fail(e, KDS_DAMAGED, "a REQUEST event has no number");
     if (request >= s->requests)
         s->requests = request + 1;
     f->attempts++;
@@ -140,12 +152,17 @@ static kds_code apply_request(kds_state *s, const cJSON *body, kds_err *e)
     return KDS_OK;
 }
 
+/* -1 is "not known". The sum stays where it cannot overflow. */
+static void add_tokens(int64_t *sum, int64_t tokens)
+{
+    if (tokens > 0)
+        *sum = tokens > COUNT_MAX - *sum ? COUNT_MAX : *sum + tokens;
+}
+
 static kds_code apply_response(kds_state *s, const cJSON *body, kds_err *e)
 {
-    int64_t prompt = kds_json_int(body, "prompt_tokens", 0);
-    int64_t completion = kds_json_int(body, "completion_tokens", 0);
-    s->prompt_tokens += prompt > 0 ? prompt : 0;
-    s->completion_tokens += completion > 0 ? completion : 0;
+    add_tokens(&s->prompt_tokens, kds_json_int(body, "prompt_tokens", 0));
+    add_tokens(&s->completion_tokens, kds_json_int(body, "completion_tokens", 0));
     s->cost_usd += kds_json_num(body, "cost_usd", 0);
     const char *outcome = kds_json_str(body, "outcome", "");
     if (strcmp(outcome, "ok") != 0 && strcmp(outcome, "length") != 0)
@@ -228,8 +245,13 @@ static kds_code accept_candidate(kds_state *s, const kds_flight *f, const cJSON 
         return out_of_memory(e);
     const cJSON *bin = NULL;
     cell->bin_count = 0;
-    cJSON_ArrayForEach(bin, kds_json_at(body, "bins")) if (cell->bin_count < KDS_STATE_BINS)
+    cJSON_ArrayForEach(bin, kds_json_at(body, "bins"))
+    {
+        if (cell->bin_count == KDS_STATE_BINS || !(bin->valuedouble >= 0) ||
+            bin->valuedouble > BIN_MAX)
+            return kds_fail(e, KDS_DAMAGED, "an ACCEPT event has impossible bins");
         cell->bins[cell->bin_count++] = (int)bin->valuedouble;
+    }
     cell->elite = f->candidate;
     cell->fitness = kds_json_num(body, "fitness", 0);
     cell->elite_decision = f->decision;
@@ -288,10 +310,13 @@ static kds_code commit_flight(kds_state *s, const cJSON *body, bool accepted, kd
         if (f->decision == 0)
             s->baseline = f->candidate;
         s->evaluated += v != KDS_VERDICT_DUPLICATE;
+        /* How far a duplicate came before its twin was committed is chance: its program does not
+         * count. */
+        bool program = v != KDS_VERDICT_DUPLICATE && !kds_id_is_zero(f->program);
         if (!kds_map_put(s->ids, f->candidate, f->decision) ||
             !kds_map_put(s->norms, f->norm, f->decision) ||
             !kds_map_put(s->proposed, f->norm, f->decision) ||
-            (!kds_id_is_zero(f->program) && !kds_map_put(s->programs, f->program, f->decision)))
+            (program && !kds_map_put(s->programs, f->program, f->decision)))
             return out_of_memory(e);
     }
     s->committed++;

@@ -30,7 +30,7 @@ static kds_code fold_event(void *user, const kds_ledger_event *event, kds_err *e
     return code;
 }
 
-kds_code kds_fold(kds_ledger *ledger, kds_state *state, cJSON **campaign, cJSON **settings,
+kds_code kds_state_fold(kds_ledger *ledger, kds_state *state, cJSON **campaign, cJSON **settings,
                   kds_err *e)
 {
     folding f = {.state = state};

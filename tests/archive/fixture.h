@@ -33,6 +33,14 @@
 
 #define UNUSED __attribute__((unused))
 
+/* Fails unless a call gave `want` with a message that has `word` in it (if not NULL). */
+UNUSED static void expect(kds_code got, kds_code want, const kds_err *err, const char *word)
+{
+    if (got != want || (word != NULL && strstr(err->message, word) == NULL))
+        fail_msg("got %s (%s), expected %s with \"%s\"", kds_code_name(got), err->message,
+                 kds_code_name(want), word == NULL ? "" : word);
+}
+
 UNUSED static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st, (void)type, (void)ftw;

@@ -40,70 +40,71 @@ static void expect_problem(const char *dir, const char *word)
 /* ---- Planted ---- */
 
 /* Each of these is made in a fresh archive, and check must name it. */
+static const struct {
+    const char *sql, *word;
+} planted[] = {
+    {"UPDATE events SET body = replace(body, 'mutate', 'mutatf') WHERE seq = 11",
+     "event 11 (DECISION) does not have its hash"},
+    {"UPDATE events SET kind = 'REJECT' WHERE seq = 10", "event 10 (REJECT) does not have"},
+    {"UPDATE events SET time = time + 1 WHERE seq = 10", "event 10 (ACCEPT) does not have"},
+    {"UPDATE events SET hash = zeroblob(16) WHERE seq = 10", "event 10 (ACCEPT) does not have"},
+    {"UPDATE events SET hash = x'00' WHERE seq = 10", "event 10 cannot be read"},
+    {"UPDATE events SET body = '{' WHERE seq = 10", "is not a JSON object"},
+    {"DELETE FROM events WHERE seq BETWEEN 20 AND 22", "events 20 to 22 are missing"},
+    {"DELETE FROM events WHERE seq = 1", "events 1 to 1 are missing"},
+    {"DELETE FROM events WHERE seq > 90", "the row has no event behind it"},
+    {"DELETE FROM events", "the row has no event behind it"},
+    {"UPDATE candidates SET fitness = 9.5 WHERE decision = 3",
+     "candidates 3: fitness is '9.5', but the events give '1.046875'"},
+    {"UPDATE candidates SET hypothesis = 'x' WHERE decision = 3", "candidates 3: hypothesis"},
+    {"UPDATE candidates SET cell = NULL WHERE decision = 3", "candidates 3: cell is 'NULL'"},
+    {"DELETE FROM candidates WHERE decision = 4", "candidates 4: the row is missing"},
+    {"DELETE FROM candidates WHERE decision = 0", "candidates 0: the row is missing"},
+    {"UPDATE decisions SET accepted = 1 WHERE decision = 4", "decisions 4: accepted"},
+    {"UPDATE cells SET visits = visits + 1 WHERE key = '00000000000000a1'",
+     "cells 00000000000000a1: visits"},
+    {"DELETE FROM cells WHERE key = '00000000000000c3'",
+     "cells 00000000000000c3: the row is missing"},
+    {"INSERT INTO cells VALUES('ffff', '', NULL, NULL, 0, 0, NULL)",
+     "cells ffff: the row has no event behind it"},
+    {"UPDATE cell_history SET best = 1 - best", "cell_history 10: best"},
+    {"UPDATE calls SET cost_usd = 0 WHERE request = 3", "calls 3: cost_usd"},
+    {"UPDATE operators SET accepted = 0 WHERE operator = 'repair'", "operators repair/m1"},
+    {"UPDATE budget SET cost_usd = cost_usd - 0.001", "budget 1: cost_usd"},
+    {"UPDATE epochs SET host = 'x'", "epochs 1: host"},
+    {"UPDATE evaluations SET verdict = 'ok' WHERE decision = 1", "evaluations 17: verdict"},
+    {"UPDATE meta SET value = '8' WHERE key = 'seed'", "meta seed: value is '8'"},
+    {"DELETE FROM meta WHERE key = 'best'", "meta best: the row is missing"},
+    {"INSERT INTO meta VALUES('zzz', 'x')", "meta zzz: the row has no event"},
+    {"UPDATE objects SET data = zeroblob(length(data)) WHERE kind = 'prompt'", "object "},
+    {"UPDATE objects SET data = x'' WHERE kind = 'reply'", "has an impossible size"},
+    {"UPDATE objects SET encoding = 7 WHERE kind = 'prompt'", "cannot be decompressed"},
+    {"UPDATE objects SET size = 1e12 WHERE kind = 'source'", "has an impossible size"},
+    {"UPDATE objects SET size = size + 1 WHERE encoding = 1", "cannot be decompressed"},
+    {"UPDATE objects SET id = x'0102' WHERE kind = 'prompt'", "no proper id"},
+    {"DELETE FROM objects WHERE kind = 'prompt'", "its prompt, object "},
+    {"DELETE FROM objects WHERE kind = 'reply'", "its reply, object "},
+    {"DELETE FROM objects WHERE kind = 'source'", "its candidate, object "},
+    {"DELETE FROM objects WHERE kind = 'report'", "its report, object "},
+    {"DROP TABLE cell_history", "no such table: cell_history"},
+    {"DROP TABLE events", "no such table: events"},
+    {"ALTER TABLE epochs DROP COLUMN seconds", "table epochs does not have its columns"},
+    {"DROP TABLE epochs; CREATE VIEW epochs AS SELECT 1", "read a derived table"},
+};
+
 static void test_planted(void **state)
 {
-    static const struct {
-        const char *sql, *word;
-    } cases[] = {
-        {"UPDATE events SET body = replace(body, 'mutate', 'mutatf') WHERE seq = 11",
-         "event 11 (DECISION) does not have its hash"},
-        {"UPDATE events SET kind = 'REJECT' WHERE seq = 10", "event 10 (REJECT) does not have"},
-        {"UPDATE events SET time = time + 1 WHERE seq = 10", "event 10 (ACCEPT) does not have"},
-        {"UPDATE events SET hash = zeroblob(16) WHERE seq = 10", "event 10 (ACCEPT) does not have"},
-        {"UPDATE events SET hash = x'00' WHERE seq = 10", "event 10 cannot be read"},
-        {"UPDATE events SET body = '{' WHERE seq = 10", "is not a JSON object"},
-        {"DELETE FROM events WHERE seq BETWEEN 20 AND 22", "events 20 to 22 are missing"},
-        {"DELETE FROM events WHERE seq = 1", "events 1 to 1 are missing"},
-        {"DELETE FROM events WHERE seq > 90", "the row has no event behind it"},
-        {"DELETE FROM events", "the row has no event behind it"},
-        {"UPDATE candidates SET fitness = 9.5 WHERE decision = 3",
-         "candidates 3: fitness is '9.5', but the events give '1.046875'"},
-        {"UPDATE candidates SET hypothesis = 'x' WHERE decision = 3", "candidates 3: hypothesis"},
-        {"UPDATE candidates SET cell = NULL WHERE decision = 3", "candidates 3: cell is 'NULL'"},
-        {"DELETE FROM candidates WHERE decision = 4", "candidates 4: the row is missing"},
-        {"DELETE FROM candidates WHERE decision = 0", "candidates 0: the row is missing"},
-        {"UPDATE decisions SET accepted = 1 WHERE decision = 4", "decisions 4: accepted"},
-        {"UPDATE cells SET visits = visits + 1 WHERE key = '00000000000000a1'",
-         "cells 00000000000000a1: visits"},
-        {"DELETE FROM cells WHERE key = '00000000000000c3'",
-         "cells 00000000000000c3: the row is missing"},
-        {"INSERT INTO cells VALUES('ffff', '', NULL, NULL, 0, 0, NULL)",
-         "cells ffff: the row has no event behind it"},
-        {"UPDATE cell_history SET best = 1 - best", "cell_history 10: best"},
-        {"UPDATE calls SET cost_usd = 0 WHERE request = 3", "calls 3: cost_usd"},
-        {"UPDATE operators SET accepted = 0 WHERE operator = 'repair'", "operators repair/m1"},
-        {"UPDATE budget SET cost_usd = cost_usd - 0.001", "budget 1: cost_usd"},
-        {"UPDATE epochs SET host = 'x'", "epochs 1: host"},
-        {"UPDATE evaluations SET verdict = 'ok' WHERE decision = 1", "evaluations 17: verdict"},
-        {"UPDATE meta SET value = '8' WHERE key = 'seed'", "meta seed: value is '8'"},
-        {"DELETE FROM meta WHERE key = 'best'", "meta best: the row is missing"},
-        {"INSERT INTO meta VALUES('zzz', 'x')", "meta zzz: the row has no event"},
-        {"UPDATE objects SET data = zeroblob(length(data)) WHERE kind = 'prompt'", "object "},
-        {"UPDATE objects SET data = x'' WHERE kind = 'reply'", "has an impossible size"},
-        {"UPDATE objects SET encoding = 7 WHERE kind = 'prompt'", "cannot be decompressed"},
-        {"UPDATE objects SET size = 1e12 WHERE kind = 'source'", "has an impossible size"},
-        {"UPDATE objects SET size = size + 1 WHERE encoding = 1", "cannot be decompressed"},
-        {"UPDATE objects SET id = x'0102' WHERE kind = 'prompt'", "no proper id"},
-        {"DELETE FROM objects WHERE kind = 'prompt'", "its prompt, object "},
-        {"DELETE FROM objects WHERE kind = 'reply'", "its reply, object "},
-        {"DELETE FROM objects WHERE kind = 'source'", "its candidate, object "},
-        {"DELETE FROM objects WHERE kind = 'report'", "its report, object "},
-        {"DROP TABLE cell_history", "no such table: cell_history"},
-        {"DROP TABLE events", "no such table: events"},
-        {"ALTER TABLE epochs DROP COLUMN seconds", "table epochs does not have its columns"},
-        {"DROP TABLE epochs; CREATE VIEW epochs AS SELECT 1", "read a derived table"},
-    };
     char sound[512], dir[512];
     path_in(sound, *state, "sound");
     path_in(dir, *state, "damaged");
     assert_int_equal(mkdir(sound, 0777), 0);
     script_archive(sound, DECISIONS);
     assert_whole(sound);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof planted / sizeof *planted; i++) {
         assert_int_equal(mkdir(dir, 0777), 0);
         copy_file(sound, dir, "campaign.db");
-        vandalise(dir, cases[i].sql);
-        expect_problem(dir, cases[i].word);
+        vandalise(dir, planted[i].sql);
+        expect_problem(dir, planted[i].word);
         remove_tree(dir);
     }
 }
@@ -164,6 +165,13 @@ static void test_readers_notice(void **state)
     ASSERT_OK(kds_ledger_open(&l, *state, KDS_LEDGER_READ, e));
     assert_damaged(kds_ledger_each_event(l, 30, take_event, &count, &err), &err);
     assert_non_null(strstr(err.message, "event 29 is missing"));
+    kds_ledger_close(l);
+    vandalise(*state, "DELETE FROM events WHERE seq = 5; DELETE FROM budget");
+    ASSERT_OK(kds_ledger_open(&l, *state, KDS_LEDGER_READ, e));
+    kds_ledger_totals totals;
+    assert_damaged(kds_ledger_each_event(l, 1, take_event, &count, &err), &err);
+    assert_non_null(strstr(err.message, "event 5 is missing"));
+    assert_damaged(kds_ledger_totals_get(l, &totals, &err), &err);
     kds_ledger_close(l);
     vandalise(*state, "UPDATE events SET time = 0 WHERE seq = (SELECT max(seq) FROM events)");
     assert_damaged(kds_ledger_open(&l, *state, KDS_LEDGER_READ, &err), &err);

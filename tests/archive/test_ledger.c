@@ -1,17 +1,7 @@
-/* The ledger as its users see it: what was written is read back, sums and tables say what the
- * events said, mistakes are refused without a trace, and readers work beside a writer. */
+/* The ledger as its writer sees it: what was written is read back, mistakes are refused without a
+ * trace, the tables are the fold of the events, and readers work beside a writer. */
 #include "search/base/clock.h"
 #include "tests/archive/fixture.h"
-#include <fcntl.h>
-#include <math.h>
-#include <sqlite3.h>
-
-static void expect(kds_code got, kds_code want, const kds_err *err, const char *word)
-{
-    if (got != want || (word != NULL && strstr(err->message, word) == NULL))
-        fail_msg("got %s (%s), expected %s with \"%s\"", kds_code_name(got), err->message,
-                 kds_code_name(want), word == NULL ? "" : word);
-}
 
 /* ---- Objects ---- */
 
@@ -150,64 +140,64 @@ static void test_unknown_kind(void **state)
 }
 
 /* Each of these is refused, names its key, and leaves nothing behind. */
+static const struct {
+    const char *kind, *body, *word;
+} malformed[] = {
+    {"DECISION", "{\"operator\":\"tune\"}", "'decision' is missing"},
+    {"DECISION", "{\"decision\":1.5,\"operator\":\"tune\"}", "'decision'"},
+    {"DECISION", "{\"decision\":\"x\",\"operator\":\"tune\"}", "'decision'"},
+    {"DECISION", "{\"decision\":50}", "'operator' is missing"},
+    {"DECISION", "{\"decision\":50,\"operator\":7}", "'operator' is not a text"},
+    {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"parents\":{}}", "'parents'"},
+    {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"parents\":[\"ab\"]}", "'parents'"},
+    {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"parents\":[3]}", "'parents'"},
+    {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"cell\":\"00\"}", "'cell'"},
+    {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"cell\":\"00000000000000A1\"}", "'cell'"},
+    {"DECISION", "{\"decision\":0,\"operator\":\"t\"}", "UNIQUE"},
+    {"REQUEST", "{\"request\":900,\"decision\":0}", "not under way"},
+    {"REQUEST", "{\"request\":900,\"decision\":77}", "not under way"},
+    {"REQUEST", "{\"request\":0,\"decision\":2}", "UNIQUE"},
+    {"RESPONSE", "{\"request\":900,\"decision\":2,\"outcome\":\"ok\"}", "'request'"},
+    {"RESPONSE", "{\"request\":0,\"decision\":0}", "'outcome' is missing"},
+    {"RESPONSE", "{\"request\":0,\"decision\":0,\"outcome\":\"ok\",\"cost_usd\":\"1\"}",
+     "'cost_usd' is not a number"},
+    {"CANDIDATE", "{\"decision\":2,\"candidate\":null}", "'candidate' is missing"},
+    {"CANDIDATE", "{\"decision\":2,\"candidate\":\"0123\"}", "32 hex digits"},
+    {"CANDIDATE", "{\"decision\":0,\"candidate\":\"0123456789abcdef0123456789abcdef\"}",
+     "not under way"},
+    {"STAGE",
+     "{\"decision\":2,\"candidate\":\"0123456789abcdef0123456789abcdef\",\"stage\":\"lint\","
+     "\"verdict\":\"ok\"}",
+     "not under way"},
+    {"ACCEPT", "{\"decision\":0,\"verdict\":\"ok\"}", "'candidate' is missing"},
+    {"ACCEPT",
+     "{\"decision\":0,\"verdict\":\"ok\",\"candidate\":\"0123456789abcdef0123456789abcdef\","
+     "\"cell\":\"00000000000000a1\"}",
+     "'fitness' is missing"},
+    {"REJECT", "{\"decision\":0,\"verdict\":\"wrong\"}", "not under way"},
+    {"REJECT", "{\"decision\":55,\"verdict\":\"wrong\"}", "not under way"},
+    {"REJECT", "{\"decision\":2}", "'verdict' is missing"},
+    {"EPOCH", "{\"epoch\":1}", "UNIQUE"},
+    {"EPOCH", "{}", "'epoch' is missing"},
+    {"CAMPAIGN", "{\"task\":\"again\"}", "UNIQUE"},
+    {"STOP", "{\"seconds\":\"long\"}", "'seconds'"},
+    {"STOP", "[]", "object"},
+    {"stop", "{}", "capitals"},
+    {"", "{}", "capitals"},
+};
+
 static void test_malformed(void **state)
 {
-    static const struct {
-        const char *kind, *body, *word;
-    } cases[] = {
-        {"DECISION", "{\"operator\":\"tune\"}", "'decision' is missing"},
-        {"DECISION", "{\"decision\":1.5,\"operator\":\"tune\"}", "'decision'"},
-        {"DECISION", "{\"decision\":\"x\",\"operator\":\"tune\"}", "'decision'"},
-        {"DECISION", "{\"decision\":50}", "'operator' is missing"},
-        {"DECISION", "{\"decision\":50,\"operator\":7}", "'operator' is not a text"},
-        {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"parents\":{}}", "'parents'"},
-        {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"parents\":[\"ab\"]}", "'parents'"},
-        {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"parents\":[3]}", "'parents'"},
-        {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"cell\":\"00\"}", "'cell'"},
-        {"DECISION", "{\"decision\":50,\"operator\":\"t\",\"cell\":\"00000000000000A1\"}",
-         "'cell'"},
-        {"DECISION", "{\"decision\":0,\"operator\":\"t\"}", "UNIQUE"},
-        {"REQUEST", "{\"request\":900,\"decision\":0}", "not under way"},
-        {"REQUEST", "{\"request\":900,\"decision\":77}", "not under way"},
-        {"REQUEST", "{\"request\":0,\"decision\":2}", "UNIQUE"},
-        {"RESPONSE", "{\"request\":900,\"decision\":2,\"outcome\":\"ok\"}", "'request'"},
-        {"RESPONSE", "{\"request\":0,\"decision\":0}", "'outcome' is missing"},
-        {"RESPONSE", "{\"request\":0,\"decision\":0,\"outcome\":\"ok\",\"cost_usd\":\"1\"}",
-         "'cost_usd' is not a number"},
-        {"CANDIDATE", "{\"decision\":2,\"candidate\":null}", "'candidate' is missing"},
-        {"CANDIDATE", "{\"decision\":2,\"candidate\":\"0123\"}", "32 hex digits"},
-        {"CANDIDATE", "{\"decision\":0,\"candidate\":\"0123456789abcdef0123456789abcdef\"}",
-         "not under way"},
-        {"STAGE",
-         "{\"decision\":2,\"candidate\":\"0123456789abcdef0123456789abcdef\",\"stage\":\"lint\","
-         "\"verdict\":\"ok\"}",
-         "not under way"},
-        {"ACCEPT", "{\"decision\":0,\"verdict\":\"ok\"}", "'candidate' is missing"},
-        {"ACCEPT",
-         "{\"decision\":0,\"verdict\":\"ok\",\"candidate\":\"0123456789abcdef0123456789abcdef\","
-         "\"cell\":\"00000000000000a1\"}",
-         "'fitness' is missing"},
-        {"REJECT", "{\"decision\":0,\"verdict\":\"wrong\"}", "not under way"},
-        {"REJECT", "{\"decision\":55,\"verdict\":\"wrong\"}", "not under way"},
-        {"REJECT", "{\"decision\":2}", "'verdict' is missing"},
-        {"EPOCH", "{\"epoch\":1}", "UNIQUE"},
-        {"EPOCH", "{}", "'epoch' is missing"},
-        {"CAMPAIGN", "{\"task\":\"again\"}", "UNIQUE"},
-        {"STOP", "{\"seconds\":\"long\"}", "'seconds'"},
-        {"STOP", "[]", "object"},
-        {"stop", "{}", "capitals"},
-        {"", "{}", "capitals"},
-    };
     kds_ledger *l = NULL;
     script_archive(*state, 2);
     ASSERT_OK(kds_ledger_open(&l, *state, KDS_LEDGER_WRITE, e));
     script_run(l, SCRIPT_EVENTS(2) + 1); /* decision 2 is under way */
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
         kds_err err;
-        cJSON *body = cJSON_Parse(cases[i].body);
+        cJSON *body = cJSON_Parse(malformed[i].body);
         assert_non_null(body);
-        expect(kds_ledger_append(l, cases[i].kind, body, NULL, &err), KDS_PROTOCOL, &err,
-               cases[i].word);
+        expect(kds_ledger_append(l, malformed[i].kind, body, NULL, &err), KDS_PROTOCOL, &err,
+               malformed[i].word);
         assert_int_equal(kds_ledger_last_seq(l), SCRIPT_EVENTS(2) + 1);
         cJSON_Delete(body);
     }
@@ -276,283 +266,7 @@ static void test_transactions(void **state)
     assert_whole(*state);
 }
 
-/* ---- Derived tables ---- */
-
-typedef struct tally {
-    int64_t rows, flying, with_norm, with_cubin, last_decision;
-    double best;
-    kds_candidate_row first, last;
-} tally;
-
-static kds_code tally_candidate(void *user, const kds_candidate_row *row, kds_err *e)
-{
-    tally *t = user;
-    (void)e;
-    if (t->rows++ == 0)
-        t->first = *row;
-    t->last = *row;
-    return KDS_OK;
-}
-
-static void tally_ids(void *user, int64_t decision, const kds_id *id, const kds_id *norm,
-                      const kds_id *cubin, const char *verdict)
-{
-    tally *t = user;
-    assert_true(t->rows == 0 || decision > t->last_decision);
-    assert_true(kds_id_equal(*id, script_id(decision)));
-    t->rows++;
-    t->last_decision = decision;
-    t->flying += verdict[0] == '\0';
-    t->with_norm += !kds_id_is_zero(*norm);
-    t->with_cubin += !kds_id_is_zero(*cubin);
-}
-
-static kds_code tally_cell(void *user, const kds_cell_row *row, kds_err *e)
-{
-    kds_cell_row *cells = user;
-    (void)e;
-    for (int i = 0; i < 3; i++)
-        if (strcmp(row->key, script_cell(i * 3)) == 0)
-            cells[i] = *row;
-    return KDS_OK;
-}
-
-static void test_totals_and_cells(void **state)
-{
-    kds_ledger *l = NULL;
-    kds_ledger_totals t;
-    kds_cell_row cells[3];
-    cJSON *stop = cJSON_Parse("{\"why\":\"budget\",\"code\":0,\"seconds\":12.5}");
-    script_archive(*state, 21);
-    ASSERT_OK(kds_ledger_open(&l, *state, KDS_LEDGER_WRITE, e));
-    ASSERT_OK(kds_ledger_append(l, "STOP", stop, NULL, e));
-    ASSERT_OK(kds_ledger_totals_get(l, &t, e));
-    assert_int_equal(t.decisions, 21);
-    assert_int_equal(t.committed, 21);
-    assert_int_equal(t.candidates, 18); /* 6, 13 and 20 repeat the one before */
-    assert_int_equal(t.accepted, 7);
-    assert_int_equal(t.duplicates, 2); /* 13 and 20; 6 was accepted */
-    assert_int_equal(t.requests, 42);
-    assert_int_equal(t.responses, 42);
-    assert_int_equal(t.failed_calls, 21);
-    assert_int_equal(t.prompt_tokens, 21 * 1000 + 210);
-    assert_int_equal(t.completion_tokens, 21 * 50);
-    assert_int_equal(t.epochs, 1);
-    assert_true(fabs(t.cost_usd - 21 * 0.101) < 1e-9);
-    assert_true(t.run_seconds == 12.5);
-    ASSERT_OK(kds_ledger_each_cell(l, tally_cell, cells, e));
-    /* Accepted: 0 3 6 9 12 15 18, into cells a1 b2 c3 a1 b2 c3 a1. */
-    char hex[KDS_ID_HEX];
-    kds_id_format(script_id(18), hex);
-    assert_string_equal(cells[0].elite, hex);
-    assert_int_equal(cells[0].filled_by, 18);
-    assert_true(cells[0].fitness == 1 + 18.0 / 64);
-    assert_string_equal(cells[0].bins, "[0,2,3]");
-    /* A decision's cell is that of decision - 1: b2 for 4 and 13, c3 for 7 and 16, a1 else (not 0).
-     */
-    assert_int_equal(cells[1].visits, 2);
-    assert_int_equal(cells[2].visits, 2);
-    assert_int_equal(cells[0].visits, 20 - 4);
-    assert_int_equal(cells[0].improvements, 6); /* all accepted ones but 0, which has no cell */
-    assert_int_equal(cells[1].improvements, 0);
-    kds_ledger_close(l);
-    cJSON_Delete(stop);
-}
-
-/* A cell that is visited before anything was put there is empty. */
-static void test_empty_cell(void **state)
-{
-    kds_ledger *l = NULL;
-    kds_cell_row cells[3];
-    cJSON *body =
-        cJSON_Parse("{\"decision\":0,\"operator\":\"tune\",\"cell\":\"00000000000000b2\"}");
-    (void)state;
-    memset(cells, 0, sizeof cells);
-    ASSERT_OK(kds_ledger_memory(&l, e));
-    ASSERT_OK(kds_ledger_append(l, "DECISION", body, NULL, e));
-    ASSERT_OK(kds_ledger_each_cell(l, tally_cell, cells, e));
-    assert_string_equal(cells[1].key, "00000000000000b2");
-    assert_string_equal(cells[1].elite, "");
-    assert_true(isnan(cells[1].fitness));
-    assert_int_equal(cells[1].visits, 1);
-    assert_int_equal(cells[1].filled_by, -1);
-    kds_ledger_close(l);
-    cJSON_Delete(body);
-}
-
-static void test_candidates(void **state)
-{
-    kds_ledger *l = NULL;
-    kds_err err;
-    tally t = {0};
-    char hex[KDS_ID_HEX];
-    kds_candidate_row r;
-    script_archive(*state, 14);
-    ASSERT_OK(kds_ledger_open(&l, *state, KDS_LEDGER_WRITE, e));
-    script_run(l, SCRIPT_EVENTS(14) + 6); /* decision 14 has its candidate and is under way */
-    ASSERT_OK(kds_ledger_each_candidate(l, "decision", NULL, NULL, 0, tally_candidate, &t, e));
-    assert_int_equal(t.rows, 13);
-    r = t.first;
-    kds_id_format(script_id(0), hex);
-    assert_string_equal(r.id, hex);
-    assert_string_equal(r.parent, "");
-    assert_string_equal(r.operator_name, "repair");
-    assert_string_equal(r.model, "m1");
-    assert_string_equal(r.verdict, "ok");
-    assert_string_equal(r.stage, "judge");
-    assert_string_equal(r.cell, script_cell(0));
-    assert_string_equal(r.hypothesis, "wider loads \xc3\xa9");
-    assert_string_equal(r.why, "faster");
-    assert_true(r.accepted && r.fitness == 1 && r.decision == 0 && r.time_ms > 0);
-    assert_int_equal(strlen(r.report), 32);
-    assert_int_equal(strlen(r.cubin), 32);
-    assert_int_equal(t.last.decision, 14);
-    assert_string_equal(t.last.verdict, "");
-    assert_true(isnan(t.last.fitness) && !t.last.accepted);
-    t = (tally){0};
-    ASSERT_OK(kds_ledger_each_candidate(l, "fitness", NULL, NULL, 3, tally_candidate, &t, e));
-    assert_int_equal(t.rows, 3);
-    assert_int_equal(t.first.decision, 12);
-    assert_int_equal(t.last.decision, 9);
-    t = (tally){0};
-    ASSERT_OK(kds_ledger_each_candidate(l, "fitness", "wrong", NULL, 0, tally_candidate, &t, e));
-    assert_int_equal(t.rows, 4); /* 1 4 7 10; 13 repeats 12 */
-    t = (tally){0};
-    ASSERT_OK(
-        kds_ledger_each_candidate(l, "decision", "ok", script_cell(3), 0, tally_candidate, &t, e));
-    assert_int_equal(t.rows, 2); /* 3 and 12 */
-    expect(kds_ledger_each_candidate(l, "size", NULL, NULL, 0, tally_candidate, &t, &err),
-           KDS_USAGE, &err, "order");
-    t = (tally){0};
-    ASSERT_OK(kds_ledger_each_ids(l, tally_ids, &t, e));
-    assert_int_equal(t.rows, 13);
-    assert_int_equal(t.flying, 1);
-    assert_int_equal(t.with_norm, 13);
-    assert_int_equal(t.with_cubin, 6); /* even decisions but 6, which repeats 5, and 14 */
-    kds_ledger_close(l);
-    assert_whole(*state);
-}
-
-/* The first decision of an id is its own; a repeat changes only the decision, unless it is
- * accepted. */
-static void test_repeats(void **state)
-{
-    kds_ledger *l = NULL;
-    kds_candidate_row r;
-    script_archive(*state, 14);
-    ASSERT_OK(kds_ledger_open(&l, *state, KDS_LEDGER_READ, e));
-    ASSERT_OK(kds_ledger_find(l, "#13", &r, e)); /* repeats 12 and is rejected as its duplicate */
-    assert_int_equal(r.decision, 12);
-    assert_string_equal(r.verdict, "ok");
-    assert_true(r.accepted);
-    ASSERT_OK(kds_ledger_find(l, "#6", &r, e)); /* repeats 5 and is accepted */
-    assert_int_equal(r.decision, 5);
-    assert_true(r.accepted);
-    assert_string_equal(r.cell, script_cell(6));
-    kds_ledger_close(l);
-}
-
-static void test_find(void **state)
-{
-    kds_ledger *l = NULL;
-    kds_err err;
-    kds_candidate_row r;
-    char hex[KDS_ID_HEX], upper[KDS_ID_HEX], prefix[2] = "0";
-    script_archive(*state, 40);
-    ASSERT_OK(kds_ledger_open(&l, *state, KDS_LEDGER_READ, e));
-    kds_id_format(script_id(8), hex);
-    ASSERT_OK(kds_ledger_find(l, hex, &r, e));
-    assert_int_equal(r.decision, 8);
-    for (int i = 0; i < KDS_ID_HEX; i++)
-        upper[i] = hex[i] >= 'a' ? (char)(hex[i] - 'a' + 'A') : hex[i];
-    upper[12] = '\0';
-    ASSERT_OK(kds_ledger_find(l, upper, &r, e));
-    assert_int_equal(r.decision, 8);
-    ASSERT_OK(kds_ledger_find(l, "best", &r, e));
-    assert_int_equal(r.decision, 36); /* the last even multiple of three */
-    bool ambiguous = false;           /* 35 ids and 16 digits: some digit begins several */
-    for (int d = 0; d < 16 && !ambiguous; d++) {
-        prefix[0] = "0123456789abcdef"[d];
-        ambiguous = kds_ledger_find(l, prefix, &r, &err) == KDS_USAGE;
-    }
-    assert_true(ambiguous);
-    assert_non_null(strstr(err.message, "several"));
-    expect(kds_ledger_find(l, "", &r, &err), KDS_USAGE, &err, "named");
-    expect(kds_ledger_find(l, "zz", &r, &err), KDS_NOT_FOUND, &err, "no candidate 'zz'");
-    expect(kds_ledger_find(l, "00000000000000000000000000000000", &r, &err), KDS_NOT_FOUND, &err,
-           "kdasearch list");
-    expect(kds_ledger_find(l, "000000000000000000000000000000000", &r, &err), KDS_NOT_FOUND, &err,
-           NULL);
-    expect(kds_ledger_find(l, "#400", &r, &err), KDS_NOT_FOUND, &err, "400");
-    expect(kds_ledger_find(l, "#x", &r, &err), KDS_USAGE, &err, "#N");
-    kds_ledger_close(l);
-    ASSERT_OK(kds_ledger_memory(&l, e));
-    expect(kds_ledger_find(l, "best", &r, &err), KDS_NOT_FOUND, &err, "no best");
-    kds_ledger_close(l);
-}
-
-static void test_meta(void **state)
-{
-    kds_ledger *l = NULL;
-    script_archive(*state, 1);
-    ASSERT_OK(kds_ledger_open(&l, *state, KDS_LEDGER_READ, e));
-    static const char *const pairs[][2] = {{"format", "1"},
-                                           {"task", "rotary_embedding"},
-                                           {"seed", "9007199254740993"},
-                                           {"settings", "{\"max-evals\":\"100\"}"}};
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        char *value = kds_ledger_meta(l, pairs[i][0]);
-        assert_non_null(value);
-        assert_string_equal(value, pairs[i][1]);
-        free(value);
-    }
-    assert_null(kds_ledger_meta(l, "nothing"));
-    kds_ledger_close(l);
-}
-
-static kds_code keep_row(void *user, const cJSON *row, kds_err *e)
-{
-    cJSON **rows = user;
-    (void)e;
-    cJSON_AddItemToArray(*rows, cJSON_Duplicate(row, 1));
-    return KDS_OK;
-}
-
-static void test_select(void **state)
-{
-    kds_ledger *l = NULL;
-    kds_err err;
-    cJSON *rows = cJSON_CreateArray(), *args = cJSON_Parse("[\"ok\", 1.0, true, null]");
-    script_archive(*state, 4);
-    ASSERT_OK(kds_ledger_open(&l, *state, KDS_LEDGER_READ, e));
-    ASSERT_OK(kds_ledger_select(l,
-                                "SELECT decision, verdict, fitness, cell, x'00ff' AS bytes,"
-                                " 9007199254740993 AS big, ?3 + 1 AS two, ?4 AS nil FROM decisions"
-                                " WHERE verdict = ?1 AND fitness > ?2 ORDER BY decision",
-                                args, keep_row, &rows, e));
-    assert_int_equal(cJSON_GetArraySize(rows), 2); /* 2 and 3 */
-    char *text = cJSON_PrintUnformatted(cJSON_GetArrayItem(rows, 1));
-    assert_string_equal(text, "{\"decision\":3,\"verdict\":\"ok\",\"fitness\":1.046875,"
-                              "\"cell\":\"00000000000000a1\",\"bytes\":\"00ff\","
-                              "\"big\":\"9007199254740993\",\"two\":2,\"nil\":null}");
-    free(text);
-    static const char *const refused[] = {"DELETE FROM events",
-                                          "SELECT 1; DELETE FROM events",
-                                          "PRAGMA user_version",
-                                          "",
-                                          "  ",
-                                          "WITH x AS (SELECT 1) DELETE FROM events",
-                                          "ATTACH 'x' AS y",
-                                          "VACUUM"};
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        expect(kds_ledger_select(l, refused[i], NULL, keep_row, &rows, &err), KDS_USAGE, &err,
-               "single SELECT");
-    assert_int_not_equal(kds_ledger_select(l, "SELECT nonsense", NULL, keep_row, &rows, &err),
-                         KDS_OK);
-    kds_ledger_close(l);
-    cJSON_Delete(rows);
-    cJSON_Delete(args);
-}
+/* ---- The fold ---- */
 
 /* The incremental tables are the fold of the events, at every length of the record. */
 static void test_fold_equals_incremental(void **state)
@@ -567,6 +281,64 @@ static void test_fold_equals_incremental(void **state)
     assert_whole(*state);
 }
 
+/* Readers in this process follow a writer in another one: what they see is whole at every moment
+ * and never goes back. */
+static void test_readers_beside_writer(void **state)
+{
+    kds_ledger *l = NULL;
+    int64_t last = 0;
+    int status = 0;
+    script_archive(*state, 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (kds_ledger_open(&l, *state, KDS_LEDGER_WRITE, NULL) != KDS_OK)
+            _exit(1);
+        while (kds_ledger_last_seq(l) < SCRIPT_EVENTS(60))
+            if (script_append(l, kds_ledger_last_seq(l) + 1, NULL) != KDS_OK)
+                _exit(2);
+        kds_ledger_close(l);
+        _exit(0);
+    }
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        assert_whole(*state);
+        ASSERT_OK(kds_ledger_open(&l, *state, KDS_LEDGER_READ, e));
+        assert_true(kds_ledger_last_seq(l) >= last);
+        last = kds_ledger_last_seq(l);
+        kds_ledger_close(l);
+    }
+    assert_int_equal(status, 0);
+    assert_whole(*state);
+    ASSERT_OK(kds_ledger_open(&l, *state, KDS_LEDGER_READ, e));
+    assert_int_equal(kds_ledger_last_seq(l), SCRIPT_EVENTS(60));
+    kds_ledger_close(l);
+}
+
+/* A body has a cap; one above it is refused and nothing of its transaction stays. */
+static void test_body_cap(void **state)
+{
+    kds_ledger *l = NULL;
+    kds_err err;
+    size_t len = 17u << 20;
+    char *text = malloc(len + 1);
+    cJSON *body = cJSON_CreateObject(), *good = cJSON_Parse("{\"epoch\":1}");
+    (void)state;
+    assert_non_null(text);
+    memset(text, 'x', len);
+    text[len] = '\0';
+    assert_true(kds_json_add_str(body, "message", text));
+    ASSERT_OK(kds_ledger_memory(&l, e));
+    ASSERT_OK(kds_ledger_begin(l, e));
+    ASSERT_OK(kds_ledger_append(l, "EPOCH", good, NULL, e));
+    expect(kds_ledger_append(l, "NOTE", body, NULL, &err), KDS_TOO_LARGE, &err, "larger");
+    assert_int_equal(kds_ledger_last_seq(l), 0);
+    ASSERT_OK(kds_ledger_append(l, "EPOCH", good, NULL, e));
+    kds_ledger_close(l);
+    cJSON_Delete(body);
+    cJSON_Delete(good);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -577,14 +349,9 @@ int main(void)
         IN_FOLDER(test_malformed),
         cmocka_unit_test(test_apply_is_strict),
         IN_FOLDER(test_transactions),
-        IN_FOLDER(test_totals_and_cells),
-        cmocka_unit_test(test_empty_cell),
-        IN_FOLDER(test_candidates),
-        IN_FOLDER(test_repeats),
-        IN_FOLDER(test_find),
-        IN_FOLDER(test_meta),
-        IN_FOLDER(test_select),
         IN_FOLDER(test_fold_equals_incremental),
+        IN_FOLDER(test_readers_beside_writer),
+        cmocka_unit_test(test_body_cap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,6 +188,7 @@ static void test_impossible_events(void **state)
         {"REJECT", "{\"decision\":9,\"verdict\":\"ok\"}"},
         {"STAGE", "{\"decision\":9,\"verdict\":\"ok\"}"},
         {"REQUEST", "{\"decision\":9}"},
+        {"REQUEST", "{\"decision\":0,\"request\":0}"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         kds_state *s = begun();
@@ -204,6 +205,40 @@ static void test_impossible_events(void **state)
         apply(s, "ACCEPT", "{\"decision\":1,\"verdict\":\"ok\",\"cell\":\"" CELL "\"}"),
         KDS_DAMAGED);
     assert_int_equal(apply(s, "A_KIND_OF_TOMORROW", "{}"), KDS_OK);
+    kds_state_free(s);
+}
+
+/* Numbers that nobody counted to, and texts longer than their field. */
+static void test_hostile_values(void **state)
+{
+    (void)state;
+    static const char *const requests[] = {"{\"decision\":1}", "{\"decision\":1,\"request\":-1}",
+                                           "{\"decision\":1,\"request\":\"9223372036854775807\"}"};
+    static const char *const bins[] = {"[-1]", "[1e300]", "[0,0,0,0,0,0,0]"};
+    kds_state *s = begun();
+    propose(s, 1, "mutate", A, B);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(apply(s, "REQUEST", requests[i]), KDS_DAMAGED);
+    OK("REQUEST", "{\"decision\":1,\"request\":0}");
+    for (int i = 0; i < 2; i++)
+        OK("RESPONSE", "{\"request\":0,\"decision\":1,\"outcome\":\"ok\","
+                       "\"prompt_tokens\":\"9223372036854775807\","
+                       "\"completion_tokens\":\"-9223372036854775808\"}");
+    assert_true(s->prompt_tokens > 0);
+    assert_int_equal(s->completion_tokens, 0);
+    /* 399 bytes end in the middle of the 200th letter */
+    char json[1200], letters[601] = "";
+    for (int i = 0; i < 300; i++)
+        memcpy(letters + 2 * i, "\xc3\xa9", 2);
+    snprintf(json, sizeof json,
+             "{\"decision\":1,\"stage\":\"judge\",\"verdict\":\"ok\",\"message\":\"%s\"}", letters);
+    OK("STAGE", json);
+    assert_int_equal(strlen(kds_state_flight(s, 1)->message), 398);
+    for (int i = 0; i < 3; i++) {
+        snprintf(json, sizeof json,
+                 "{\"decision\":1,\"verdict\":\"ok\",\"cell\":\"" CELL "\",\"bins\":%s}", bins[i]);
+        assert_int_equal(apply(s, "ACCEPT", json), KDS_DAMAGED);
+    }
     kds_state_free(s);
 }
 
@@ -251,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_calls),
         cmocka_unit_test(test_known_proposals),
         cmocka_unit_test(test_impossible_events),
+        cmocka_unit_test(test_hostile_values),
         cmocka_unit_test(test_hash),
         cmocka_unit_test(test_many_ids),
     };

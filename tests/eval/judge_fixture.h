@@ -93,29 +93,6 @@ static cJSON *judge(bench_task *b, const char *source)
     return report;
 }
 
-/* True if the report has the flag. */
-static bool has_flag(const cJSON *report, const char *flag)
-{
-    const cJSON *item;
-    cJSON_ArrayForEach(item, kds_json_at(report, "flags"))
-    {
-        if (strcmp(item->valuestring, flag) == 0)
-            return true;
-    }
-    return false;
-}
-
-static const cJSON *report_row(const cJSON *report, const char *id)
-{
-    const cJSON *item;
-    cJSON_ArrayForEach(item, kds_json_at(report, "rows"))
-    {
-        if (strcmp(kds_json_str(item, "row", ""), id) == 0)
-            return item;
-    }
-    return NULL;
-}
-
 /* Judges a source and demands verdict, stage (NULL: any) and a text in the message. */
 static void expect_finding(bench_task *b, const char *source, const char *verdict,
                            const char *stage, const char *text)

@@ -62,8 +62,9 @@ static void illegal_accesses_are_found(void **state)
     expect_finding(&rope,
                    ROPE(ROPE_PLAN, "",
                         "const float2 v = *(const float2 *)(cos + at / 2 * 2 + 1);"
-                        " y[2 * i] = __float2bfloat16_rn(v.x + s); y[2 * i + 1] = x[2 * i];"),
-                   "unsafe", "safety", "");
+                        " y[2 * i] = __float2bfloat16_rn(v.x + v.y);"
+                        " y[2 * i + 1] = x[2 * i];"),
+                   "unsafe", "safety", "misaligned");
     expect_finding(&rope,
                    ROPE(ROPE_PLAN, "if (i == 0) ((__nv_bfloat16 *)x)[0] = x[1];", ROPE_STORE),
                    "changed_input", "safety", "x");
@@ -126,6 +127,15 @@ static void state_kept_between_launches_is_found(void **state)
                    "stale_output", "correctness", "a second time");
 }
 
+static void a_kernel_that_reads_a_clock_is_not_deterministic(void **state)
+{
+    (void)state;
+    expect_finding(&rope,
+                   ROPE(ROPE_PLAN, "",
+                        ROPE_STORE " if (clock64() % 2 == 1) y[2 * i] = __float2bfloat16_rn(c);"),
+                   "nondeterministic", "safety", "%clock");
+}
+
 static void launches_that_do_not_fit_are_told(void **state)
 {
     (void)state;
@@ -140,10 +150,10 @@ static void launches_that_do_not_fit_are_told(void **state)
                         "", ROPE_STORE),
                    "plan_invalid", "plan", "argument 7");
     expect_finding(&rope,
-                   ROPE("#pragma kda launch k(x, cos, T, y, T, H, D)"
+                   ROPE("#pragma kda launch k(x, cos, sin, y, x, H, D)"
                         " grid(ceil_div(T * H * D / 2, 256)) block(256)\n",
                         "", ROPE_STORE),
-                   "plan_invalid", "plan", "argument 3");
+                   "plan_invalid", "plan", "argument 5 of the launch of k is a buffer");
     expect_finding(&rope,
                    "#pragma kda launch k(y) grid(1) block(512)\n"
                    "__global__ void __launch_bounds__(256) k(short *y) { y[0] = 1; }\n",
@@ -163,6 +173,7 @@ int main(void)
         cmocka_unit_test(endless_and_trapping_kernels_end),
         cmocka_unit_test(what_holds_only_for_shown_shapes_fails),
         cmocka_unit_test(state_kept_between_launches_is_found),
+        cmocka_unit_test(a_kernel_that_reads_a_clock_is_not_deterministic),
         cmocka_unit_test(launches_that_do_not_fit_are_told),
     };
     return cmocka_run_group_tests(tests, open_tasks, close_tasks);

@@ -25,6 +25,29 @@ static int close_tasks(void **state)
     return 0;
 }
 
+/* True if the report has the flag. */
+static bool has_flag(const cJSON *report, const char *flag)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, kds_json_at(report, "flags"))
+    {
+        if (strcmp(item->valuestring, flag) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const cJSON *report_row(const cJSON *report, const char *id)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, kds_json_at(report, "rows"))
+    {
+        if (strcmp(kds_json_str(item, "row", ""), id) == 0)
+            return item;
+    }
+    return NULL;
+}
+
 static void the_baselines_pass_with_fitness_one(void **state)
 {
     (void)state;
@@ -55,6 +78,7 @@ static void a_report_holds_what_its_readers_need(void **state)
     assert_true(kds_json_bool(row, "modelled", false));
     assert_true(kds_json_bool(row, "sampled", false));
     assert_string_equal(kds_json_str(row, "variant", ""), "wide");
+    assert_true(strlen(kds_json_str(row, "limiter", "")) > 0);
     const cJSON *error = cJSON_GetArrayItem(kds_json_at(row, "errors"), 0);
     assert_string_equal(kds_json_str(error, "buffer", ""), "y");
     assert_true(kds_json_num(error, "max_abs", 0) > 0);
@@ -97,7 +121,8 @@ static void all_seeds_pass(void **state)
             cJSON *r = judge(both[i], both[i]->task->seeds[s].source);
             if (strcmp(kds_json_str(r, "verdict", ""), "ok") != 0)
                 fail_msg("%s: %s", both[i]->task->seeds[s].name, kds_json_str(r, "message", ""));
-            assert_true(kds_json_num(r, "fitness", 0) > 0);
+            /* Those of the rotary embedding were 1.29 to 1.38 times as fast on an H200. */
+            assert_true(kds_json_num(r, "fitness", 0) > (both[i] == &rope ? 1.2 : 0.7));
             assert_false(has_flag(r, "beyond_roofline"));
             cJSON_Delete(r);
         }
@@ -265,6 +290,25 @@ static kds_frame candidate_frame(const char *source, const char *parent, kds_com
     return job;
 }
 
+static void what_is_no_candidate_is_answered_too(int fd, kds_compiled *compiled)
+{
+    kds_frame job, reply;
+    /* A wrong plan is a report, not an error. */
+    job = candidate_frame("#pragma kda launch k(nobody) grid(1) block(32)\n", NULL, compiled);
+    reply = exchange(fd, &job);
+    assert_true(kds_json_bool(reply.header, "ok", false));
+    const cJSON *got = kds_json_at(reply.header, "report");
+    assert_string_equal(kds_json_str(got, "verdict", ""), "plan_invalid");
+    assert_int_equal(kds_json_int(got, "line", 0), 1);
+    kds_frame_free(&reply);
+
+    kds_frame_init(&job);
+    job.header = cJSON_Parse("{\"job\": \"nonsense\"}");
+    reply = exchange(fd, &job);
+    assert_string_equal(kds_json_str(reply.header, "code", ""), "PROTOCOL");
+    kds_frame_free(&reply);
+}
+
 static void a_worker_answers_as_the_judge_does(void **state)
 {
     (void)state;
@@ -314,21 +358,7 @@ static void a_worker_answers_as_the_judge_does(void **state)
     assert_string_equal(kds_json_str(got, "verdict", ""), "ok");
     kds_frame_free(&reply);
 
-    /* A wrong plan is a report, not an error. */
-    job = candidate_frame("#pragma kda launch k(nobody) grid(1) block(32)\n", NULL, compiled);
-    reply = exchange(fd, &job);
-    assert_true(kds_json_bool(reply.header, "ok", false));
-    got = kds_json_at(reply.header, "report");
-    assert_string_equal(kds_json_str(got, "verdict", ""), "plan_invalid");
-    assert_int_equal(kds_json_int(got, "line", 0), 1);
-    kds_frame_free(&reply);
-
-    kds_frame_init(&job);
-    job.header = cJSON_Parse("{\"job\": \"nonsense\"}");
-    reply = exchange(fd, &job);
-    assert_string_equal(kds_json_str(reply.header, "code", ""), "PROTOCOL");
-    kds_frame_free(&reply);
-
+    what_is_no_candidate_is_answered_too(fd, compiled);
     (void)close(fd);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);

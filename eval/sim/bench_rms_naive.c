@@ -1,0 +1,38 @@
+/* PTX of the simulator benchmark: bf16 RMSNorm, a block per row, loads of 2 bytes, tree reduction
+ * in shared memory. What NVRTC makes of it for compute_90, white space folded. */
+#include "eval/sim/bench_ptx.h"
+
+const char *const kds_bench_rms_naive[] = {
+    ".version 9.0 .target sm_90 .address_size 64 .visible .entry rms_naive(",
+    ".param .u64 p0, .param .u64 p1, .param .u64 p2, .param .u32 p3, .param .u32 p4,",
+    ".param .f32 p5 ) { .reg .pred %p<8>; .reg .b16 %rs<5>; .reg .f32 %f<23>;",
+    ".reg .b32 %r<17>; .reg .b64 %rd<26>; .shared .align 4 .b8 part[1024];",
+    "ld.param.u64 %rd9, [p0]; ld.param.u64 %rd7, [p1]; ld.param.u64 %rd8, [p2];",
+    "ld.param.u32 %r12, [p4]; ld.param.f32 %f5, [p5]; cvta.to.global.u64 %rd1, %rd9;",
+    "mov.u32 %r1, %ctaid.x; mov.u32 %r16, %tid.x; setp.lt.s32 %p1, %r16, %r12;",
+    "@%p1 bra $L_2; bra.uni $L_1; $L_2: mul.wide.s32 %rd2, %r12, %r1;",
+    "mov.f32 %f22, 0f00000000; mov.u32 %r3, %ntid.x; mov.u32 %r14, %r16; $L_3:",
+    "cvt.s64.s32 %rd10, %r14; add.s64 %rd11, %rd2, %rd10; shl.b64 %rd12, %rd11, 1;",
+    "add.s64 %rd13, %rd1, %rd12; ld.global.nc.u16 %rs1, [%rd13];",
+    "{ cvt.f32.bf16 %f8, %rs1;} fma.rn.f32 %f22, %f8, %f8, %f22; add.s32 %r14, %r14, %r3;",
+    "setp.lt.s32 %p2, %r14, %r12; @%p2 bra $L_3; bra.uni $L_4; $L_1:",
+    "mov.f32 %f22, 0f00000000; $L_4: mul.wide.u32 %rd14, %r16, 4; mov.u64 %rd15, part;",
+    "add.s64 %rd3, %rd15, %rd14; st.shared.f32 [%rd3], %f22; bar.sync 0;",
+    "mov.u32 %r6, %ntid.x; shr.u32 %r15, %r6, 1; setp.eq.s32 %p3, %r15, 0; @%p3 bra $L_8;",
+    "$L_5: setp.ge.u32 %p4, %r16, %r15; @%p4 bra $L_7; add.s32 %r13, %r15, %r16;",
+    "mul.wide.u32 %rd16, %r13, 4; add.s64 %rd18, %rd15, %rd16; ld.shared.f32 %f9, [%rd3];",
+    "ld.shared.f32 %f10, [%rd18]; add.f32 %f11, %f10, %f9; st.shared.f32 [%rd3], %f11;",
+    "$L_7: bar.sync 0; shr.s32 %r15, %r15, 1; setp.ne.s32 %p5, %r15, 0; @%p5 bra $L_5;",
+    "$L_8: setp.ge.s32 %p6, %r16, %r12; @%p6 bra $L_11; ld.shared.f32 %f12, [part];",
+    "mul.wide.s32 %rd4, %r12, %r1; cvta.to.global.u64 %rd5, %rd7;",
+    "cvta.to.global.u64 %rd6, %rd8; cvt.rn.f32.s32 %f13, %r12;",
+    "div.rn.f32 %f14, %f12, %f13; add.f32 %f15, %f14, %f5; sqrt.rn.f32 %f16, %f15;",
+    "rcp.rn.f32 %f4, %f16; $L_10: cvt.s64.s32 %rd19, %r16; add.s64 %rd20, %rd4, %rd19;",
+    "shl.b64 %rd21, %rd20, 1; add.s64 %rd22, %rd1, %rd21; ld.global.nc.u16 %rs2, [%rd22];",
+    "{ cvt.f32.bf16 %f17, %rs2;} mul.f32 %f20, %f4, %f17; mul.wide.s32 %rd23, %r16, 2;",
+    "add.s64 %rd24, %rd5, %rd23; ld.global.nc.u16 %rs3, [%rd24];",
+    "{ cvt.f32.bf16 %f18, %rs3;} mul.f32 %f19, %f20, %f18; { cvt.rn.bf16.f32 %rs4, %f19;}",
+    "add.s64 %rd25, %rd6, %rd21; st.global.u16 [%rd25], %rs4; add.s32 %r16, %r16, %r6;",
+    "setp.lt.s32 %p7, %r16, %r12; @%p7 bra $L_10; $L_11: ret; }",
+    NULL,
+};

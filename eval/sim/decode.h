@@ -1,0 +1,76 @@
+/* From the parsed tree to compact instructions. What the files of the decoder share. */
+#ifndef KDS_EVAL_SIM_DECODE_H
+#define KDS_EVAL_SIM_DECODE_H
+
+#include "eval/sim/code.h"
+
+#define KDS_SEGMENTS 16
+
+typedef struct kds_decoder {
+    const kds_ptx *ptx;
+    const kds_ptx_function *function;
+    kds_kernel *kernel;
+    const kds_ptx_instruction *source;
+    kds_ins ins; /* being built */
+    /* The opcode cut at its dots; `at` is the next segment to be read. */
+    kds_ptx_name segments[KDS_SEGMENTS];
+    int segment_count, at;
+    /* Virtual registers: those of the function, then ours. */
+    uint8_t *registers; /* bytes per lane; 0 for a predicate; 16 for what we cannot hold */
+    uint32_t register_count, register_room;
+    uint32_t *starts;                            /* of each PTX instruction, the first of ours */
+    uint32_t *module_offsets, *function_offsets; /* of shared and local symbols; UINT32_MAX: none */
+    uint32_t const_heads[256], *const_next, const_next_room;
+    char
+        why[200]; /* set when an instruction cannot be decoded for another reason than its opcode */
+    bool no_memory;
+} kds_decoder;
+
+/* Decodes one function as a kernel. On KDS_OK *out may have `missing` set. */
+KDS_MUST_USE kds_code kds_decode(kds_kernel *out, const kds_ptx *ptx, const kds_ptx_function *f,
+                                 kds_err *e);
+void kds_kernel_free(kds_kernel *k);
+
+/* ---- Segments of the opcode ---- */
+bool kds_accept(kds_decoder *d, const char *segment);
+/* A segment that begins so (L1::no_allocate, L2::128B). */
+bool kds_accept_prefix(kds_decoder *d, const char *prefix);
+/* The index of the matching one of a NULL-terminated list, -1 if none matches. */
+int kds_accept_of(kds_decoder *d, const char *const *list);
+kds_ptx_type kds_accept_type(kds_decoder *d);
+bool kds_all_read(const kds_decoder *d);
+
+/* ---- Operands, by position; false and `why` if they do not fit ---- */
+const kds_ptx_operand *kds_operand(const kds_decoder *d, int position);
+int kds_operand_count(const kds_decoder *d);
+/* bytes: 2, 4, 8 or 0 for a predicate. `real` tells that a literal is floating point. */
+bool kds_use(kds_decoder *d, int position, int bytes, bool real, int32_t *ref);
+bool kds_use_operand(kds_decoder *d, const kds_ptx_operand *o, int bytes, bool real, int32_t *ref);
+bool kds_define(kds_decoder *d, int position, int bytes, int32_t *ref);
+bool kds_define_operand(kds_decoder *d, const kds_ptx_operand *o, int bytes, int32_t *ref);
+/* Bytes per lane of a register operand; -1 if it is none. */
+int kds_register_bytes(const kds_decoder *d, const kds_ptx_operand *o);
+bool kds_constant(kds_decoder *d, kds_const c, int32_t *ref);
+bool kds_immediate(kds_decoder *d, int position, int64_t *value);
+/* The address operand: base into ins->a (KDS_NO_REF: none), offset into ins->imm; its variable's
+ * space if it names one, else KDS_SPACE_GENERIC, into *named. */
+bool kds_address(kds_decoder *d, int position, kds_ptx_space *named);
+bool kds_list_add(kds_decoder *d, int32_t ref);
+/* Appends d->ins to the code. */
+bool kds_emit(kds_decoder *d);
+bool kds_why(kds_decoder *d, const char *fmt, ...) KDS_PRINTF(2, 3);
+void kds_kind(kds_decoder *d, kds_op op, kds_pipe pipe, int weight, kds_wait wait);
+
+/* ---- One per group of opcodes. False: not known. They emit what they decode. ---- */
+bool kds_decode_row(kds_decoder *d);
+bool kds_decode_move(kds_decoder *d);
+bool kds_decode_convert(kds_decoder *d);
+bool kds_decode_memory(kds_decoder *d);
+bool kds_decode_cross(kds_decoder *d);
+bool kds_decode_control(kds_decoder *d);
+
+/* ---- After decoding ---- */
+/* Puts every virtual register into a slot of the file; references become offsets. */
+bool kds_allocate_registers(kds_decoder *d);
+
+#endif

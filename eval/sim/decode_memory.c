@@ -1,0 +1,324 @@
+/* Loads, stores, atomics, asynchronous copies, prefetches. Cache hints and eviction priorities
+ * change nothing that a program can see and are accepted; orderings are stronger here than asked.
+ */
+#include "eval/sim/decode.h"
+#include <string.h>
+
+static bool base_is(const kds_decoder *d, const char *name)
+{
+    return d->segments[0].len == strlen(name) &&
+           memcmp(d->segments[0].text, name, d->segments[0].len) == 0;
+}
+
+static const char *const scopes[] = {"cta", "cluster", "gpu", "sys", NULL};
+
+/* "shared::cluster" is not read: the block alone is simulated. */
+static bool accept_space(kds_decoder *d, kds_ptx_space *space)
+{
+    static const char *const names[] = {"global", "shared",       "shared::cta", "local",
+                                        "param",  "param::entry", "const",       NULL};
+    static const kds_ptx_space spaces[] = {KDS_SPACE_GLOBAL, KDS_SPACE_SHARED, KDS_SPACE_SHARED,
+                                           KDS_SPACE_LOCAL,  KDS_SPACE_PARAM,  KDS_SPACE_PARAM,
+                                           KDS_SPACE_CONST};
+    int i = kds_accept_of(d, names);
+    if (i >= 0)
+        *space = spaces[i];
+    return i >= 0;
+}
+
+static bool accept_hint(kds_decoder *d, bool *has_policy)
+{
+    static const char *const caching[] = {"ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", NULL};
+    static const char *const hints[] = {"L1::evict_normal", "L1::evict_unchanged",
+                                        "L1::evict_first",  "L1::evict_last",
+                                        "L1::no_allocate",  "L2::evict_normal",
+                                        "L2::evict_first",  "L2::evict_last",
+                                        "L2::64B",          "L2::128B",
+                                        "L2::256B",         NULL};
+    if (kds_accept(d, "L2::cache_hint")) {
+        *has_policy = true;
+        return true;
+    }
+    return kds_accept_of(d, caching) >= 0 || kds_accept_of(d, hints) >= 0;
+}
+
+static bool plain_type(kds_ptx_type t)
+{
+    return t != KDS_PTX_NO_TYPE && t != KDS_PTX_PRED && t != KDS_PTX_F16 && t != KDS_PTX_BF16 &&
+           t != KDS_PTX_F16X2 && t != KDS_PTX_BF16X2 && t != KDS_PTX_B128;
+}
+
+static bool real_type(kds_ptx_type t)
+{
+    return t == KDS_PTX_F32 || t == KDS_PTX_F64;
+}
+
+/* The registers that are loaded or stored, into the list; all of one size. */
+static bool data_operands(kds_decoder *d, int position, bool load, kds_ptx_type type)
+{
+    const kds_ptx_operand *o = kds_operand(d, position);
+    int count = o->kind == KDS_OPERAND_VECTOR ? o->count : 1;
+    int smallest = d->ins.bytes < 2 ? 2 : d->ins.bytes, width = -1;
+    if (count != d->ins.elements || (count == 1 && o->kind == KDS_OPERAND_VECTOR))
+        return kds_why(d, "another number of elements");
+    d->ins.list = d->kernel->list_count;
+    for (int k = 0; k < count; k++) {
+        const kds_ptx_operand *e =
+            o->kind == KDS_OPERAND_VECTOR ? &d->function->operands[o->index + k] : o;
+        int bytes = kds_register_bytes(d, e);
+        if (bytes >= 0 && width >= 0 && bytes != width)
+            return kds_why(d, "registers of several sizes");
+        if (bytes >= 0)
+            width = bytes;
+    }
+    if (width < 0)
+        width = smallest;
+    if (width < smallest || width > 8 || (real_type(type) && width != d->ins.bytes))
+        return kds_why(d, "an operand of another size");
+    for (int k = 0; k < count; k++) {
+        const kds_ptx_operand *e =
+            o->kind == KDS_OPERAND_VECTOR ? &d->function->operands[o->index + k] : o;
+        int32_t ref;
+        bool ok = load ? kds_define_operand(d, e, width, &ref)
+                       : kds_use_operand(d, e, width, real_type(type), &ref);
+        if (!ok || !kds_list_add(d, ref))
+            return false;
+    }
+    d->ins.result_bytes = (uint8_t)width;
+    return true;
+}
+
+/* The space of the opcode against that of the variable named in the address. */
+static bool space_fits(kds_decoder *d, kds_ptx_space space, kds_ptx_space named)
+{
+    bool flat = named == KDS_SPACE_GLOBAL || named == KDS_SPACE_CONST;
+    if (named == KDS_SPACE_GENERIC || named == space || (space == KDS_SPACE_GENERIC && flat))
+        return true;
+    return kds_why(d, "a variable of another state space");
+}
+
+static bool policy_operand(kds_decoder *d, int position)
+{
+    int32_t ignored;
+    return kds_use(d, position, 8, false, &ignored);
+}
+
+static bool decode_load_store(kds_decoder *d, bool load)
+{
+    static const char *const orders[] = {"weak", "volatile", "relaxed", "acquire", "release", NULL};
+    kds_ptx_space space = KDS_SPACE_GENERIC, named;
+    bool policy = false;
+    int order = kds_accept_of(d, orders);
+    if ((order == 3 && !load) || (order == 4 && load))
+        return false;
+    if (order >= 2 && kds_accept_of(d, scopes) < 0)
+        return false;
+    accept_space(d, &space);
+    while (accept_hint(d, &policy))
+        continue;
+    d->ins.elements = kds_accept(d, "v2")   ? 2
+                      : kds_accept(d, "v4") ? 4
+                      : kds_accept(d, "v8") ? 8
+                                            : 1;
+    kds_ptx_type type = kds_accept_type(d);
+    if (!plain_type(type) || !kds_all_read(d) || kds_operand_count(d) != 2 + policy)
+        return false;
+    if (!load && (space == KDS_SPACE_PARAM || space == KDS_SPACE_CONST))
+        return false;
+    d->ins.type = (uint8_t)type;
+    d->ins.bytes = (uint8_t)kds_ptx_type_size(type);
+    d->ins.space = (uint8_t)space;
+    if (d->ins.bytes * d->ins.elements > 32)
+        return kds_why(d, "more than 32 bytes");
+    static const kds_op loads[] = {KDS_OP_ld_generic, KDS_OP_ld_global, KDS_OP_ld_shared,
+                                   KDS_OP_ld_local,   KDS_OP_ld_param,  KDS_OP_ld_global};
+    static const kds_op stores[] = {KDS_OP_st_generic, KDS_OP_st_global, KDS_OP_st_shared,
+                                    KDS_OP_st_local};
+    kds_wait wait = space == KDS_SPACE_SHARED                              ? KDS_WAIT_SHARED
+                    : space == KDS_SPACE_PARAM || space == KDS_SPACE_CONST ? KDS_WAIT_NONE
+                                                                           : KDS_WAIT_GLOBAL;
+    bool in_bank = space == KDS_SPACE_PARAM;
+    kds_kind(d, load ? loads[space] : stores[space], in_bank ? KDS_PIPE_NONE : KDS_PIPE_LSU,
+             in_bank ? 0 : 1, load ? wait : KDS_WAIT_NONE);
+    d->ins.flags |= KDS_INS_OWN_MASK | (load ? KDS_INS_LIST_DEFINES : 0);
+    if (space == KDS_SPACE_SHARED || space == KDS_SPACE_GENERIC)
+        d->ins.memo = (int32_t)d->kernel->memo_count++;
+    return kds_address(d, load ? 1 : 0, &named) && space_fits(d, space, named) &&
+           data_operands(d, load ? 0 : 1, load, type) && (!policy || policy_operand(d, 2)) &&
+           kds_emit(d);
+}
+
+/* Which types an atomic operation has. */
+static bool atomic_fits(kds_atom_op op, kds_ptx_type t, bool noftz)
+{
+    bool halves =
+        t == KDS_PTX_F16 || t == KDS_PTX_F16X2 || t == KDS_PTX_BF16 || t == KDS_PTX_BF16X2;
+    if (noftz != (op == KDS_ATOM_ADD && halves))
+        return false;
+    switch (op) {
+    case KDS_ATOM_ADD:
+        return halves || t == KDS_PTX_U32 || t == KDS_PTX_S32 || t == KDS_PTX_U64 ||
+               t == KDS_PTX_F32 || t == KDS_PTX_F64;
+    case KDS_ATOM_MIN:
+    case KDS_ATOM_MAX:
+        return t == KDS_PTX_U32 || t == KDS_PTX_S32 || t == KDS_PTX_U64 || t == KDS_PTX_S64;
+    case KDS_ATOM_AND:
+    case KDS_ATOM_OR:
+    case KDS_ATOM_XOR:
+    case KDS_ATOM_EXCH:
+        return t == KDS_PTX_B32 || t == KDS_PTX_B64;
+    case KDS_ATOM_CAS:
+        return t == KDS_PTX_B16 || t == KDS_PTX_B32 || t == KDS_PTX_B64;
+    default:
+        return t == KDS_PTX_U32;
+    }
+}
+
+static bool decode_atomic(kds_decoder *d, bool returns)
+{
+    static const char *const orders[] = {"relaxed", "acquire", "release", "acq_rel", NULL};
+    static const char *const ops[] = {"add",  "min", "max", "and", "or", "xor",
+                                      "exch", "cas", "inc", "dec", NULL};
+    kds_ptx_space space = KDS_SPACE_GENERIC, named;
+    kds_accept_of(d, orders);
+    kds_accept_of(d, scopes);
+    accept_space(d, &space);
+    int op = kds_accept_of(d, ops);
+    bool noftz = kds_accept(d, "noftz"), policy = kds_accept(d, "L2::cache_hint");
+    kds_ptx_type type = kds_accept_type(d);
+    if (op < 0 || !kds_all_read(d) || !atomic_fits((kds_atom_op)op, type, noftz) ||
+        (space != KDS_SPACE_GENERIC && space != KDS_SPACE_GLOBAL && space != KDS_SPACE_SHARED) ||
+        (!returns && (op == KDS_ATOM_EXCH || op == KDS_ATOM_CAS)))
+        return false;
+    int bytes = kds_ptx_type_size(type), at = returns;
+    if (kds_operand_count(d) != at + 2 + (op == KDS_ATOM_CAS) + policy)
+        return kds_why(d, "another number of operands");
+    kds_kind(d, KDS_OP_atom, KDS_PIPE_LSU, 1, returns ? KDS_WAIT_ATOMIC : KDS_WAIT_NONE);
+    d->ins.flags |= KDS_INS_OWN_MASK;
+    d->ins.compare = (uint8_t)op;
+    d->ins.type = (uint8_t)type;
+    d->ins.bytes = d->ins.result_bytes = (uint8_t)bytes;
+    d->ins.space = (uint8_t)space;
+    d->ins.elements = 1;
+    bool real = real_type(type);
+    return (!returns || kds_define(d, 0, bytes, &d->ins.d)) && kds_address(d, at, &named) &&
+           space_fits(d, space, named) && kds_use(d, at + 1, bytes, real, &d->ins.b) &&
+           (op != KDS_ATOM_CAS || kds_use(d, at + 2, bytes, real, &d->ins.c)) &&
+           (!policy || policy_operand(d, kds_operand_count(d) - 1)) && kds_emit(d);
+}
+
+static bool emit_nop(kds_decoder *d, kds_pipe pipe)
+{
+    kds_kind(d, KDS_OP_nop, pipe, 1, KDS_WAIT_NONE);
+    d->ins.flags |= KDS_INS_OWN_MASK;
+    return kds_emit(d);
+}
+
+/* cp.async: copied when it is issued, so commit and wait have nothing left to do. */
+static bool decode_cp_async(kds_decoder *d)
+{
+    if (!kds_accept(d, "async"))
+        return false;
+    if (kds_accept(d, "commit_group") || kds_accept(d, "wait_all"))
+        return kds_all_read(d) && kds_operand_count(d) == 0 && emit_nop(d, KDS_PIPE_LSU);
+    int64_t n;
+    if (kds_accept(d, "wait_group"))
+        return kds_all_read(d) && kds_immediate(d, 0, &n) && emit_nop(d, KDS_PIPE_LSU);
+    static const char *const levels[] = {"ca", "cg", NULL};
+    static const char *const prefetches[] = {"L2::64B", "L2::128B", "L2::256B", NULL};
+    int level = kds_accept_of(d, levels);
+    kds_ptx_space to, from;
+    if (level < 0 || !accept_space(d, &to) || to != KDS_SPACE_SHARED || !accept_space(d, &from) ||
+        from != KDS_SPACE_GLOBAL)
+        return false;
+    bool policy = kds_accept(d, "L2::cache_hint");
+    kds_accept_of(d, prefetches);
+    int count = kds_operand_count(d) - policy;
+    if (!kds_all_read(d) || (count != 3 && count != 4) || !kds_immediate(d, 2, &n))
+        return false;
+    if ((n != 4 && n != 8 && n != 16) || (level == 1 && n != 16))
+        return kds_why(d, "a copy of %lld bytes", (long long)n);
+    kds_ptx_space named;
+    if (!kds_address(d, 1, &named) || !space_fits(d, KDS_SPACE_GLOBAL, named))
+        return false;
+    int64_t source_offset = d->ins.imm;
+    uint8_t source_width = d->ins.combine;
+    d->ins.b = d->ins.a;
+    if (!kds_address(d, 0, &named) || !space_fits(d, KDS_SPACE_SHARED, named))
+        return false;
+    if (source_width != 8 || source_offset != (int32_t)source_offset ||
+        d->ins.imm != (int32_t)d->ins.imm)
+        return kds_why(d, "an address offset beyond 32 bits");
+    d->ins.imm = (int64_t)((uint64_t)(uint32_t)d->ins.imm | (uint64_t)source_offset << 32);
+    if (count == 4) {
+        bool is_predicate = kds_register_bytes(d, kds_operand(d, 3)) == 0;
+        if (!kds_use(d, 3, is_predicate ? 0 : 4, false, is_predicate ? &d->ins.x : &d->ins.c))
+            return false;
+    }
+    kds_kind(d, KDS_OP_cp_async, KDS_PIPE_LSU, 1, KDS_WAIT_NONE);
+    d->ins.flags |= KDS_INS_OWN_MASK;
+    d->ins.bytes = (uint8_t)n;
+    d->ins.elements = 1;
+    return (!policy || policy_operand(d, count)) && kds_emit(d);
+}
+
+static bool decode_isspacep(kds_decoder *d)
+{
+    kds_ptx_space space;
+    if (!accept_space(d, &space) || !kds_all_read(d) || kds_operand_count(d) != 2)
+        return false;
+    kds_kind(d, KDS_OP_isspacep, KDS_PIPE_ALU, 2, KDS_WAIT_ALU);
+    d->ins.flags |= KDS_INS_OWN_MASK;
+    d->ins.space = (uint8_t)space;
+    return kds_define(d, 0, 0, &d->ins.d) && kds_use(d, 1, 8, false, &d->ins.a) && kds_emit(d);
+}
+
+/* prefetch.global.L2 [a]: no fault, no effect. */
+static bool decode_prefetch(kds_decoder *d)
+{
+    static const char *const levels[] = {"L1", "L2", "L2::evict_last", "L2::evict_normal", NULL};
+    kds_ptx_space space = KDS_SPACE_GENERIC, named;
+    accept_space(d, &space);
+    if (kds_accept_of(d, levels) < 0 || !kds_all_read(d) || kds_operand_count(d) != 1)
+        return false;
+    return kds_address(d, 0, &named) && emit_nop(d, KDS_PIPE_LSU);
+}
+
+/* createpolicy: the value only says what the caches should prefer. */
+static bool decode_createpolicy(kds_decoder *d)
+{
+    static const char *const kinds[] = {"fractional", "range", NULL};
+    static const char *const priorities[] = {"L2::evict_last", "L2::evict_normal",
+                                             "L2::evict_first", "L2::evict_unchanged", NULL};
+    if (kds_accept_of(d, kinds) != 0 || kds_accept_of(d, priorities) < 0)
+        return false;
+    kds_accept_of(d, priorities);
+    if (!kds_accept(d, "b64") || !kds_all_read(d))
+        return false;
+    kds_kind(d, KDS_OP_mov_b64, KDS_PIPE_ALU, 1, KDS_WAIT_ALU);
+    d->ins.result_bytes = 8;
+    return kds_define(d, 0, 8, &d->ins.d) &&
+           kds_constant(d, (kds_const){.kind = KDS_CONST_BITS, .bytes = 8}, &d->ins.a) &&
+           kds_emit(d);
+}
+
+bool kds_decode_memory(kds_decoder *d)
+{
+    if (base_is(d, "ld"))
+        return decode_load_store(d, true);
+    if (base_is(d, "st"))
+        return decode_load_store(d, false);
+    if (base_is(d, "atom"))
+        return decode_atomic(d, true);
+    if (base_is(d, "red"))
+        return decode_atomic(d, false);
+    if (base_is(d, "cp"))
+        return decode_cp_async(d);
+    if (base_is(d, "isspacep"))
+        return decode_isspacep(d);
+    if (base_is(d, "prefetch") || base_is(d, "prefetchu"))
+        return decode_prefetch(d);
+    if (base_is(d, "createpolicy"))
+        return decode_createpolicy(d);
+    return false;
+}

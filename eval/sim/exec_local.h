@@ -1,0 +1,251 @@
+/* Part of exec_body.h: local memory, parameters, generic addresses, asynchronous copies. Local
+ * memory keeps word k of all lanes side by side, as the hardware does: lanes that use the same
+ * offset touch 128 bytes. */
+
+static inline kds_step check_local(kds_run *run, const kds_ins *i, int lane, u64 address,
+                                   unsigned bytes, bool store)
+{
+    u32 limit = run->kernel->local_bytes;
+    if (address < limit && bytes <= limit - address && (address & (bytes - 1)) == 0)
+        return KDS_STEP_ON;
+    bool inside = address < limit && bytes <= limit - address;
+    return kds_fault_at(run, inside ? KDS_SIM_MISALIGNED : KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)lane,
+                        KDS_SPACE_LOCAL, address, bytes, store);
+}
+
+/* Copies `bytes` of one lane between its words and `other`. */
+static inline void copy_local(u8 *local, int lane, u64 address, unsigned bytes, u8 *other,
+                              bool store)
+{
+    while (bytes > 0) {
+        unsigned n = bytes < 4 ? bytes : 4;
+        u8 *word = local + ((address / 4) * 32 + (unsigned)lane) * 4 + address % 4;
+        if (store)
+            memcpy(word, other, n);
+        else
+            memcpy(other, word, n);
+        other += n;
+        address += n;
+        bytes -= n;
+    }
+}
+
+static inline kds_step access_local(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
+                                    u8 *stage, bool store)
+{
+    kds_run *run = w->run;
+    unsigned bytes = (unsigned)i->bytes * i->elements;
+    if (w->local == NULL) {
+        w->local = calloc(run->kernel->local_bytes / 4 + 1, 32 * 4);
+        if (w->local == NULL)
+            return KDS_STEP_NO_MEMORY;
+    }
+    u64 where[KDS_LANES] __attribute__((aligned(64)));
+    LANES where[l] = (a[l] / 4 * 32 + (u64)l) * 4;
+    uint32_t fresh;
+    for (uint32_t left = mask; left != 0; left &= left - 1) {
+        int l = __builtin_ctz(left);
+        kds_step s = check_local(run, i, l, a[l], bytes, store);
+        if (s != KDS_STEP_ON)
+            return s;
+        copy_local(w->local, l, a[l], bytes, stage + (unsigned)l * bytes, store);
+    }
+    run->counts.local_sectors += count_sectors(where, mask, &fresh) * (bytes < 4 ? 1 : bytes / 4);
+    return KDS_STEP_ON;
+}
+
+HANDLER(ld_local)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64)));
+    u8 stage[1024] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->combine, i->imm, a);
+    kds_step s = access_local(w, i, a, w->mask, stage, false);
+    if (s == KDS_STEP_ON)
+        unpack(w, i, stage);
+    return s;
+}
+
+HANDLER(st_local)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64)));
+    u8 stage[1024] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->combine, i->imm, a);
+    pack(w, i, stage);
+    return access_local(w, i, a, w->mask, stage, true);
+}
+
+static inline kds_step load_param(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
+                                  u8 *stage)
+{
+    kds_run *run = w->run;
+    unsigned bytes = (unsigned)i->bytes * i->elements;
+    u32 limit = run->kernel->param_bytes;
+    if (evenly_spaced(a, 0) && a[0] < limit && bytes <= limit - a[0] && (a[0] & (bytes - 1)) == 0) {
+        splat(stage, run->params + a[0], bytes);
+        return KDS_STEP_ON;
+    }
+    for (uint32_t left = mask; left != 0; left &= left - 1) {
+        int l = __builtin_ctz(left);
+        bool inside = a[l] < limit && bytes <= limit - a[l];
+        if (!inside || (a[l] & (bytes - 1)) != 0)
+            return kds_fault_at(run, inside ? KDS_SIM_MISALIGNED : KDS_SIM_OUT_OF_BOUNDS, i,
+                                (uint32_t)l, KDS_SPACE_PARAM, a[l], bytes, false);
+        memcpy(stage + (unsigned)l * bytes, run->params + a[l], bytes);
+    }
+    return KDS_STEP_ON;
+}
+
+HANDLER(ld_param)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64)));
+    u8 stage[1024] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->combine, i->imm, a);
+    kds_step s = load_param(w, i, a, w->mask, stage);
+    if (s == KDS_STEP_ON)
+        unpack(w, i, stage);
+    return s;
+}
+
+/* Which state space a generic address lies in. */
+static inline kds_ptx_space space_of(u64 address)
+{
+    switch (address >> 32) {
+    case KDS_SHARED_WINDOW >> 32:
+        return KDS_SPACE_SHARED;
+    case KDS_LOCAL_WINDOW >> 32:
+        return KDS_SPACE_LOCAL;
+    case KDS_PARAM_WINDOW >> 32:
+        return KDS_SPACE_PARAM;
+    default:
+        return KDS_SPACE_GLOBAL;
+    }
+}
+
+/* The lanes of a generic access that are in `space`, with their addresses in its own numbering. */
+static inline uint32_t lanes_in(const u64 *a, uint32_t mask, kds_ptx_space space, u64 *own)
+{
+    uint32_t in = 0;
+    for (int l = 0; l < KDS_LANES; l++) {
+        in |= (uint32_t)(space_of(a[l]) == space) << l;
+        own[l] = space == KDS_SPACE_GLOBAL ? a[l] : a[l] & 0xffffffffu;
+    }
+    return in & mask;
+}
+
+HANDLER(ld_generic)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64))), own[KDS_LANES] __attribute__((aligned(64)));
+    u8 stage[1024] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->combine, i->imm, a);
+    uint32_t mask = w->mask, in = lanes_in(a, mask, KDS_SPACE_GLOBAL, own);
+    if (in == mask)
+        return load_flat(w, i, own, mask, stage);
+    kds_step s = in != 0 ? load_flat(w, i, own, in, stage) : KDS_STEP_ON;
+    if (s == KDS_STEP_ON && (in = lanes_in(a, mask, KDS_SPACE_SHARED, own)) != 0) {
+        s = load_shared(w, i, own, in, stage);
+        if (in == mask)
+            return s;
+    }
+    if (s == KDS_STEP_ON && (in = lanes_in(a, mask, KDS_SPACE_LOCAL, own)) != 0)
+        s = access_local(w, i, own, in, stage, false);
+    if (s == KDS_STEP_ON && (in = lanes_in(a, mask, KDS_SPACE_PARAM, own)) != 0)
+        s = load_param(w, i, own, in, stage);
+    if (s == KDS_STEP_ON)
+        unpack(w, i, stage);
+    return s;
+}
+
+HANDLER(st_generic)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64))), own[KDS_LANES] __attribute__((aligned(64)));
+    u8 stage[1024] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->combine, i->imm, a);
+    uint32_t mask = w->mask, in = lanes_in(a, mask, KDS_SPACE_GLOBAL, own);
+    kds_step s = in != 0 ? store_flat(w, i, own, in, stage) : KDS_STEP_ON;
+    if (s == KDS_STEP_ON && (in = lanes_in(a, mask, KDS_SPACE_SHARED, own)) != 0)
+        s = store_shared(w, i, own, in, stage);
+    if (s == KDS_STEP_ON && (in = lanes_in(a, mask, KDS_SPACE_LOCAL, own)) != 0) {
+        pack(w, i, stage);
+        s = access_local(w, i, own, in, stage, true);
+    }
+    if (s == KDS_STEP_ON && (in = lanes_in(a, mask, KDS_SPACE_PARAM, own)) != 0)
+        s = kds_fault_at(w->run, KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)__builtin_ctz(in),
+                         KDS_SPACE_PARAM, own[__builtin_ctz(in)], (unsigned)i->bytes * i->elements,
+                         true);
+    return s;
+}
+
+HANDLER(isspacep)
+{
+    (void)out;
+    uint32_t bits = 0;
+    for (int l = 0; l < KDS_LANES; l++)
+        bits |= (uint32_t)(space_of(REGISTER(u64, i->a)[l]) == (kds_ptx_space)i->space) << l;
+    set_predicate(w, i->d, bits);
+    return KDS_STEP_ON;
+}
+
+HANDLER(prefetch)
+{
+    (void)w;
+    (void)i;
+    (void)out;
+    return KDS_STEP_ON;
+}
+
+/* From global to shared memory, at once. Bytes beyond the source size are zero. */
+HANDLER(cp_async)
+{
+    (void)out;
+    kds_run *run = w->run;
+    u64 to[KDS_LANES] __attribute__((aligned(64))), from[KDS_LANES] __attribute__((aligned(64)));
+    unsigned bytes = i->bytes;
+    lane_addresses(w, i->a, i->combine, (int32_t)(uint32_t)i->imm, to);
+    lane_addresses(w, i->b, 8, i->imm >> 32, from);
+    uint32_t reads = w->mask;
+    for (int l = 0; i->c >= 0 && l < KDS_LANES; l++)
+        if (REGISTER(u32, i->c)[l] == 0)
+            reads &= ~(1u << l);
+    if (i->x >= 0)
+        reads &= ~predicate(w, i->x);
+    for (uint32_t left = w->mask; left != 0; left &= left - 1) {
+        int l = __builtin_ctz(left);
+        u8 data[16] = {0};
+        kds_page *p = NULL;
+        u64 inside = 0;
+        kds_step s = check_shared(run, i, l, to[l], bytes, true);
+        if (s == KDS_STEP_ON && (reads >> l & 1) != 0) {
+            u32 n = i->c >= 0 ? REGISTER(u32, i->c)[l] : bytes;
+            if (n > bytes)
+                return kds_fault_text(run, KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)l,
+                                      "the source size %u is above the copy size %u", n, bytes);
+            if ((from[l] & (bytes - 1)) != 0)
+                return kds_fault_at(run, KDS_SIM_MISALIGNED, i, (uint32_t)l, KDS_SPACE_GLOBAL,
+                                    from[l], bytes, false);
+            /* Byte by byte where the size is no power of two: only what is read is checked. */
+            unsigned step = (n & (n - 1)) == 0 ? n : 1;
+            for (unsigned k = 0; s == KDS_STEP_ON && k < n; k += step) {
+                s = locate(w, i, l, from[l] + k, step, false, &p, &inside);
+                if (s == KDS_STEP_ON)
+                    memcpy(data + k, p->data + inside, step);
+            }
+            if (s == KDS_STEP_ON && p != NULL)
+                run->counts.unique_loads += kds_bits_new(p->loaded, inside / 32, 1);
+        }
+        if (s != KDS_STEP_ON)
+            return s;
+        memcpy(run->shared + to[l], data, bytes);
+        kds_bits_set(run->shared_stored, to[l], bytes);
+    }
+    uint32_t fresh;
+    unsigned ideal, wavefronts = count_wavefronts(to, w->mask, bytes, &ideal);
+    count_shared(run, wavefronts, ideal, true);
+    run->counts.load_requests++;
+    run->counts.load_sectors += count_sectors(from, reads, &fresh);
+    return KDS_STEP_ON;
+}

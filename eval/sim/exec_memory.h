@@ -1,0 +1,359 @@
+/* Part of exec_body.h: loads and stores. A warp whose lanes lie side by side, or all at one place,
+ * is checked once and moved at once; every other way goes lane by lane. All checks are exact to the
+ * byte on every way. */
+
+/* The page and place of an access of one lane in global memory, or the fault. */
+static inline kds_step locate(kds_warp *w, const kds_ins *i, int lane, u64 address, unsigned bytes,
+                              bool store, kds_page **page, u64 *inside)
+{
+    kds_run *run = w->run;
+    kds_region *r = kds_memory_region(run->memory, address);
+    if (r == NULL || address - r->address >= r->bytes || bytes > r->bytes - (address - r->address))
+        return kds_fault_at(run, KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)lane, KDS_SPACE_GLOBAL,
+                            address, bytes, store);
+    if ((address & (bytes - 1)) != 0)
+        return kds_fault_at(run, KDS_SIM_MISALIGNED, i, (uint32_t)lane, KDS_SPACE_GLOBAL, address,
+                            bytes, store);
+    if (store && r->read_only)
+        return kds_fault_at(run, KDS_SIM_WROTE_INPUT, i, (uint32_t)lane, KDS_SPACE_GLOBAL, address,
+                            bytes, store);
+    u64 offset = address - r->address;
+    kds_page *p = kds_memory_page(r, offset / KDS_PAGE_BYTES);
+    if (p == NULL)
+        return KDS_STEP_NO_MEMORY;
+    *inside = offset % KDS_PAGE_BYTES;
+    *page = p;
+    if (!store && r->undefined && run->check_uninitialised && p->host == NULL &&
+        !used_bytes_set(p->stored, *inside, bytes, i->used_bytes))
+        return kds_fault_at(run, KDS_SIM_UNINITIALISED, i, (uint32_t)lane, KDS_SPACE_GLOBAL,
+                            address, bytes, store);
+    if (!store && r->undefined && run->check_uninitialised && p->host != NULL) {
+        for (unsigned k = 0; k < bytes; k++) {
+            u64 at = *inside + k, both = p->stored[at / 64] | p->host[at / 64];
+            bool used = i->used_bytes == 0 || (i->used_bytes >> k & 1) != 0;
+            if (used && (both >> (at % 64) & 1) == 0)
+                return kds_fault_at(run, KDS_SIM_UNINITIALISED, i, (uint32_t)lane, KDS_SPACE_GLOBAL,
+                                    address, bytes, store);
+        }
+    }
+    if (p->epoch != run->memory->epoch) {
+        p->epoch = run->memory->epoch;
+        memset(p->loaded, 0, sizeof p->loaded);
+        memset(p->changed, 0, sizeof p->changed);
+    }
+    return KDS_STEP_ON;
+}
+
+/* Counts an access of sectors [first, first + count) of a page. */
+static inline void count_run(kds_run *run, const kds_ins *i, kds_page *p, u64 inside, u64 len,
+                             bool store)
+{
+    if (i->space == KDS_SPACE_CONST)
+        return;
+    unsigned first = (unsigned)(inside / 32),
+             count = (unsigned)((inside + len - 1) / 32) - first + 1;
+    if (p->epoch != run->memory->epoch) {
+        p->epoch = run->memory->epoch;
+        memset(p->loaded, 0, sizeof p->loaded);
+        memset(p->changed, 0, sizeof p->changed);
+    }
+    if (store) {
+        run->counts.store_requests++;
+        run->counts.store_sectors += count;
+        run->counts.unique_stores += kds_bits_new(p->changed, first, count);
+    } else {
+        run->counts.load_requests++;
+        run->counts.load_sectors += count;
+        run->counts.unique_loads += kds_bits_new(p->loaded, first, count);
+    }
+}
+
+/* The bytes of 32 lanes side by side if they can be had at once: in one page, within bounds,
+ * aligned, and initialised or writable. NULL: go lane by lane. */
+static inline u8 *whole_warp(kds_run *run, const kds_ins *i, u64 address, unsigned bytes, u64 total,
+                             bool store, kds_page **page, u64 *at)
+{
+    kds_region *r = kds_memory_region(run->memory, address);
+    if (r == NULL)
+        return NULL;
+    u64 offset = address - r->address, inside = offset % KDS_PAGE_BYTES;
+    if (offset >= r->bytes || total > r->bytes - offset || inside + total > KDS_PAGE_BYTES ||
+        (address & (bytes - 1)) != 0 || (store && r->read_only))
+        return NULL;
+    kds_page *p = kds_memory_page(r, offset / KDS_PAGE_BYTES);
+    if (p == NULL)
+        return NULL;
+    if (!store && r->undefined && run->check_uninitialised &&
+        (i->used_bytes != 0 || p->host != NULL || !kds_bits_all(p->stored, inside, total)))
+        return NULL;
+    *page = p;
+    *at = inside;
+    return p->data + inside;
+}
+
+/* Lane by lane. For a load into `stage`, for a store from it. */
+static inline kds_step each_lane_flat(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
+                                      u8 *stage, bool store)
+{
+    kds_run *run = w->run;
+    unsigned bytes = (unsigned)i->bytes * i->elements;
+    uint32_t fresh = 0;
+    unsigned sectors = count_sectors(a, mask, &fresh);
+    bool counted = i->space != KDS_SPACE_CONST;
+    for (uint32_t left = mask; left != 0; left &= left - 1) {
+        int l = __builtin_ctz(left);
+        kds_page *p = NULL;
+        u64 inside = 0;
+        kds_step s = locate(w, i, l, a[l], bytes, store, &p, &inside);
+        if (s != KDS_STEP_ON)
+            return s;
+        if (store) {
+            copy_lane(p->data + inside, stage + (unsigned)l * bytes, bytes);
+            kds_bits_set(p->stored, inside, bytes);
+        } else {
+            copy_lane(stage + (unsigned)l * bytes, p->data + inside, bytes);
+        }
+        if (counted && (fresh >> l & 1) != 0) {
+            if (store)
+                run->counts.unique_stores += kds_bits_new(p->changed, inside / 32, 1);
+            else
+                run->counts.unique_loads += kds_bits_new(p->loaded, inside / 32, 1);
+        }
+    }
+    if (counted && store) {
+        run->counts.store_requests++;
+        run->counts.store_sectors += sectors;
+    } else if (counted) {
+        run->counts.load_requests++;
+        run->counts.load_sectors += sectors;
+    }
+    return KDS_STEP_ON;
+}
+
+static inline kds_step load_flat(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
+                                 u8 *stage)
+{
+    unsigned bytes = (unsigned)i->bytes * i->elements;
+    kds_page *p;
+    u64 at;
+    if (mask == KDS_FULL && evenly_spaced(a, bytes)) {
+        u8 *from = whole_warp(w->run, i, a[0], bytes, bytes * 32, false, &p, &at);
+        if (from != NULL) {
+            count_run(w->run, i, p, at, bytes * 32, false);
+            if (w->mask == mask)
+                unpack(w, i, from);
+            else
+                memcpy(stage, from, bytes * 32);
+            return KDS_STEP_ON;
+        }
+    } else if (mask == KDS_FULL && evenly_spaced(a, 0)) {
+        u8 *from = whole_warp(w->run, i, a[0], bytes, bytes, false, &p, &at);
+        if (from != NULL) {
+            count_run(w->run, i, p, at, bytes, false);
+            splat(stage, from, bytes);
+            if (w->mask == mask)
+                unpack(w, i, stage);
+            return KDS_STEP_ON;
+        }
+    }
+    kds_step s = each_lane_flat(w, i, a, mask, stage, false);
+    if (s == KDS_STEP_ON && w->mask == mask)
+        unpack(w, i, stage);
+    return s;
+}
+
+HANDLER(ld_global)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64)));
+    u8 stage[1024] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->combine, i->imm, a);
+    return load_flat(w, i, a, w->mask, stage);
+}
+
+static inline kds_step store_flat(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
+                                  u8 *stage)
+{
+    unsigned bytes = (unsigned)i->bytes * i->elements;
+    kds_page *p;
+    u64 at;
+    if (mask == KDS_FULL && evenly_spaced(a, bytes)) {
+        u8 *to = whole_warp(w->run, i, a[0], bytes, bytes * 32, true, &p, &at);
+        if (to != NULL) {
+            count_run(w->run, i, p, at, bytes * 32, true);
+            kds_bits_set(p->stored, at, bytes * 32);
+            pack(w, i, to);
+            return KDS_STEP_ON;
+        }
+    }
+    pack(w, i, stage);
+    return each_lane_flat(w, i, a, mask, stage, true);
+}
+
+HANDLER(st_global)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64)));
+    u8 stage[1024] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->combine, i->imm, a);
+    return store_flat(w, i, a, w->mask, stage);
+}
+
+/* ---- Shared memory ---- */
+
+static inline void count_shared(kds_run *run, unsigned wavefronts, unsigned ideal, bool store)
+{
+    if (store) {
+        run->counts.shared_stores += wavefronts;
+        run->counts.shared_store_conflicts += wavefronts - ideal;
+    } else {
+        run->counts.shared_loads += wavefronts;
+        run->counts.shared_load_conflicts += wavefronts - ideal;
+    }
+}
+
+/* Bounds, alignment and initialisation of one lane. */
+static inline kds_step check_shared(kds_run *run, const kds_ins *i, int lane, u64 address,
+                                    unsigned bytes, bool store)
+{
+    kds_sim_status s = KDS_SIM_OK;
+    if (address >= run->shared_bytes || bytes > run->shared_bytes - address)
+        s = KDS_SIM_OUT_OF_BOUNDS;
+    else if ((address & (bytes - 1)) != 0)
+        s = KDS_SIM_MISALIGNED;
+    else if (!store && run->check_uninitialised &&
+             !used_bytes_set(run->shared_stored, address, bytes, i->used_bytes))
+        s = KDS_SIM_UNINITIALISED;
+    if (s == KDS_SIM_OK)
+        return KDS_STEP_ON;
+    return kds_fault_at(run, s, i, (uint32_t)lane, KDS_SPACE_SHARED, address, bytes, store);
+}
+
+/* True if this full-warp pattern was met before at this instruction and all of it is in bounds and
+ * aligned. Otherwise the pattern is learnt, if it can be. */
+static inline bool known_pattern(kds_run *run, const kds_ins *i, const u64 *a, unsigned bytes,
+                                 kds_memo **memo)
+{
+    kds_memo *m = &run->memos[i->memo];
+    u32 low = (u32)a[0] & 3u, different = 0;
+    u64 high = 0;
+    *memo = m;
+    LANES different |= m->delta[l] ^ (u32)(a[l] - a[0]);
+    LANES high |= a[l] >> 32;
+    if (high != 0)
+        return false;
+    if (!m->used || different != 0 || low != m->low) {
+        s32 smallest = 0, largest = 0;
+        u32 crooked = 0;
+        for (int l = 0; l < KDS_LANES; l++) {
+            u32 delta = (u32)(a[l] - a[0]);
+            m->delta[l] = delta;
+            crooked |= delta & (bytes - 1);
+            smallest = (s32)delta < smallest ? (s32)delta : smallest;
+            largest = (s32)delta > largest ? (s32)delta : largest;
+        }
+        unsigned ideal;
+        m->used = crooked == 0;
+        m->low = low;
+        m->smallest = (u32)smallest;
+        m->largest = (u32)largest;
+        m->wavefronts = (uint16_t)count_wavefronts(a, KDS_FULL, bytes, &ideal);
+        m->ideal = (uint16_t)ideal;
+        if (!m->used)
+            return false;
+    }
+    s64 first = (s64)a[0] + (s32)m->smallest, end = (s64)a[0] + (s32)m->largest + bytes;
+    return (a[0] & (bytes - 1)) == 0 && first >= 0 && end <= (s64)run->shared_bytes;
+}
+
+/* All bytes between the first and the last lane's are initialised (a cheap test that mostly holds).
+ */
+static inline bool hull_stored(const kds_run *run, const u64 *a, const kds_memo *m, unsigned bytes)
+{
+    u64 first = a[0] + (u64)(s64)(s32)m->smallest,
+        len = (u64)((s32)m->largest - (s32)m->smallest) + bytes;
+    return len <= 8192 && kds_bits_all(run->shared_stored, first, len);
+}
+
+static inline kds_step load_shared(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
+                                   u8 *stage)
+{
+    kds_run *run = w->run;
+    unsigned bytes = (unsigned)i->bytes * i->elements, ideal;
+    kds_memo *m;
+    const u8 *shared = run->shared;
+    if (mask == KDS_FULL && i->used_bytes == 0 && known_pattern(run, i, a, bytes, &m) &&
+        (!run->check_uninitialised || hull_stored(run, a, m, bytes))) {
+        count_shared(run, m->wavefronts, m->ideal, false);
+        if (m->largest == 31 * bytes && evenly_spaced(a, bytes)) {
+            memcpy(stage, shared + a[0], bytes * 32);
+        } else {
+            for (unsigned l = 0; l < 32; l++)
+                copy_lane(stage + l * bytes, shared + a[l], bytes);
+        }
+    } else {
+        for (uint32_t left = mask; left != 0; left &= left - 1) {
+            int l = __builtin_ctz(left);
+            kds_step s = check_shared(run, i, l, a[l], bytes, false);
+            if (s != KDS_STEP_ON)
+                return s;
+            copy_lane(stage + (unsigned)l * bytes, shared + a[l], bytes);
+        }
+        unsigned wavefronts = count_wavefronts(a, mask, bytes, &ideal);
+        count_shared(run, wavefronts, ideal, false);
+    }
+    if (w->mask == mask)
+        unpack(w, i, stage);
+    return KDS_STEP_ON;
+}
+
+HANDLER(ld_shared)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64)));
+    u8 stage[1024] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->combine, i->imm, a);
+    return load_shared(w, i, a, w->mask, stage);
+}
+
+static inline kds_step store_shared(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
+                                    u8 *stage)
+{
+    kds_run *run = w->run;
+    unsigned bytes = (unsigned)i->bytes * i->elements, ideal;
+    kds_memo *m;
+    pack(w, i, stage);
+    if (mask == KDS_FULL && known_pattern(run, i, a, bytes, &m)) {
+        count_shared(run, m->wavefronts, m->ideal, true);
+        if (m->largest == 31 * bytes && evenly_spaced(a, bytes)) {
+            memcpy(run->shared + a[0], stage, bytes * 32);
+            kds_bits_set(run->shared_stored, a[0], bytes * 32);
+        } else {
+            for (unsigned l = 0; l < 32; l++) {
+                copy_lane(run->shared + a[l], stage + l * bytes, bytes);
+                kds_bits_set(run->shared_stored, a[l], bytes);
+            }
+        }
+        return KDS_STEP_ON;
+    }
+    for (uint32_t left = mask; left != 0; left &= left - 1) {
+        int l = __builtin_ctz(left);
+        kds_step s = check_shared(run, i, l, a[l], bytes, true);
+        if (s != KDS_STEP_ON)
+            return s;
+        copy_lane(run->shared + a[l], stage + (unsigned)l * bytes, bytes);
+        kds_bits_set(run->shared_stored, a[l], bytes);
+    }
+    unsigned wavefronts = count_wavefronts(a, mask, bytes, &ideal);
+    count_shared(run, wavefronts, ideal, true);
+    return KDS_STEP_ON;
+}
+
+HANDLER(st_shared)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64)));
+    u8 stage[1024] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->combine, i->imm, a);
+    return store_shared(w, i, a, w->mask, stage);
+}

@@ -1,0 +1,163 @@
+/* What went wrong, in words: kernel, block, thread, instruction, and the address as a place
+ * relative to the nearest buffer. Also the names of statuses and counters. */
+#include "eval/sim/machine.h"
+#include "search/base/text.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *kds_sim_status_name(kds_sim_status s)
+{
+    static const char *const names[] = {
+        "ok",          "not_simulated", "out_of_bounds", "misaligned", "uninitialised",
+        "wrote_input", "barrier",       "trap",          "budget",     "bad_launch"};
+    return (size_t)s < sizeof names / sizeof names[0] ? names[s] : "unknown";
+}
+
+const char *kds_sim_counter_name(kds_sim_counter c)
+{
+    static const char *const names[] = {
+#define KDS_X(name, text) text,
+        KDS_SIM_COUNTERS(KDS_X)
+#undef KDS_X
+    };
+    return (size_t)c < sizeof names / sizeof names[0] ? names[c] : "unknown";
+}
+
+kds_step kds_fault_at(kds_run *r, kds_sim_status s, const kds_ins *i, uint32_t lane,
+                      kds_ptx_space space, uint64_t address, uint32_t bytes, bool store)
+{
+    r->fault = (kds_fault){.status = s,
+                           .ins = i,
+                           .lane = lane,
+                           .address = address,
+                           .bytes = bytes,
+                           .space = space,
+                           .store = store};
+    return KDS_STEP_FAULT;
+}
+
+kds_step kds_fault_text(kds_run *r, kds_sim_status s, const kds_ins *i, uint32_t lane,
+                        const char *fmt, ...)
+{
+    r->fault = (kds_fault){.status = s, .ins = i, .lane = lane};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(r->fault.text, sizeof r->fault.text, fmt, ap);
+    va_end(ap);
+    return KDS_STEP_FAULT;
+}
+
+/* "at 4 bytes past the end of x (1024 bytes)" */
+static void place_global(const kds_sim_memory *m, uint64_t address, uint32_t bytes, char *out,
+                         size_t size)
+{
+    const kds_region *r = kds_memory_nearest(m, address);
+    unsigned long long n;
+    if (address < (uint64_t)KDS_FIRST_GRANULE << 32) {
+        snprintf(out, size,
+                 address < 4096 ? "at address 0x%llx, a null pointer"
+                                : "at address 0x%llx, which is no global address",
+                 (unsigned long long)address);
+        return;
+    }
+    if (r == NULL) {
+        snprintf(out, size, "at address 0x%llx; there are no buffers", (unsigned long long)address);
+        return;
+    }
+    unsigned long long all = r->bytes;
+    if (address < r->address) {
+        n = r->address - address;
+        snprintf(out, size, "at %llu byte%s before the start of %s (%llu bytes)", n,
+                 n == 1 ? "" : "s", r->name, all);
+    } else if (address >= r->address + r->bytes) {
+        n = address - r->address - r->bytes;
+        if (n == 0)
+            snprintf(out, size, "at the end of %s (%llu bytes)", r->name, all);
+        else
+            snprintf(out, size, "at %llu byte%s past the end of %s (%llu bytes)", n,
+                     n == 1 ? "" : "s", r->name, all);
+    } else {
+        n = address - r->address;
+        if (n + bytes > r->bytes)
+            snprintf(out, size, "at byte %llu of %s (%llu bytes), %llu past its end", n, r->name,
+                     all, n + bytes - r->bytes);
+        else
+            snprintf(out, size, "at byte %llu of %s (%llu bytes)", n, r->name, all);
+    }
+}
+
+static void place(const kds_run *r, const kds_fault *f, char *out, size_t size)
+{
+    unsigned long long at = f->address;
+    long long near = (long long)(int32_t)(uint32_t)f->address;
+    switch (f->space) {
+    case KDS_SPACE_SHARED:
+        if (near < 0 && at <= UINT32_MAX)
+            snprintf(out, size, "at %lld bytes before the start of shared memory (%u bytes)", -near,
+                     r->shared_bytes);
+        else
+            snprintf(out, size, "at byte %llu of shared memory (%u bytes)", at, r->shared_bytes);
+        return;
+    case KDS_SPACE_LOCAL:
+        snprintf(out, size, "at byte %llu of local memory (%u bytes)", at, r->kernel->local_bytes);
+        return;
+    case KDS_SPACE_PARAM:
+        snprintf(out, size, "at byte %llu of the parameters (%u bytes)", at,
+                 r->kernel->param_bytes);
+        return;
+    default:
+        place_global(r->memory, f->address, f->bytes, out, size);
+        return;
+    }
+}
+
+static const char *what(kds_sim_status s)
+{
+    switch (s) {
+    case KDS_SIM_OUT_OF_BOUNDS:
+        return "out of bounds";
+    case KDS_SIM_MISALIGNED:
+        return "misaligned";
+    case KDS_SIM_UNINITIALISED:
+        return "read of memory that was never written";
+    case KDS_SIM_WROTE_INPUT:
+        return "store to a read-only input";
+    case KDS_SIM_BARRIER:
+        return "barrier";
+    case KDS_SIM_TRAP:
+        return "trap";
+    case KDS_SIM_BUDGET:
+        return "budget";
+    default:
+        return kds_sim_status_name(s);
+    }
+}
+
+void kds_report(const kds_run *r, const kds_warp *w, kds_sim_result *out)
+{
+    const kds_fault *f = &r->fault;
+    char text[1200], where[400];
+    uint32_t t = w->index * KDS_LANES + f->lane;
+    uint32_t x = t % r->block[0], y = t / r->block[0] % r->block[1],
+             z = t / r->block[0] / r->block[1];
+    if (f->text[0] != '\0') {
+        snprintf(where, sizeof where, "%s", f->text);
+    } else {
+        place(r, f, text, sizeof text);
+        snprintf(where, sizeof where, "%s %u byte%s %.300s", f->store ? "writes" : "reads",
+                 f->bytes, f->bytes == 1 ? "" : "s", text);
+        if (f->status == KDS_SIM_MISALIGNED) {
+            size_t len = strlen(where);
+            snprintf(where + len, sizeof where - len, ": not a multiple of %u", f->bytes);
+        }
+    }
+    int len = f->ins->opcode.len < 100 ? (int)f->ins->opcode.len : 100;
+    snprintf(text, sizeof text,
+             "%s: kernel %.300s, block (%u, %u, %u), thread (%u, %u, %u): %.*s at PTX line %u: %s",
+             what(f->status), r->kernel->name, r->block_at[0], r->block_at[1], r->block_at[2], x, y,
+             z, len, f->ins->opcode.text, f->ins->line, where);
+    out->status = f->status;
+    out->source_line = (int)f->ins->source_line;
+    kds_text_escape_into(out->report, sizeof out->report, text, strlen(text), false);
+}

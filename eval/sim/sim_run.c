@@ -1,0 +1,426 @@
+/* Running a row on the simulator: all blocks of a small row, a sample of a large one's. The last
+ * block of a sampled launch runs apart and counts once, because it is often not full; the others
+ * stand for the rest of the grid. Outputs start undefined, so that what is never written, or read
+ * before it is written, is known. */
+#include "eval/sim/device_sim.h"
+#include "search/base/random.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GROUPS 6          /* of consecutive blocks in a sample */
+#define GROUP_BLOCKS 4    /* in each, so that sharing between neighbours is counted */
+#define SAMPLE_WORK 3e6   /* warp instructions that a sampled launch aims at */
+#define BLOCK_BUDGET 48e6 /* warp instructions of one sampled block */
+#define DEFAULT_BUDGET 1000000000u
+#define TRACED 2
+/* Share of the L2 in which buffers of earlier launches of a plan are taken to be still there. */
+#define L2_KEEPS 0.75
+
+static int64_t product(const int64_t v[3])
+{
+    return v[0] * v[1] * v[2];
+}
+
+/* What the hardware would refuse, before anything runs. */
+kds_code sim_launch_prepare(sim_launch *l, kds_finding *f)
+{
+    const kds_launch *x = l->launch;
+    int64_t threads = product(x->block);
+    l->kernel = kds_module_kernel(&l->program->compiled->modules[l->binding->group], x->kernel);
+    l->grid = (uint64_t)product(x->grid);
+    if (l->kernel == NULL) {
+        kds_finding_set(f, KDS_VERDICT_PLAN_INVALID, "plan", x->line, "the source has no kernel %s",
+                        x->kernel);
+    } else if (product(x->cluster) != 1 || x->cooperative) {
+        kds_finding_set(f, KDS_VERDICT_NOT_SIMULATED, "safety", x->line,
+                        "%s launches are not simulated",
+                        x->cooperative ? "cooperative" : "cluster");
+    } else if (threads > l->kernel->max_threads) {
+        kds_finding_set(f, KDS_VERDICT_LAUNCH_FAILED, "safety", x->line,
+                        "%s is launched with %" PRId64 " threads per block, but it was compiled "
+                        "for at most %d (__launch_bounds__)",
+                        x->kernel, threads, l->kernel->max_threads);
+    } else {
+        kds_sim_shape shape = {.blocks = l->grid,
+                               .threads = (int)threads,
+                               .registers = l->kernel->registers,
+                               .shared_bytes =
+                                   l->kernel->static_shared_bytes + (int)x->shared_bytes};
+        if (kds_gpu_resident_blocks(l->program->device->gpu, &shape) < 1)
+            kds_finding_set(f, KDS_VERDICT_LAUNCH_FAILED, "safety", x->line,
+                            "%s: a block of %" PRId64 " threads with %d registers each and %d "
+                            "bytes of shared memory does not fit on a multiprocessor",
+                            x->kernel, threads, shape.registers, shape.shared_bytes);
+    }
+    return KDS_OK;
+}
+
+static kds_verdict verdict_of(const kds_sim_result *r)
+{
+    switch (r->status) {
+    case KDS_SIM_OK:
+        return KDS_VERDICT_OK;
+    case KDS_SIM_NOT_SIMULATED:
+        return KDS_VERDICT_NOT_SIMULATED;
+    case KDS_SIM_WROTE_INPUT:
+        return KDS_VERDICT_CHANGED_INPUT;
+    case KDS_SIM_TRAP:
+    case KDS_SIM_BAD_LAUNCH:
+        return KDS_VERDICT_LAUNCH_FAILED;
+    case KDS_SIM_BUDGET:
+        return KDS_VERDICT_TIMEOUT;
+    case KDS_SIM_OUT_OF_BOUNDS: /* of global memory: a store may have hit what is not its own */
+        if (strstr(r->report, ": writes ") != NULL && strstr(r->report, " of shared ") == NULL &&
+            strstr(r->report, " of local ") == NULL)
+            return KDS_VERDICT_WROTE_OUTSIDE;
+        break;
+    case KDS_SIM_MISALIGNED:
+    case KDS_SIM_UNINITIALISED:
+    case KDS_SIM_BARRIER:
+        break;
+    }
+    return KDS_VERDICT_UNSAFE;
+}
+
+kds_code sim_launch_blocks(const sim_launch *l, const uint64_t *blocks, uint64_t count,
+                           uint64_t budget, bool trace, kds_sim_result *r, kds_finding *f,
+                           kds_err *e)
+{
+    const kds_launch *x = l->launch;
+    const uint32_t grid[3] = {(uint32_t)x->grid[0], (uint32_t)x->grid[1], (uint32_t)x->grid[2]};
+    const uint32_t block[3] = {(uint32_t)x->block[0], (uint32_t)x->block[1], (uint32_t)x->block[2]};
+    kds_sim_options o = {.budget = budget,
+                         .blocks = blocks,
+                         .block_count = count,
+                         .check_uninitialised = l->check_uninitialised,
+                         .latency = trace ? &l->program->device->gpu->latency : NULL,
+                         .trace_blocks = trace ? TRACED : 0};
+    sim_params params;
+    memset(r, 0, sizeof *r);
+    if (!sim_params_build(&params, x, l->kernel, l->at, f))
+        return KDS_OK;
+    kds_code code = kds_sim_launch(l->program->modules[l->binding->group], l->kernel->lowered, grid,
+                                   block, (uint32_t)x->shared_bytes, params.bytes, params.len,
+                                   l->at->memory, &o, r, e);
+    if (code != KDS_OK)
+        return code;
+    if (r->status != KDS_SIM_OK)
+        kds_finding_set(f, verdict_of(r), "safety", r->source_line, "%s", r->report);
+    return KDS_OK;
+}
+
+/* The blocks of a sample but for the last of the grid: the first, and groups of consecutive ones,
+ * one at a drawn place in each of `groups` equal stretches. Positions are drawn as shares of the
+ * grid, so that different grids over one output are sampled at the same places. */
+static uint64_t choose_blocks(const sim_bench *b, uint64_t grid, int groups, int in_group,
+                              uint64_t *blocks)
+{
+    kds_random random =
+        kds_random_stream(((const sim_device *)b->base.device)->seed, b->base.row->seed, "blocks");
+    uint64_t count = 0, next = 1; /* lowest block not taken yet */
+    blocks[count++] = 0;
+    for (int g = 0; g < groups; g++) {
+        double share = ((double)g + kds_random_unit(&random)) / groups;
+        uint64_t first = (uint64_t)(share * (double)(grid - 1 - (uint64_t)in_group));
+        first = first / (uint64_t)in_group * (uint64_t)in_group;
+        if (first < next)
+            first = next;
+        for (int i = 0; i < in_group && first < grid - 1; i++)
+            blocks[count++] = first++;
+        next = first;
+    }
+    return count;
+}
+
+/* Counts over the whole grid, from a sample or exactly. */
+typedef struct totals {
+    double counters[KDS_SIM_COUNTER_COUNT];
+    double trace_cycles;
+    uint64_t work; /* warp instructions that were executed */
+    double ran;    /* blocks */
+    double far_bytes;
+} totals;
+
+static void add_counters(totals *t, const kds_sim_result *r, double scale)
+{
+    for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
+        t->counters[i] += scale * r->counters[i];
+    t->work += (uint64_t)r->counters[KDS_SIM_COUNTER_WARP_INST];
+    t->ran += r->counters[KDS_SIM_COUNTER_BLOCKS];
+}
+
+static kds_code run_whole(const sim_launch *l, uint64_t budget, bool trace, totals *t,
+                          kds_finding *f, kds_err *e)
+{
+    kds_sim_result r;
+    kds_code code = sim_launch_blocks(l, NULL, 0, budget, trace, &r, f, e);
+    add_counters(t, &r, 1);
+    t->trace_cycles = r.trace_cycles;
+    return code;
+}
+
+/* Warp instructions of the first block, run in memory of its own so that nothing is done twice. */
+static kds_code probe(const sim_launch *l, double *work, kds_finding *f, kds_err *e)
+{
+    sim_memory scratch = {0};
+    sim_launch first = *l;
+    kds_sim_result r;
+    const uint64_t zero = 0;
+    first.at = &scratch;
+    kds_code code = sim_memory_fill(&scratch, l->bench, l->binding, l->program->oracle, 0, e);
+    if (code == KDS_OK)
+        code = sim_launch_blocks(&first, &zero, 1, (uint64_t)BLOCK_BUDGET, false, &r, f, e);
+    if (code == KDS_OK)
+        *work = r.counters[KDS_SIM_COUNTER_WARP_INST];
+    sim_memory_drop(&scratch);
+    return code;
+}
+
+static kds_code run_sample(const sim_launch *l, bool trace, totals *t, kds_finding *f, kds_err *e)
+{
+    uint64_t blocks[1 + GROUPS * GROUP_BLOCKS];
+    double work = 0;
+    kds_code code = probe(l, &work, f, e);
+    if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
+        return code;
+    double most = SAMPLE_WORK / (work > 1 ? work : 1);
+    int groups = GROUPS, in_group = GROUP_BLOCKS;
+    if (most < 2 + GROUPS * GROUP_BLOCKS) {
+        in_group = most < 2 + 2 * GROUPS ? 1 : 2;
+        groups = most < 2 + GROUPS ? 3 : GROUPS;
+    }
+    uint64_t count = choose_blocks(l->bench, l->grid, groups, in_group, blocks);
+    uint64_t budget = (uint64_t)(BLOCK_BUDGET + 8 * work * (double)count);
+    kds_sim_result r;
+    code = sim_launch_blocks(l, blocks, count, budget, trace, &r, f, e);
+    add_counters(t, &r, (double)(l->grid - 1) / (double)count);
+    t->trace_cycles = r.trace_cycles;
+    if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
+        return code;
+    const uint64_t last = l->grid - 1;
+    code = sim_launch_blocks(l, &last, 1, budget, false, &r, f, e);
+    add_counters(t, &r, 1);
+    if (code == KDS_OK && f->verdict == KDS_VERDICT_OK && trace)
+        code = sim_far_bytes(l, &t->far_bytes, f, e);
+    return code;
+}
+
+static double buffer_bytes(const sim_bench *b, int buffer)
+{
+    const kds_extent *x = &b->base.extents[buffer];
+    return (double)x->span * (double)kds_dtype_size(x->dtype);
+}
+
+static double scratch_bytes(const kds_scratch *s)
+{
+    return (double)s->numel * (double)kds_dtype_size(s->dtype);
+}
+
+/* Which buffers a plan's launches have touched, for what the L2 still holds. */
+typedef struct touched {
+    bool buffers[KDS_BUFFERS_MAX], scratch[KDS_PLAN_SCRATCH];
+    bool kept; /* all buffers of the plan fit in the L2 together */
+} touched;
+
+static void begin_touched(touched *t, const sim_bench *b, const kds_binding *binding,
+                          const kds_gpu *g)
+{
+    double all = 0;
+    memset(t, 0, sizeof *t);
+    for (int i = 0; i < b->base.device->task->buffer_count; i++)
+        all += buffer_bytes(b, i);
+    for (int i = 0; i < binding->scratch_count; i++)
+        all += scratch_bytes(&binding->scratch[i]);
+    t->kept = all <= L2_KEEPS * g->l2_bytes;
+}
+
+/* Bytes that the launch can bring from DRAM and those that it can write there. */
+static void footprints(const sim_launch *l, touched *t, kds_sim_shape *shape)
+{
+    bool seen[KDS_BUFFERS_MAX] = {false}, seen_scratch[KDS_PLAN_SCRATCH] = {false};
+    const kds_task *task = l->bench->base.device->task;
+    shape->read_footprint = shape->write_footprint = 1;
+    for (int i = 0; i < l->launch->arg_count; i++) {
+        const kds_arg *a = &l->launch->args[i];
+        if (a->kind == KDS_ARG_VALUE)
+            continue;
+        bool *once = a->kind == KDS_ARG_BUFFER ? &seen[a->index] : &seen_scratch[a->index];
+        bool *earlier = a->kind == KDS_ARG_BUFFER ? &t->buffers[a->index] : &t->scratch[a->index];
+        if (*once)
+            continue;
+        *once = true;
+        kds_role role = a->kind == KDS_ARG_BUFFER ? task->buffers[a->index].role : KDS_ROLE_INOUT;
+        double bytes = a->kind == KDS_ARG_BUFFER ? buffer_bytes(l->bench, a->index)
+                                                 : scratch_bytes(&l->binding->scratch[a->index]);
+        bool filled = a->kind == KDS_ARG_BUFFER && role != KDS_ROLE_OUT;
+        if (*earlier ? !t->kept : filled)
+            shape->read_footprint += bytes;
+        if (role != KDS_ROLE_IN)
+            shape->write_footprint += bytes;
+        *earlier = true;
+    }
+}
+
+/* Zeroed scratch is zeroed inside the timed work: one memset launch for each. */
+static void add_zeroing(const kds_binding *binding, const kds_gpu *g, kds_run_result *run,
+                        double *dram)
+{
+    for (int i = 0; i < binding->scratch_count; i++) {
+        if (!binding->scratch[i].zero)
+            continue;
+        double bytes = scratch_bytes(&binding->scratch[i]);
+        run->us += (run->us > 0 ? g->launch_us : g->first_launch_us) +
+                   1e6 * bytes / g->dram_bytes_per_second;
+        *dram += bytes;
+    }
+}
+
+/* Sums over the launches of one plan. */
+typedef struct sums {
+    double counters[KDS_SIM_COUNTER_COUNT];
+    double dram, occupancy, us; /* occupancy weighted by time */
+    double longest;
+} sums;
+
+static void time_launch(const sim_launch *l, const totals *t, touched *seen, kds_run_result *run,
+                        sums *s)
+{
+    const kds_gpu *g = l->program->device->gpu;
+    const kds_launch *x = l->launch;
+    kds_sim_shape shape = {.blocks = l->grid,
+                           .threads = (int)product(x->block),
+                           .registers = l->kernel->registers,
+                           .shared_bytes = l->kernel->static_shared_bytes + (int)x->shared_bytes};
+    kds_sim_time time;
+    footprints(l, seen, &shape);
+    shape.far_bytes = t->far_bytes;
+    kds_sim_model(g, &shape, t->counters, t->trace_cycles, &time);
+    run->us += time.us + (run->us > 0 ? g->launch_us : g->first_launch_us);
+    for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
+        s->counters[i] += t->counters[i];
+    if (time.us > s->longest) {
+        s->longest = time.us;
+        run->limiter = time.limiter;
+    }
+    s->dram += time.dram_bytes;
+    s->occupancy += time.occupancy_pct * time.us;
+    s->us += time.us;
+}
+
+static void put_counters(kds_run_result *run, const sums *s)
+{
+    for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
+        (void)kds_measures_set(&run->counters, kds_sim_counter_name((kds_sim_counter)i),
+                               s->counters[i]);
+    (void)kds_measures_set(&run->counters, "dram__bytes.sum", s->dram);
+    (void)kds_measures_set(&run->counters, "sm__warps_active.avg.pct_of_peak_sustained_active",
+                           s->us > 0 ? s->occupancy / s->us : 0);
+}
+
+/* A block that waits for blocks outside the sample never ends: that is no fault of its own. */
+static void excuse_waiting(const kds_binding *binding, kds_finding *f)
+{
+    if (f->verdict == KDS_VERDICT_TIMEOUT && binding->scratch_count > 0)
+        kds_finding_set(f, KDS_VERDICT_NOT_SIMULATED, "safety", f->line,
+                        "a sampled block did not end; it may wait for blocks outside the sample");
+}
+
+/* One pass over the launches of a plan in memory that is ready. *ran: blocks of the last one. */
+static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding, sim_memory *at,
+                             const kds_run_options *o, kds_run_result *run, double *ran,
+                             kds_finding *f, kds_err *e)
+{
+    const kds_gpu *g = p->device->gpu;
+    touched seen;
+    sums s = {{0}, 0, 0, 0, 0};
+    begin_touched(&seen, b, binding, g);
+    if (o->timed)
+        add_zeroing(binding, g, run, &s.dram);
+    run->partial = b->base.sampled && (binding->launch_count > 1 || binding->scratch_count > 0);
+    for (int i = 0; i < binding->launch_count; i++) {
+        sim_launch l = {.bench = b,
+                        .program = p,
+                        .binding = binding,
+                        .launch = &binding->launches[i],
+                        .at = at,
+                        .check_uninitialised = !run->partial};
+        totals t = {{0}, 0, 0, 0, 0};
+        kds_code code = sim_launch_prepare(&l, f);
+        if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
+            return code;
+        bool sampled = b->base.sampled && l.grid > 2 + GROUPS * GROUP_BLOCKS;
+        uint64_t budget = o->budget > 0 ? o->budget : DEFAULT_BUDGET;
+        code = sampled ? run_sample(&l, o->timed, &t, f, e)
+                       : run_whole(&l, budget, o->timed, &t, f, e);
+        run->work += t.work;
+        *ran = t.ran;
+        if (sampled && code == KDS_OK)
+            excuse_waiting(binding, f);
+        if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
+            return code;
+        if (o->timed)
+            time_launch(&l, &t, &seen, run, &s);
+    }
+    if (o->timed)
+        put_counters(run, &s);
+    return KDS_OK;
+}
+
+/* Share of the outputs' bytes that the whole grid would write if every block wrote as much as those
+ * that ran. 1 where it cannot be told. */
+static double coverage(const sim_bench *b, const kds_binding *binding, const kds_outputs *o,
+                       double ran)
+{
+    double written = 0, all = 0;
+    const kds_task *t = b->base.device->task;
+    if (!b->base.sampled || binding->launch_count != 1)
+        return 1;
+    double grid = (double)product(binding->launches[0].grid);
+    for (int i = 0; i < t->buffer_count; i++) {
+        if (!sim_is_output(t, i))
+            continue;
+        for (size_t r = 0; r < o->parts[i].range_count; r++)
+            written += (double)o->parts[i].ranges[r].count;
+        all += (double)b->base.extents[i].numel;
+    }
+    return all > 0 && ran > 0 ? written / all * grid / ran : 1;
+}
+
+kds_code sim_bench_run(kds_bench *base, kds_program *p, const kds_run_options *o,
+                       kds_run_result *run, kds_outputs **out, kds_finding *f, kds_err *e)
+{
+    sim_bench *b = (sim_bench *)base;
+    kds_binding *binding = NULL;
+    sim_memory at = {0};
+    kds_outputs *outputs = NULL;
+    double ran = 0;
+    memset(run, 0, sizeof *run);
+    if (out != NULL)
+        *out = NULL;
+    kds_code code = sim_program_binding(p, base->row_index, &binding, f, e);
+    if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
+        return code;
+    run->variant = binding->variant_name;
+    run->launches = binding->launch_count;
+    for (int pass = 0; pass < (o->repeat ? 2 : 1); pass++) {
+        kds_run_options now = *o;
+        now.timed = o->timed && pass == 0;
+        code = sim_memory_fill(&at, b, binding, p->oracle, o->poison, e);
+        if (code == KDS_OK)
+            code = run_launches(b, p, binding, &at, &now, run, &ran, f, e);
+        if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
+            goto out;
+    }
+    if (out == NULL)
+        goto out;
+    code = sim_outputs_take(&outputs, b, p, &at, e);
+    if (code != KDS_OK)
+        goto out;
+    run->coverage = coverage(b, binding, outputs, ran);
+    *out = outputs;
+out:
+    sim_memory_drop(&at);
+    return code;
+}

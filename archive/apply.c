@@ -206,7 +206,7 @@ static void apply_candidate(kds_fold_event *f)
 static void apply_stage(kds_fold_event *f)
 {
     int64_t decision = kds_fold_int(f, "decision", true, 0);
-    const char *id = kds_fold_hex(f, "candidate", true, 32),
+    const char *id = kds_fold_hex(f, "candidate", false, 32),
                *stage = kds_fold_text(f, "stage", true, "");
     const char *verdict = kds_fold_text(f, "verdict", true, "");
     const char *message = kds_fold_text(f, "message", false, "");

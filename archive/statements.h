@@ -55,13 +55,14 @@
     X(DECISION_CANDIDATE, "UPDATE decisions SET candidate = ?2 WHERE decision = ?1"                \
                           " AND commit_seq IS NULL AND coalesce(candidate, ?2) = ?2")              \
     X(BUDGET_CANDIDATE, "UPDATE budget SET candidates = candidates + 1")                           \
-    X(DECISION_FLYING, "SELECT 1 FROM decisions WHERE decision = ?1 AND candidate = ?2"            \
+    X(DECISION_FLYING, "SELECT 1 FROM decisions WHERE decision = ?1 AND candidate IS ?2"           \
                        " AND commit_seq IS NULL")                                                  \
     X(STAGE_ADD,                                                                                   \
       "INSERT INTO evaluations(seq, decision, candidate, stage, verdict, message, line, report,"   \
-      " log, cubin, seconds, time) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")     \
+      " log, cubin, seconds, time) VALUES(?1, ?2, coalesce(?3, ''), ?4, ?5, ?6, ?7, ?8, ?9, ?10, " \
+      "?11, ?12)")                                                                                 \
     X(CANDIDATE_STAGE, "UPDATE candidates SET stage = ?3, report = coalesce(?4, report),"          \
-                       " cubin = coalesce(?5, cubin) WHERE decision = ?1 AND id = ?2")             \
+                       " cubin = coalesce(?5, cubin) WHERE id = ?2 AND verdict = ''")              \
     X(DECISION_COMMIT,                                                                             \
       "UPDATE decisions SET commit_seq = ?3, accepted = ?4, verdict = ?5, fitness = ?6,"           \
       " child_cell = ?7, duplicate_of = ?8, why = ?9 WHERE decision = ?1"                          \
@@ -74,7 +75,7 @@
     X(CANDIDATE_ACCEPT, "UPDATE candidates SET verdict = ?2, cell = ?3, fitness = ?4,"             \
                         " accepted = 1, why = ?5 WHERE id = ?1")                                   \
     X(CANDIDATE_REJECT, "UPDATE candidates SET verdict = ?3, cell = ?4, fitness = ?5, why = ?6"    \
-                        " WHERE decision = ?1 AND id = ?2")                                        \
+                        " WHERE id = ?2 AND verdict = ''")                                         \
     X(CELL_FILL,                                                                                   \
       "INSERT INTO cells(key, bins, elite, fitness, visits, improvements, filled_by)"              \
       " VALUES(?1, ?2, ?3, ?4, 0, 0, ?5) ON CONFLICT(key) DO UPDATE SET bins = excluded.bins,"     \

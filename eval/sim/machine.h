@@ -54,8 +54,8 @@ typedef struct kds_warp {
     const kds_ins *bar; /* by which instruction */
     uint8_t *local;     /* words of all lanes side by side; NULL until touched */
     double *ready;      /* per 4 bytes of the file: when a result is there; NULL if not traced */
-    double now;    /* cycle of the latest issue */
-    double issued; /* issue slots taken */
+    double now;         /* cycle of the latest issue */
+    double issued;      /* issue slots taken */
     /* Tracing within a region, between two places that instructions do not move across. */
     double floor;         /* earliest cycle of an issue */
     double slots;         /* taken in the region */

@@ -33,6 +33,13 @@ static const char *suggest(const kds_command *command, const char *given)
 
 static kds_code unknown_flag(const kds_command *command, const char *given, kds_err *e)
 {
+    const kds_option *known = kds_option_find(given);
+    if (known && (command->options & KDS_FOR_RESUME))
+        return kds_fail(e, KDS_USAGE,
+                        "--%s is fixed when a campaign starts; `kdasearch run` starts another one",
+                        given);
+    if (known)
+        return kds_fail(e, KDS_USAGE, "%s does not take --%s", command->name, given);
     const char *near = suggest(command, given);
     if (near)
         return kds_fail(e, KDS_USAGE, "%s has no option --%s; did you mean --%s?", command->name,

@@ -136,6 +136,7 @@ static kds_code show_json(const status *s, const char *dir, kds_err *e)
         kds_json_add_int(o, "decisions", t->decisions) &&
         kds_json_add_int(o, "committed", t->committed) &&
         kds_json_add_int(o, "candidates", t->candidates) &&
+        kds_json_add_int(o, "judged", t->committed - t->duplicates) &&
         kds_json_add_int(o, "accepted", t->accepted) &&
         kds_json_add_int(o, "duplicates", t->duplicates) &&
         kds_json_add_int(o, "cells", s->cells) && kds_json_add_int(o, "requests", t->requests) &&

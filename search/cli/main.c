@@ -67,7 +67,9 @@ int main(int argc, char **argv)
     const kds_command *command = find_command(argv[1]);
     if (!command)
         return unknown_command(argv[1]);
-    signal(SIGPIPE, SIG_IGN);
+    /* What runs a campaign must outlive its reader; what only shows may end with it, as under `|
+     * head`. */
+    signal(SIGPIPE, command->options || command->hidden ? SIG_IGN : SIG_DFL);
     kds_code code = kds_args_parse(&args, command, argc, argv, &helped, &err);
     if (code == KDS_OK) {
         if (!helped)

@@ -186,7 +186,7 @@ static kds_code check_folder(const char *dir, const char *task_dir, bool *made, 
             "%s holds other files and is left alone; `kdasearch run %s -o another-folder` starts a "
             "campaign elsewhere",
             dir, task_dir);
-    return kds_dir_make(dir, e);
+    return KDS_OK;
 }
 
 static int remove_entry(const char *path, const struct stat *sb, int type, struct FTW *ftw)

@@ -155,8 +155,7 @@ kds_code kds_eval_file(const char *task_dir, const char *source_path, const kds_
 {
     kds_task *task = NULL;
     kds_buf source;
-    kds_buf_init(&source,
-                 KDS_SOURCE_CAP + 1); /* one more, so that the lint says what is too large */
+    kds_buf_init(&source, 16u << 20); /* far above the cap: the lint says what is too large */
     kds_code code = kds_task_load(&task, task_dir, e);
     if (code == KDS_OK)
         code = kds_file_read(source_path, &source, e);

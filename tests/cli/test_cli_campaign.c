@@ -25,6 +25,15 @@ static void decisions_hash(const char *archive, char out[64])
     cJSON_Delete(report);
 }
 
+/* Candidates of a list that are no duplicates of others. */
+static int judged(const cJSON *list)
+{
+    int n = 0;
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, list) n += strcmp(kds_json_str(item, "verdict", ""), "duplicate") != 0;
+    return n;
+}
+
 static void test_run_and_look(void **state)
 {
     (void)state;
@@ -43,19 +52,19 @@ static void test_run_and_look(void **state)
     cli_free(&source);
 
     cJSON *status = JSON("status", "one");
-    assert_int_equal(kds_json_int(status, "candidates", 0), 24);
+    assert_int_equal(kds_json_int(status, "judged", 0), 24);
     assert_string_equal(kds_json_str(status, "state", ""), "ended: max-evals");
     assert_true(kds_json_num(kds_json_at(status, "best"), "fitness", 0) > 1);
     cJSON_Delete(status);
 
     cJSON *list = JSON("list", "one", "--limit", "0", "--sort", "fitness");
-    assert_int_equal(cJSON_GetArraySize(list), 24);
+    assert_int_equal(judged(list), 24);
     double before = INFINITY;
     const cJSON *item = NULL;
     cJSON_ArrayForEach(item, list)
     {
         double fitness = kds_json_num(item, "fitness", -1);
-        assert_true(fitness <= before);
+        assert_true(fitness <= before); /* those without one come last, as -1 */
         before = fitness;
     }
     cJSON_Delete(list);
@@ -108,7 +117,7 @@ static void test_resume_goes_on(void **state)
     cJSON *before = JSON("list", "two", "--limit", "0");
     EXPECT(0, "resume", "two", "--max-evals", "32");
     cJSON *after = JSON("list", "two", "--limit", "0");
-    assert_int_equal(cJSON_GetArraySize(after), 32);
+    assert_int_equal(judged(after), 32);
     for (int i = 0; i < cJSON_GetArraySize(before); i++)
         assert_true(
             cJSON_Compare(cJSON_GetArrayItem(before, i), cJSON_GetArrayItem(after, i), true));
@@ -133,7 +142,7 @@ static void test_refusals(void **state)
     REFUSES(10, "nowhere", "status", "nowhere");
     REFUSES(2, "did you mean 'resume'", "resmue", "one");
     REFUSES(2, "did you mean --max-evals", "run", task(), "--max-evls", "3");
-    REFUSES(2, "--seed is part of what this campaign is", "resume", "one", "--seed", "9");
+    REFUSES(2, "--seed is fixed when a campaign starts", "resume", "one", "--seed", "9");
     REFUSES(2, "usage: kdasearch run TASK", "run");
     REFUSES(2, "one operand too many", "status", "one", "two");
     REFUSES(2, "needs a value", "run", task(), "--seed");

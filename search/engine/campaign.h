@@ -54,6 +54,7 @@ struct kds_campaign {
     bool exhausted;  /* nothing new can be proposed from the present state */
     bool closing;    /* a budget is spent: no new decisions, what is under way is finished */
     const char *why; /* the campaign ends, why */
+    bool ended;      /* the STOP of this epoch is recorded */
     bool heard;      /* the endpoint has answered in this epoch */
     kds_code code;   /* what ends the loop, with `error` */
     kds_err error;
@@ -69,6 +70,8 @@ KDS_MUST_USE kds_code kds_campaign_record(kds_campaign *c, const kds_record *rec
 /* Stores an object in the transaction that the next kds_campaign_record commits. */
 KDS_MUST_USE kds_code kds_campaign_put(kds_campaign *c, const char *kind, const void *data,
                                        size_t len, kds_id *id, kds_err *e);
+/* Forgets what was put since the last record. */
+void kds_campaign_drop(kds_campaign *c);
 /* Tells something that is not recorded: "progress", "notice", "warning". */
 void kds_campaign_tell(kds_campaign *c, const char *kind, const char *fmt, ...) KDS_PRINTF(3, 4);
 void kds_campaign_progress(kds_campaign *c, bool force);
@@ -84,6 +87,11 @@ KDS_MUST_USE kds_code kds_campaign_open_endpoint(kds_campaign *c, kds_err *e);
 KDS_MUST_USE kds_code kds_campaign_request(kds_campaign *c, const cJSON *decision,
                                            const kds_flight *f, const char *problem,
                                            cJSON **request, char **body, kds_err *e);
+/* False if the budget could not pay for `request` beside those under way; then the campaign is
+ * closing and what was put for it is dropped. */
+bool kds_campaign_can_pay(kds_campaign *c, const cJSON *request);
+/* The body of a STAGE event that ends a decision without a child; NULL: out of memory. */
+cJSON *kds_campaign_no_child(int64_t decision, const char *why);
 /* Sends what a lane's decision waits for: a first, repeated or corrected request. */
 KDS_MUST_USE kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e);
 void kds_campaign_completed(void *campaign, const kds_completion *done);

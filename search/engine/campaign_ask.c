@@ -30,6 +30,10 @@ kds_code kds_campaign_open_endpoint(kds_campaign *c, kds_err *e)
                               .usd_per_million_prompt = kds_settings_double(s, "price-prompt"),
                               .usd_per_million_completion =
                                   kds_settings_double(s, "price-completion")};
+    if (kds_settings_double(s, "max-cost") > 0 && o.usd_per_million_prompt <= 0 &&
+        o.usd_per_million_completion <= 0)
+        return kds_fail(e, KDS_USAGE,
+                        "--max-cost needs --price-prompt and --price-completion to count with");
     return kds_endpoint_create(&c->endpoint, &o, e);
 }
 
@@ -50,10 +54,31 @@ static cJSON *request_body(const kds_campaign *c, int64_t decision, int attempt,
         kds_json_add_int(o, "decision", decision) && kds_json_add_int(o, "attempt", attempt) &&
         kds_json_add_str(o, "model", c->selector.model) && kds_json_add_id(o, "prompt", prompt) &&
         kds_json_add_int(o, "max_tokens", kds_settings_int(c->settings, "reply-tokens")) &&
-        kds_json_add_num(o, "reserved_usd", reserve_usd(c, bytes)))
+        kds_json_add_num(o, "reserved_usd", reserve_usd(c, bytes)) &&
+        kds_json_add_num(o, "reserved_tokens",
+                         (double)bytes / 3 + kds_settings_double(c->settings, "reply-tokens")))
         return o;
     cJSON_Delete(o);
     return NULL;
+}
+
+bool kds_campaign_can_pay(kds_campaign *c, const cJSON *request)
+{
+    double cost = kds_settings_double(c->settings, "max-cost");
+    double tokens = kds_settings_double(c->settings, "max-tokens");
+    int waiting = 1;
+    for (int i = 0; i < c->state->flight_count; i++)
+        waiting += c->state->flights[i].awaiting;
+    double one = kds_json_num(request, "reserved_usd", 0);
+    double most = kds_json_num(request, "reserved_tokens", 0);
+    double used = (double)(c->state->prompt_tokens + c->state->completion_tokens);
+    if ((cost <= 0 || c->state->cost_usd + waiting * one <= cost) &&
+        (tokens <= 0 || used + waiting * most <= tokens))
+        return true;
+    c->closing = true;
+    c->why = "the rest of the budget could not pay for another request";
+    kds_campaign_drop(c);
+    return false;
 }
 
 /* Gathers the ask of a decision, new (its body) or under way (its flight). */
@@ -121,18 +146,24 @@ out:
     return code;
 }
 
-/* Ends a decision without a child. */
-static kds_code no_child(kds_campaign *c, int64_t decision, const char *why, kds_err *e)
+cJSON *kds_campaign_no_child(int64_t decision, const char *why)
 {
     cJSON *o = cJSON_CreateObject();
-    kds_code code = KDS_OK;
     if (o && kds_json_add_int(o, "decision", decision) && kds_json_add_str(o, "candidate", NULL) &&
         kds_json_add_str(o, "stage", "propose") &&
         kds_json_add_str(o, "verdict", kds_verdict_name(KDS_VERDICT_NO_CHILD)) &&
         kds_json_add_str(o, "message", why))
-        code = kds_campaign_record(c, &(kds_record){"STAGE", o}, 1, e);
-    else
-        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
+        return o;
+    cJSON_Delete(o);
+    return NULL;
+}
+
+/* Ends a decision without a child. */
+static kds_code no_child(kds_campaign *c, int64_t decision, const char *why, kds_err *e)
+{
+    cJSON *o = kds_campaign_no_child(decision, why);
+    kds_code code = o ? kds_campaign_record(c, &(kds_record){"STAGE", o}, 1, e)
+                      : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     cJSON_Delete(o);
     return code;
 }
@@ -142,6 +173,8 @@ static kds_code send_request(kds_campaign *c, kds_lane *lane, cJSON *request, co
                              kds_err *e)
 {
     uint64_t number = (uint64_t)c->state->requests;
+    if (!kds_campaign_can_pay(c, request))
+        return no_child(c, lane->decision, c->why, e);
     kds_code code = kds_campaign_record(c, &(kds_record){"REQUEST", request}, 1, e);
     if (code == KDS_OK)
         code = kds_endpoint_submit(c->endpoint, number, body, e);
@@ -174,9 +207,16 @@ static kds_code send_new(kds_campaign *c, kds_lane *lane, const kds_flight *f, c
 {
     cJSON *request = NULL;
     char *body = NULL;
-    kds_code code = kds_campaign_request(c, NULL, f, problem, &request, &body, e);
+    kds_err err = {0};
+    int64_t decision = f->decision;
+    kds_code code = kds_campaign_request(c, NULL, f, problem, &request, &body, &err);
+    lane->tries = 0; /* a new question has all its tries */
     if (code == KDS_OK)
         code = send_request(c, lane, request, body, e);
+    else if (code == KDS_TOO_LARGE || code == KDS_INVALID)
+        code = no_child(c, decision, err.message, e); /* a question that cannot be asked */
+    else if (e)
+        *e = err;
     cJSON_Delete(request);
     free(body);
     return code;
@@ -247,9 +287,7 @@ kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e)
         (lane->retry_at > 0 && kds_clock_monotonic() < lane->retry_at))
         return KDS_OK;
     if (!c->endpoint)
-        return kds_fail(e, KDS_USAGE,
-                        "decision %lld waits for a model; resume with --proposer endpoint",
-                        (long long)f->decision);
+        return no_child(c, f->decision, "the campaign was resumed without its model", e);
     if (f->attempts == 0)
         return send_new(c, lane, f, NULL, e);
     if (f->awaiting || strcmp(f->outcome, "retry") == 0 || strcmp(f->outcome, "fatal") == 0 ||
@@ -260,6 +298,19 @@ kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e)
     char why[120];
     snprintf(why, sizeof why, "the reply could not be used: %s", f->outcome);
     return no_child(c, f->decision, why, e);
+}
+
+/* What a call cost. An answer that came but names no usage is taken to have cost what was reserved.
+ */
+static double call_cost(kds_campaign *c, const kds_flight *f, const kds_completion *done)
+{
+    char *prompt = NULL;
+    size_t len = 0;
+    if (done->prompt_tokens >= 0 || done->status != 200 ||
+        kds_ledger_get(c->ledger, f->prompt, &prompt, &len, NULL) != KDS_OK)
+        return done->cost_usd;
+    free(prompt);
+    return reserve_usd(c, len);
 }
 
 static kds_code record_response(kds_campaign *c, const kds_flight *f, const kds_completion *done,
@@ -282,7 +333,7 @@ static kds_code record_response(kds_campaign *c, const kds_flight *f, const kds_
         (done->raw_len ? kds_json_add_id(o, "reply", reply) : kds_json_add_str(o, "reply", NULL)) &&
         kds_json_add_int(o, "prompt_tokens", done->prompt_tokens) &&
         kds_json_add_int(o, "completion_tokens", done->completion_tokens) &&
-        kds_json_add_num(o, "cost_usd", done->cost_usd) &&
+        kds_json_add_num(o, "cost_usd", call_cost(c, f, done)) &&
         kds_json_add_num(o, "seconds", done->seconds) &&
         kds_json_add_str(o, "message", done->message);
     code = ok ? kds_campaign_record(c, &(kds_record){"RESPONSE", o}, 1, e)
@@ -329,6 +380,9 @@ void kds_campaign_completed(void *campaign, const kds_completion *done)
     if (code == KDS_OK &&
         (done->outcome == KDS_OUTCOME_RETRY || done->outcome == KDS_OUTCOME_MALFORMED))
         code = plan_retry(c, lane, done, &err);
+    else if (code == KDS_OK && done->outcome == KDS_OUTCOME_FATAL && c->heard &&
+             (done->status == 400 || done->status == 413 || done->status == 422))
+        code = no_child(c, lane->decision, done->message, &err); /* this question, not the server */
     else if (code == KDS_OK && done->outcome == KDS_OUTCOME_FATAL)
         code = kds_fail(&err, KDS_UNREACHABLE, "%s", done->message);
     if (code != KDS_OK)

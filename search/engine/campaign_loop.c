@@ -15,6 +15,7 @@
 
 #define POLL_MAX 1100
 #define IDLE_MS 500
+#define BARREN_MAX 64 /* duplicates and unusable replies in a row that a model is paid for */
 
 void kds_campaign_fail(kds_campaign *c, kds_code code, const char *message)
 {
@@ -57,8 +58,8 @@ static kds_code record_stage(kds_campaign *c, const kds_stage *s, kds_err *e)
     if (!f)
         return KDS_OK;
     char *text = s->report ? kds_json_print(s->report) : NULL;
-    kds_code code = KDS_OK;
-    if (text)
+    kds_code code = s->report && !text ? kds_fail(e, KDS_NO_MEMORY, "out of memory") : KDS_OK;
+    if (code == KDS_OK && text)
         code = kds_campaign_put(c, "report", text, strlen(text), &report, e);
     if (code == KDS_OK && s->log && *s->log)
         code = kds_campaign_put(c, "log", s->log, strlen(s->log), &log, e);
@@ -147,6 +148,8 @@ static const char *budget_spent(const kds_campaign *c)
         return "max-tokens";
     if (target > 0 && s->best_fitness >= target)
         return "target";
+    if (c->endpoint && s->barren >= BARREN_MAX)
+        return "nothing new in " KDS_STR(BARREN_MAX) " decisions of the model in a row";
     if (stall > 0 && s->decisions > 1 && kds_clock_monotonic() - c->last_accept >= stall)
         return "stall";
     return NULL;
@@ -159,27 +162,12 @@ static bool evals_reserved(const kds_campaign *c)
     return evals > 0 && c->state->evaluated + c->state->flight_count >= evals;
 }
 
-/* Money that requests under way may still cost counts as spent. */
-static bool money_reserved(const kds_campaign *c, const cJSON *request)
-{
-    double cost = kds_settings_double(c->settings, "max-cost");
-    int64_t tokens = kds_settings_int(c->settings, "max-tokens");
-    int waiting = 0;
-    for (int i = 0; i < c->state->flight_count; i++)
-        waiting += c->state->flights[i].awaiting;
-    double one = kds_json_num(request, "reserved_usd", 0);
-    double reply = (double)kds_json_int(request, "max_tokens", 0);
-    double used = (double)(c->state->prompt_tokens + c->state->completion_tokens);
-    return (cost > 0 && c->state->cost_usd + (waiting + 1) * one > cost) ||
-           (tokens > 0 && used + (waiting + 1) * reply > (double)tokens);
-}
-
 /* Makes one decision, with its child or its request in the same record. *made is false if none is
  * possible. */
 static kds_code decide(kds_campaign *c, bool *made, kds_err *e)
 {
     kds_choice choice = {NULL, NULL, {0}};
-    cJSON *request = NULL;
+    cJSON *request = NULL, *stage = NULL;
     char *body = NULL;
     kds_record records[2];
     kds_id id;
@@ -196,11 +184,15 @@ static kds_code decide(kds_campaign *c, bool *made, kds_err *e)
     } else {
         code = kds_campaign_request(c, choice.decision, NULL, NULL, &request, &body, e);
         records[n++] = (kds_record){"REQUEST", request};
-        if (code == KDS_OK && money_reserved(c, request)) {
-            c->closing = true;
-            c->why = "the rest of the budget could not pay for another request";
+        if (code == KDS_OK && !kds_campaign_can_pay(c, request)) {
             *made = false;
             goto out;
+        }
+        if (code == KDS_TOO_LARGE || code == KDS_INVALID) { /* a question that cannot be asked */
+            stage =
+                kds_campaign_no_child(decision, e ? e->message : "the prompt could not be made");
+            code = stage ? KDS_OK : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+            records[n - 1] = (kds_record){"STAGE", stage};
         }
     }
     if (code == KDS_OK)
@@ -215,6 +207,7 @@ static kds_code decide(kds_campaign *c, bool *made, kds_err *e)
     }
 out:
     kds_choice_free(&choice);
+    cJSON_Delete(stage);
     cJSON_Delete(request);
     free(body);
     return code;
@@ -281,6 +274,15 @@ static kds_code evaluate(kds_campaign *c, kds_lane *lane, const kds_flight *f, k
     return code;
 }
 
+/* True if an earlier decision under way has the same candidate: its verdict will do for both. */
+static bool twin_under_way(const kds_state *s, int i)
+{
+    for (int k = 0; k < i && s->flights[i].has_candidate; k++)
+        if (s->flights[k].has_candidate && kds_id_equal(s->flights[k].norm, s->flights[i].norm))
+            return true;
+    return false;
+}
+
 /* Starts what every open decision waits for. */
 static kds_code pursue(kds_campaign *c, kds_err *e)
 {
@@ -290,7 +292,7 @@ static kds_code pursue(kds_campaign *c, kds_err *e)
         kds_lane *lane = kds_campaign_lane(c, f->decision);
         if (!lane)
             return kds_fail(e, KDS_NO_MEMORY, "out of memory");
-        if (kds_commit_ready(c->state, f) || lane->evaluating)
+        if (kds_commit_ready(c->state, f) || lane->evaluating || twin_under_way(c->state, i))
             continue;
         if (f->has_candidate)
             code = evaluate(c, lane, f, e);
@@ -307,7 +309,8 @@ static int wait_ms(const kds_campaign *c)
     if (ms < 0 || ms > IDLE_MS)
         ms = IDLE_MS;
     for (int i = 0; i < c->lane_count; i++) {
-        double left = c->lanes[i].retry_at > 0 ? (c->lanes[i].retry_at - now) * 1000 : IDLE_MS;
+        bool retry = c->lanes[i].retry_at > 0 && !atomic_load(&c->stops);
+        double left = retry ? (c->lanes[i].retry_at - now) * 1000 : IDLE_MS;
         if (left < ms)
             ms = left < 0 ? 0 : (int)left + 1;
     }
@@ -398,7 +401,7 @@ kds_code kds_campaign_run(kds_campaign *c, kds_event_fn *fn, void *user, kds_err
     c->user = user;
     c->started = c->last_accept = kds_clock_monotonic();
     c->stopped_at = 0;
-    c->closing = c->exhausted = false;
+    c->closing = c->exhausted = c->ended = false;
     c->why = NULL;
     kds_code code = KDS_OK;
     while (code == KDS_OK && !over && !stop_now(c)) {
@@ -415,6 +418,7 @@ kds_code kds_campaign_run(kds_campaign *c, kds_event_fn *fn, void *user, kds_err
     kds_campaign_progress(c, true);
     kds_err stop_err = {0};
     kds_code stop_code = record_stop(c, code, &stop_err);
+    c->ended = true;
     kds_campaign_write_champion(c);
     kds_campaign_write_status(c, code == KDS_OK ? "finished" : "stopped");
     if (code == KDS_OK && stop_code != KDS_OK) {

@@ -47,7 +47,7 @@ kds_code kds_campaign_put(kds_campaign *c, const char *kind, const void *data, s
     return KDS_OK;
 }
 
-static void drop_pending(kds_campaign *c)
+void kds_campaign_drop(kds_campaign *c)
 {
     while (c->pending_count)
         free(c->pending[--c->pending_count].data);
@@ -90,7 +90,7 @@ kds_code kds_campaign_record(kds_campaign *c, const kds_record *records, int cou
         wait_for_space(c);
         code = write_records(c, records, count, seqs, &err);
     }
-    drop_pending(c);
+    kds_campaign_drop(c);
     if (code != KDS_OK) {
         if (e)
             *e = err;
@@ -128,7 +128,7 @@ static cJSON *summary(const kds_campaign *c, const char *phase)
         kds_json_add_int(o, "in_flight", s->flight_count) &&
         kds_json_add_int(o, "cells", s->cell_count) &&
         kds_json_add_num(o, "best", s->best_fitness) && kds_json_add_id(o, "best_id", s->best) &&
-        kds_json_add_num(o, "seconds", s->run_seconds + elapsed) &&
+        kds_json_add_num(o, "seconds", s->run_seconds + (c->ended ? 0 : elapsed)) &&
         kds_json_add_num(o, "epoch_seconds", elapsed) &&
         kds_json_add_num(o, "cost_usd", s->cost_usd) &&
         kds_json_add_int(o, "tokens", s->prompt_tokens + s->completion_tokens) &&

@@ -47,8 +47,7 @@ void kds_campaign_close(kds_campaign *c)
     kds_state_free(c->state);
     kds_task_free(c->task);
     kds_settings_free(c->settings);
-    while (c->pending_count)
-        free(c->pending[--c->pending_count].data);
+    kds_campaign_drop(c);
     free(c->lanes);
     free(c->dir);
     if (c->stop_fd >= 0)
@@ -347,6 +346,36 @@ static kds_code check_fingerprint(kds_campaign *c, const cJSON *campaign, kds_er
                     kds_evaluator_device(c->evaluator), kds_evaluator_fingerprint(c->evaluator));
 }
 
+static kds_code keep_lost(void *user, const cJSON *row, kds_err *e)
+{
+    (void)e;
+    if (kds_json_int(row, "stopped", 1) == 0)
+        *(double *)user = kds_json_num(row, "ms", 0) / 1000;
+    return KDS_OK;
+}
+
+/* An epoch that was killed gets its STOP now, with the time up to its last event, so that running
+ * time counts whatever ended it. */
+static kds_code close_killed_epoch(kds_campaign *c, kds_err *e)
+{
+    double lost = -1;
+    kds_code code = kds_ledger_select(
+        c->ledger,
+        "SELECT (SELECT max(time) FROM events) - time AS ms, "
+        "EXISTS (SELECT 1 FROM events s WHERE s.kind = 'STOP' AND s.seq > events.seq) AS stopped "
+        "FROM events WHERE seq = (SELECT max(seq) FROM events WHERE kind = 'EPOCH')",
+        NULL, keep_lost, &lost, e);
+    if (code != KDS_OK || lost < 0)
+        return code;
+    cJSON *o = cJSON_CreateObject();
+    bool ok = o && kds_json_add_str(o, "why", "interrupted") &&
+              kds_json_add_str(o, "code", kds_code_name(KDS_STOPPED)) &&
+              kds_json_add_num(o, "seconds", lost);
+    code = ok ? kds_campaign_record(c, &(kds_record){"STOP", o}, 1, e) : out_of_memory(e);
+    cJSON_Delete(o);
+    return code;
+}
+
 kds_code kds_campaign_resume(kds_campaign **out, const char *archive_dir, const kds_settings *given,
                              kds_err *e)
 {
@@ -371,6 +400,8 @@ kds_code kds_campaign_resume(kds_campaign **out, const char *archive_dir, const 
         code = check_fingerprint(c, campaign, e);
     if (code == KDS_OK)
         code = open_log(c, e);
+    if (code == KDS_OK)
+        code = close_killed_epoch(c, e);
     if (code == KDS_OK && !(epoch = epoch_body(c, "resume")))
         code = out_of_memory(e);
     if (code == KDS_OK)

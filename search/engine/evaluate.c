@@ -16,7 +16,8 @@
 
 #define TAG_BASELINE (UINT64_MAX - 1)
 #define TAG_REFERENCE (UINT64_MAX - 2)
-#define FAULTS_MAX 3 /* candidates in a row whose workers died twice: the machine is at fault */
+#define TAG_PROBE (UINT64_MAX - 3)
+#define FAULTS_MAX 3 /* candidates in a row whose workers died twice: the baseline is tried */
 
 typedef struct work {
     uint64_t tag;
@@ -87,8 +88,8 @@ static bool tell(kds_evaluator *x, work *w, kds_stage *s)
     s->plan = w->plan;
     s->seconds = kds_clock_monotonic() - w->started;
     w->started = kds_clock_monotonic();
-    bool go_on =
-        x->o.stage(x->o.user, s) && s->verdict == KDS_VERDICT_OK && strcmp(s->stage, "judge") != 0;
+    bool go_on = (w->tag == TAG_PROBE || x->o.stage(x->o.user, s)) &&
+                 s->verdict == KDS_VERDICT_OK && strcmp(s->stage, "judge") != 0;
     if (!go_on)
         remove_work(x, w);
     return go_on;
@@ -125,6 +126,20 @@ static kds_code submit_compile(kds_evaluator *x, work *w, kds_err *e)
     return code;
 }
 
+/* Several candidates in a row have killed their workers: if the baseline does so too, the machine
+ * is at fault and the work ends. */
+static void probe(kds_evaluator *x)
+{
+    const char *source = x->o.task->baseline;
+    kds_err err = {0};
+    x->faults = 0;
+    if (find_work(x, TAG_PROBE))
+        return;
+    kds_code code = kds_evaluator_submit(x, TAG_PROBE, source, strlen(source), NULL, &err);
+    if (code != KDS_OK)
+        fail_evaluator(x, code, err.message);
+}
+
 /* A worker died or ran out of time on this candidate. */
 static void work_failed(kds_evaluator *x, work *w, kds_job_end end, const char *why)
 {
@@ -145,7 +160,7 @@ static void work_failed(kds_evaluator *x, work *w, kds_job_end end, const char *
             fail_evaluator(x, code, err.message);
         return;
     }
-    if (w->tag == TAG_BASELINE || w->tag == TAG_REFERENCE || ++x->faults >= FAULTS_MAX) {
+    if (w->tag == TAG_BASELINE || w->tag == TAG_REFERENCE || w->tag == TAG_PROBE) {
         snprintf(text, sizeof text, "%s workers fail again and again (%s)", s.stage,
                  end == KDS_JOB_TIMEOUT ? "time ran out" : why);
         fail_evaluator(x, KDS_WORKER, text);
@@ -159,6 +174,8 @@ static void work_failed(kds_evaluator *x, work *w, kds_job_end end, const char *
              end == KDS_JOB_TIMEOUT ? "ran out of time" : why);
     s.message = text;
     (void)tell(x, w, &s);
+    if (++x->faults >= FAULTS_MAX)
+        probe(x);
 }
 
 /* An answer that carries a program error rather than a verdict: {"ok": false, "code", "message"}.

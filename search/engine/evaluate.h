@@ -29,15 +29,12 @@ typedef struct kds_stage {
 
 /* Called at the end of each stage; false stops this candidate here (a duplicate, say). */
 typedef bool kds_stage_fn(void *user, const kds_stage *stage);
-/* An error that is no candidate's fault and ends the work (no NVRTC, workers cannot start). */
-typedef void kds_fault_fn(void *user, kds_code code, const char *message);
 
 typedef struct kds_evaluator_options {
     const kds_task *task; /* borrowed until close */
     const kds_settings *settings;
     uint64_t gate_seed;
     kds_stage_fn *stage;
-    kds_fault_fn *fault;
     void *user;
 } kds_evaluator_options;
 

@@ -14,6 +14,7 @@ static void hash_launch(kds_hasher *h, const kds_launch *l)
     kds_hasher_add(h, l->cluster, sizeof l->cluster);
     kds_hasher_add(h, &l->shared_bytes, sizeof l->shared_bytes);
     kds_hasher_add(h, &l->cooperative, sizeof l->cooperative);
+    kds_hasher_add(h, &l->arg_count, sizeof l->arg_count);
     for (int i = 0; i < l->arg_count; i++) {
         const kds_arg *a = &l->args[i];
         int64_t words[3] = {a->kind, a->index, a->value.is_double};
@@ -40,7 +41,9 @@ kds_code kds_program_id(const kds_plan *plan, const kds_task *task, const kds_co
         code = kds_plan_bind(plan, row, b, &f, e);
         if (code != KDS_OK || f.verdict != KDS_VERDICT_OK)
             continue;
+        kds_hasher_add(h, &row, sizeof row);
         kds_hasher_add(h, &b->group, sizeof b->group);
+        kds_hasher_add(h, &b->launch_count, sizeof b->launch_count);
         for (int i = 0; i < b->launch_count; i++)
             hash_launch(h, &b->launches[i]);
         for (int i = 0; i < b->scratch_count; i++) {

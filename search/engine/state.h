@@ -75,6 +75,7 @@ typedef struct kds_state {
     int64_t decisions; /* made: the next one's number */
     int64_t committed;
     int64_t evaluated; /* committed with a candidate that is no duplicate */
+    int64_t barren;    /* commits in a row that brought no new candidate */
     int64_t accepted;
     int64_t last_accept; /* decision of the last ACCEPT; -1 */
     int64_t requests;    /* the next request's number */

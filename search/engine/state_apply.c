@@ -320,6 +320,8 @@ static kds_code commit_flight(kds_state *s, const cJSON *body, bool accepted, kd
             return out_of_memory(e);
     }
     s->committed++;
+    bool fruitless = v == KDS_VERDICT_DUPLICATE || v == KDS_VERDICT_NO_CHILD;
+    s->barren = fruitless ? s->barren + 1 : 0;
     size_t at = (size_t)(f - s->flights);
     memmove(f, f + 1, ((size_t)s->flight_count - at - 1) * sizeof *f);
     s->flight_count--;

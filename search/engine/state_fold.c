@@ -31,7 +31,7 @@ static kds_code fold_event(void *user, const kds_ledger_event *event, kds_err *e
 }
 
 kds_code kds_state_fold(kds_ledger *ledger, kds_state *state, cJSON **campaign, cJSON **settings,
-                  kds_err *e)
+                        kds_err *e)
 {
     folding f = {.state = state};
     kds_code code = kds_ledger_each_event(ledger, 1, fold_event, &f, e);

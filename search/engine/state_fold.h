@@ -9,6 +9,6 @@
  * last EPOCH (both cJSON, owned by the caller). KDS_DAMAGED if the record does not begin with a
  * campaign or does not fold. */
 KDS_MUST_USE kds_code kds_state_fold(kds_ledger *ledger, kds_state *state, cJSON **campaign,
-                               cJSON **settings, kds_err *e);
+                                     cJSON **settings, kds_err *e);
 
 #endif

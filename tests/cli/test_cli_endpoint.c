@@ -117,7 +117,7 @@ static void test_faults_are_survived(void **state)
         {.answer = CHAT_LENGTH, .weight = 1},
         {.answer = CHAT_NO_CHOICES, .weight = 1},
         {.answer = CHAT_CONTENT_FILTER, .weight = 1},
-        {.answer = CHAT_CLOSE_MIDDLE, .weight = 1},
+        {.answer = CHAT_CLOSE_BEFORE, .weight = 1},
         {.answer = CHAT_BAD_UTF8, .weight = 1},
         {.answer = CHAT_ECHO_KEY, .weight = 1},
     };

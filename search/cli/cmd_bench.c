@@ -23,7 +23,7 @@ static void show_sim(const cJSON *report)
         kds_table_cell(t, "%s", kds_json_str(k, "name", ""));
         kds_table_cell(t, "%.0f", kds_json_num(k, "warp_inst", 0));
         kds_table_cell(t, "%.3f", 1e3 * kds_json_num(k, "seconds", 0));
-        kds_table_cell(t, "%.0f", kds_json_num(k, "thread_inst_per_second", 0) / 1e6);
+        kds_table_cell(t, "%.0f", kds_json_num(k, "million_thread_inst_per_second", 0));
         kds_table_cell(t, "%.2f", kds_json_num(k, "ns_per_warp_inst", 0));
     }
     printf("one core, %s, checks and counters on\n", kds_json_str(report, "isa", "?"));

@@ -3,6 +3,7 @@
 #include "tests/cli/cli_test.h"
 
 #include <math.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,18 @@ static void test_damage_is_found(void **state)
     free(db);
 }
 
+/* An archive that a later version wrote is left alone. */
+static void test_newer_format(void **state)
+{
+    (void)state;
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(cli_path("two/campaign.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    REFUSES(13, "99", "resume", "two");
+    REFUSES(13, "99", "status", "two");
+}
+
 static void test_help_everywhere(void **state)
 {
     (void)state;
@@ -217,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_a_changed_task_is_noticed),
         cmocka_unit_test(test_damage_is_found),
+        cmocka_unit_test(test_newer_format),
         cmocka_unit_test(test_help_everywhere),
     };
     return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);

@@ -57,6 +57,18 @@ static void drop(kds_nvrtc *n)
     n->library = NULL;
 }
 
+/* NVRTC opens its builtins by name, which the loader finds only in its own folders. Loading them
+ * from beside the library first makes any layout work; where there are none, NVRTC will say so. */
+static void load_builtins(const kds_nvrtc *n)
+{
+    char path[4096];
+    const char *slash = strrchr(n->path, '/');
+    int len = slash ? (int)(slash - n->path) : 0;
+    snprintf(path, sizeof path, "%.*s/libnvrtc-builtins.so.%d.%d", len, n->path, n->major,
+             n->minor);
+    (void)dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+}
+
 /* Opens one candidate, a path or a name for the loader; true if it can be used. */
 static bool try_library(hunt *h, const char *name)
 {
@@ -78,8 +90,10 @@ static bool try_library(hunt *h, const char *name)
                  name, n->major, n->minor);
     else if (!kds_nvrtc_find_includes(n))
         snprintf(h->reason, sizeof h->reason, "; no toolkit headers (cuda_bf16.h) beside %s", name);
-    else
+    else {
+        load_builtins(n);
         return true;
+    }
     drop(n);
     return false;
 }

@@ -167,12 +167,32 @@ static kds_code record_candidate(step *s, int64_t number, kds_err *e)
     return code;
 }
 
+/* What every record begins with. */
+static kds_code record_beginning(step *s, kds_err *e)
+{
+    cJSON *campaign = cJSON_CreateObject(), *epoch = cJSON_CreateObject();
+    kds_json_add_int(campaign, "format", KDS_ARCHIVE_FORMAT);
+    kds_json_add_str(campaign, "task", "bench");
+    kds_json_add_str(campaign, "seed", "1");
+    kds_json_add_int(epoch, "epoch", 0);
+    kds_json_add_str(epoch, "why", "start");
+    cJSON_AddObjectToObject(epoch, "settings");
+    kds_code code = take_step(s, "CAMPAIGN", NULL, NULL, campaign, NULL, e);
+    if (code == KDS_OK)
+        return take_step(s, "EPOCH", NULL, NULL, epoch, NULL, e);
+    cJSON_Delete(epoch);
+    return code;
+}
+
 static kds_code fill(const char *dir, int64_t candidates, double *events_per_second, kds_err *e)
 {
     step s = {.durable = true};
     int64_t durable = candidates < DURABLE_MAX ? candidates : DURABLE_MAX, number = 0;
     kds_buf_init(&s.text, 1 << 16);
     kds_code code = kds_ledger_create(&s.ledger, dir, e);
+    if (code == KDS_OK)
+        code = record_beginning(&s, e);
+    s.events = 0;
     double start = kds_clock_monotonic();
     while (code == KDS_OK && number < durable)
         code = record_candidate(&s, number++, e);

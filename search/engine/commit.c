@@ -127,7 +127,8 @@ static kds_code load_elite_report(kds_ledger *ledger, const kds_cell *cell, cJSO
 /* Why a report must be looked at by a person first; NULL if it need not. */
 static const char *quarantine(const cJSON *report)
 {
-    static const char *const flags[] = {"beyond_roofline", "above_10x", NULL};
+    static const char *const flags[] = {"beyond_roofline", "above_10x", "production_unchecked",
+                                        NULL};
     const cJSON *flag = NULL;
     cJSON_ArrayForEach(flag, kds_json_at(report, "flags"))
     {

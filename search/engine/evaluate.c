@@ -4,6 +4,7 @@
 #include "search/engine/evaluate.h"
 
 #include "eval/lint.h"
+#include "eval/sim/model.h"
 #include "search/base/clock.h"
 #include "search/base/spawn.h"
 #include "search/engine/pool.h"
@@ -307,13 +308,22 @@ static kds_code worker_program(char **out, kds_err *e)
     return KDS_OK;
 }
 
+/* What to compile for: the architecture of the simulated GPU. An unknown device is the judge's to
+ * refuse. */
+static const char *device_arch(const char *device)
+{
+    const char *colon = strchr(device, ':');
+    const kds_gpu *gpu = kds_gpu_find(colon ? colon + 1 : "h200");
+    return gpu ? gpu->arch : "sm_90";
+}
+
 kds_code kds_evaluator_create(kds_evaluator **out, const kds_evaluator_options *o, kds_err *e)
 {
     kds_evaluator *x = calloc(1, sizeof *x);
     if (!x)
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
     x->o = *o;
-    snprintf(x->arch, sizeof x->arch, "sm_90");
+    snprintf(x->arch, sizeof x->arch, "%s", device_arch(kds_settings_text(o->settings, "device")));
     kds_code code = worker_program(&x->program, e);
     if (code == KDS_OK) {
         kds_pool_options p = {.program = x->program,

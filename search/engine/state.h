@@ -115,7 +115,7 @@ kds_flight *kds_state_flight(const kds_state *s, int64_t decision);
 /* Decision of the committed candidate with that id; -1 if there is none. */
 int64_t kds_map_get(const kds_map *m, kds_id id);
 
-/* A hash over everything above, for proving that two ways led to one state. */
+/* A hash over what decisions follow from, for proving that two ways led to one state. */
 kds_id kds_state_hash(const kds_state *s);
 /* The chain value after a decision: hash of the previous value and the decision's deriving fields.
  */

@@ -116,7 +116,8 @@ kds_code kds_args_parse(kds_args *out, const kds_command *command, int argc, cha
             a.operands[a.operand_count++] = arg;
     }
     if (code == KDS_OK && !*helped && a.operand_count < command->min_operands)
-        code = kds_fail(e, KDS_USAGE, "usage: kdasearch %s %s", command->name, command->operands);
+        code = kds_fail(e, KDS_USAGE, "%s: too few operands; usage: kdasearch %s %s", command->name,
+                        command->name, command->operands);
     if (code != KDS_OK) {
         kds_settings_free(a.settings);
         return code;
@@ -130,12 +131,68 @@ void kds_args_free(kds_args *args)
     kds_settings_free(args->settings);
 }
 
-static void help_line(const char *left, const char *help)
+#define HELP_LEFT 28   /* width of the left column of help */
+#define HELP_WIDTH 100 /* where help is wrapped */
+
+/* One entry: `left`, then `help` and `fallback` in brackets, wrapped beside it. */
+static void help_entry(const char *left, const char *help, const char *fallback)
 {
-    if (strlen(left) > 28)
-        printf("  %s\n  %-28s %s", left, "", help);
+    char text[500];
+    snprintf(text, sizeof text, "%s%s%s%s", help, *fallback ? " [" : "", fallback,
+             *fallback ? "]" : "");
+    if (strlen(left) > HELP_LEFT)
+        printf("  %s\n  %-*s", left, HELP_LEFT, "");
     else
-        printf("  %-28s %s", left, help);
+        printf("  %-*s", HELP_LEFT, left);
+    size_t room = HELP_WIDTH - HELP_LEFT - 3;
+    for (const char *rest = text; *rest;) {
+        size_t n = strlen(rest);
+        if (n > room) {
+            for (n = room; n && rest[n] != ' ';)
+                n--;
+            n = n ? n : room;
+        }
+        if (rest != text)
+            printf("  %-*s", HELP_LEFT, "");
+        printf(" %.*s\n", (int)n, rest);
+        rest += n + (rest[n] == ' ');
+    }
+}
+
+/* What the options from one on are about, in the order of the table. */
+static const char *heading(const char *option)
+{
+    static const char *const headings[][2] = {
+        {"max-time", "budgets (the first that is spent ends the campaign)"},
+        {"seed", "search"},
+        {"workers", "machine"},
+        {"url", "endpoint (with --proposer endpoint)"}};
+    for (size_t i = 0; i < sizeof headings / sizeof *headings; i++)
+        if (strcmp(headings[i][0], option) == 0)
+            return headings[i][1];
+    return NULL;
+}
+
+static void help_options(const kds_command *command)
+{
+    const char *title = NULL;
+    char left[160];
+    for (const kds_option *o = kds_options(); o->name; o++) {
+        const char *next = heading(o->name);
+        title = next ? next : title;
+        if (!(o->commands & command->options))
+            continue;
+        if (title)
+            printf("\n%s:\n", title);
+        title = NULL;
+        snprintf(left, sizeof left, "--%s %s", o->name,
+                 o->type == KDS_OPTION_CHOICE ? o->choices : o->value_name);
+        help_entry(left, o->help, o->fallback);
+    }
+    printf("\nEvery option is also a variable KDASEARCH_<NAME> and a key of the config file; a "
+           "flag wins over the\n"
+           "environment, the environment over the file. `kdasearch config` shows what is in "
+           "force.\n");
 }
 
 void kds_help_command(const kds_command *command)
@@ -151,35 +208,35 @@ void kds_help_command(const kds_command *command)
             snprintf(letter, sizeof letter, "-%c, ", f->letter);
         snprintf(left, sizeof left, "%s--%s%s%s", letter, f->name, f->value_name ? " " : "",
                  f->value_name ? f->value_name : "");
-        help_line(left, f->help);
-        printf("\n");
+        help_entry(left, f->help, "");
     }
-    help_line("--json", "print JSON on stdout");
-    printf("\n");
-    for (const kds_option *o = kds_options(); o->name; o++) {
-        if (!(o->commands & command->options))
-            continue;
-        snprintf(left, sizeof left, "--%s %s", o->name,
-                 o->type == KDS_OPTION_CHOICE ? o->choices : o->value_name);
-        help_line(left, o->help);
-        printf("%s%s%s\n", *o->fallback ? " [" : "", o->fallback, *o->fallback ? "]" : "");
-    }
-    if (command->options)
-        printf("\nEvery option is also a variable KDASEARCH_<NAME> and a key of the config file; a "
-               "flag wins over the\n"
-               "environment, the environment over the file. `kdasearch config` shows what is in "
-               "force.\n");
+    help_entry("--json", "print JSON on stdout", "");
+    if (command->only_shows)
+        help_entry("--OPTION VALUE", "any option of `kdasearch run`", "");
+    else if (command->options)
+        help_options(command);
 }
 
-void kds_help_all(void)
+void kds_help_all(FILE *out)
 {
-    printf("usage: kdasearch COMMAND [operands] [options]\n\n"
-           "Searches for faster CUDA kernels, unattended; nothing paid for is lost, nothing false "
-           "is promoted.\n\n"
-           "commands:\n");
-    for (const kds_command *const *c = kds_commands(); *c; c++)
+    /* A title stands before the first command of its group. */
+    static const char *const groups[][2] = {{"run", "campaigns"},
+                                            {"status", "looking into an archive"},
+                                            {"replay", "proving an archive"},
+                                            {"eval", "without a campaign"},
+                                            {"doctor", "this machine"}};
+    fprintf(out,
+            "usage: kdasearch COMMAND [operands] [options]\n\n"
+            "Searches for faster CUDA kernels, unattended; nothing paid for is lost, nothing false "
+            "is promoted.\n");
+    for (const kds_command *const *c = kds_commands(); *c; c++) {
+        for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+            if (strcmp(groups[i][0], (*c)->name) == 0)
+                fprintf(out, "\n%s:\n", groups[i][1]);
         if (!(*c)->hidden)
-            printf("  %-10s %s\n", (*c)->name, (*c)->summary);
-    printf("\n`kdasearch COMMAND --help` tells more. First steps: kdasearch doctor; kdasearch run "
-           "kernels/rms_norm.\n");
+            fprintf(out, "  %-8s %-14s %s\n", (*c)->name, (*c)->operands, (*c)->summary);
+    }
+    fprintf(out, "\n`kdasearch COMMAND --help` tells more. First steps:\n"
+                 "  kdasearch doctor\n"
+                 "  kdasearch run kernels/rms_norm -o night --max-time 8h\n");
 }

@@ -46,6 +46,7 @@ const kds_command kds_command_config = {
     .name = "config",
     .operands = "",
     .options = KDS_FOR_RUN | KDS_FOR_RESUME | KDS_FOR_EVAL | KDS_FOR_BENCH,
+    .only_shows = true,
     .summary = "every option, its value and where that comes from",
     .help = "Shows all options with the value in force. Precedence: flag, then environment "
             "(KDASEARCH_<NAME>), then the\n"

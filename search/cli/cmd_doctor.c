@@ -84,7 +84,7 @@ static void check_endpoint(doctor *d, const kds_settings *s)
 
 static kds_code run(const kds_args *args, kds_err *e)
 {
-    const char *columns[] = {"part", "state", "", NULL};
+    const char *columns[] = {"part", "state", "what", NULL};
     char text[400] = "", gpus[200] = "";
     doctor d = {.parts = cJSON_CreateObject(), .table = kds_table_create(columns)};
     part(&d, "kdasearch", "ok", "version %s", kds_version());
@@ -118,6 +118,7 @@ const kds_command kds_command_doctor = {
     .name = "doctor",
     .operands = "",
     .options = KDS_FOR_RUN,
+    .only_shows = true,
     .summary = "what this machine offers and what is missing",
     .help = "Looks for NVRTC, headers, confinement, the simulator, driver libraries and the "
             "endpoint's settings, and\n"

@@ -18,7 +18,7 @@ static kds_code eval(const kds_args *args, kds_err *e)
     if (args->json)
         code = kds_view_json(report, e);
     else
-        kds_view_report(stdout, report);
+        kds_view_report(stdout, report, NULL, kds_args_flag(args, "rows") != NULL);
     const cJSON *kernels = kds_json_at(kds_json_at(report, "compile"), "kernels"), *k = NULL;
     if (!args->json && cJSON_GetArraySize(kernels))
         printf("\ncompiled kernels\n");
@@ -135,6 +135,7 @@ const kds_command kds_command_eval = {
             "correctness, held-out rows, times, counters, descriptor. Prints verdict, rows, "
             "counters and facts. The\n"
             "exit status is 0 whatever the verdict is; --json has it under \"verdict\".",
+    .flags = {{"rows", 0, NULL, "list the quick and held-out rows too"}},
     .run = eval};
 
 const kds_command kds_command_lint = {

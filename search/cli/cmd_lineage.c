@@ -59,7 +59,7 @@ static void show_text(const kds_candidate_row *rows, int count)
             kds_table_cell(t, "%+.2f %%", 100 * (r->fitness / before - 1));
         else
             kds_table_cell(t, "-");
-        kds_table_cell(t, "%.120s", r->hypothesis);
+        kds_table_text(t, 120, r->hypothesis);
         before = r->fitness;
     }
     kds_table_print(t, stdout);

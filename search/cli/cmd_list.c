@@ -11,13 +11,14 @@
 typedef struct listing {
     kds_table *table;
     cJSON *array; /* NULL: as text */
-    int64_t count;
+    int64_t count, limit;
 } listing;
 
 static kds_code list_row(void *user, const kds_candidate_row *r, kds_err *e)
 {
     listing *l = user;
-    l->count++;
+    if (++l->count > l->limit && l->limit)
+        return KDS_OK; /* one more was asked for, to know whether there are more */
     if (l->array) {
         cJSON *o = kds_view_candidate_json(r);
         if (!o || !cJSON_AddItemToArray(l->array, o))
@@ -26,17 +27,43 @@ static kds_code list_row(void *user, const kds_candidate_row *r, kds_err *e)
     }
     kds_table_cell(l->table, "#%lld", (long long)r->decision);
     kds_table_cell(l->table, "%.8s", r->id);
-    kds_table_cell(l->table, "%s%s", r->verdict[0] ? r->verdict : "in flight",
-                   r->accepted ? ", accepted" : "");
+    kds_table_cell(l->table, "%s",
+                   r->accepted ? "accepted" : (r->verdict[0] ? r->verdict : "in flight"));
     if (isfinite(r->fitness))
         kds_table_cell(l->table, "%.4fx", r->fitness);
     else
         kds_table_cell(l->table, "-");
-    kds_table_cell(l->table, "%s", r->cell[0] ? r->cell : "-");
+    kds_table_cell(l->table, "%.8s", r->cell[0] ? r->cell : "-");
     kds_table_cell(l->table, "%s", r->operator_name);
     kds_table_cell(l->table, "%.8s", r->parent[0] ? r->parent : "-");
-    kds_table_cell(l->table, "%.60s", r->why[0] ? r->why : r->hypothesis);
+    kds_table_text(l->table, 48, r->why[0] ? r->why : r->hypothesis);
     return KDS_OK;
+}
+
+typedef struct cell_search {
+    const char *prefix;
+    char key[17]; /* the first that begins with it */
+    int count;
+} cell_search;
+
+static kds_code match_cell(void *user, const kds_cell_row *row, kds_err *e)
+{
+    cell_search *s = user;
+    (void)e;
+    if (strncmp(row->key, s->prefix, strlen(s->prefix)) == 0 && s->count++ == 0)
+        memcpy(s->key, row->key, sizeof s->key);
+    return KDS_OK;
+}
+
+/* The whole key from any unique prefix of it. */
+static kds_code find_cell(kds_ledger *l, cell_search *s, kds_err *e)
+{
+    kds_code code = kds_ledger_each_cell(l, match_cell, s, e);
+    if (code == KDS_OK && s->count == 0)
+        code = kds_fail(e, KDS_USAGE, "--cell: no cell begins with '%.40s'", s->prefix);
+    if (code == KDS_OK && s->count > 1)
+        code = kds_fail(e, KDS_USAGE, "--cell: %d cells begin with '%.40s'", s->count, s->prefix);
+    return code;
 }
 
 static kds_code run(const kds_args *args, kds_err *e)
@@ -49,9 +76,10 @@ static kds_code run(const kds_args *args, kds_err *e)
     kds_verdict ignored;
     kds_ledger *ledger = NULL;
     listing l = {0};
+    cell_search cell = {.prefix = kds_args_flag(args, "cell")};
     if (sort && strcmp(sort, "fitness") != 0 && strcmp(sort, "decision") != 0)
         return kds_fail(e, KDS_USAGE, "--sort is fitness or decision, not '%s'", sort);
-    if (limit_text && (!kds_text_parse_i64(limit_text, &limit) || limit < 0))
+    if (limit_text && (!kds_text_parse_i64(limit_text, &limit) || limit < 0 || limit > INT32_MAX))
         return kds_fail(e, KDS_USAGE, "--limit: '%s' is not a whole number (0 for all)",
                         limit_text);
     if (verdict && !kds_verdict_parse(verdict, &ignored)) {
@@ -69,13 +97,18 @@ static kds_code run(const kds_args *args, kds_err *e)
         l.array = cJSON_CreateArray();
     else
         l.table = kds_table_create(columns);
-    code = kds_ledger_each_candidate(ledger, sort ? sort : "decision", verdict,
-                                     kds_args_flag(args, "cell"), limit, list_row, &l, e);
+    l.limit = limit;
+    if (cell.prefix)
+        code = find_cell(ledger, &cell, e);
+    if (code == KDS_OK)
+        code = kds_ledger_each_candidate(ledger, sort ? sort : "decision", verdict,
+                                         cell.prefix ? cell.key : NULL, limit ? limit + 1 : 0,
+                                         list_row, &l, e);
     if (code == KDS_OK && args->json)
         code = kds_view_json(l.array, e);
     else if (code == KDS_OK) {
         kds_table_print(l.table, stdout);
-        if (limit > 0 && l.count == limit)
+        if (limit && l.count > limit)
             printf("(the first %lld; --limit 0 lists all)\n", (long long)limit);
     }
     cJSON_Delete(l.array);
@@ -91,9 +124,11 @@ const kds_command kds_command_list = {
     .max_operands = 1,
     .summary = "the candidates of an archive",
     .help = "Lists distinct candidates with verdict, modelled speed-up over the baseline, cell, "
-            "operator and parent.",
+            "operator, parent, and\n"
+            "why each was accepted or not. \"accepted\" became the best of its cell; \"ok\" passed "
+            "every check but did not.",
     .flags = {{"sort", 0, "ORDER", "decision or fitness [decision]"},
               {"verdict", 0, "NAME", "only this verdict (ok, wrong, compile_failed, ...)"},
-              {"cell", 0, "KEY", "only this cell"},
+              {"cell", 0, "KEY", "only this cell, by any unique prefix of its key"},
               {"limit", 'n', "N", "at most N; 0 for all [40]"}},
     .run = run};

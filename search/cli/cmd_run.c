@@ -1,6 +1,7 @@
 /* `run` and `resume`: a campaign from its beginning, or from where it stopped. */
 #include "search/cli/command.h"
 #include "search/cli/progress.h"
+#include "search/cli/shell.h"
 
 #include <stdio.h>
 
@@ -16,8 +17,31 @@ static kds_code run_campaign(kds_campaign *c, const kds_args *args, const char *
     kds_progress_free(p);
     kds_campaign_close(c);
     if (code == KDS_OK)
-        code = kds_show_outcome(archive, args->json, e);
+        return kds_show_outcome(archive, args->json, e);
+    if (code == KDS_STOPPED) {
+        char word[1200];
+        kds_err ignored = {0}; /* nothing may have been accepted yet */
+        if (!args->json && kds_show_outcome(archive, false, &ignored) != KDS_OK)
+            kds_err_clear(&ignored);
+        code = kds_fail(e, code, "stopped; `%s resume %s` continues", kds_shell_program(),
+                        kds_shell_word(word, sizeof word, archive));
+    }
     return code;
+}
+
+/* A campaign that nobody watches should have an end. */
+static void announce(const kds_args *args, const char *archive)
+{
+    static const char *const budgets[] = {"max-time",   "max-evals", "max-cost",
+                                          "max-tokens", "stall",     "target"};
+    bool limited = false;
+    for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++)
+        limited |= kds_settings_double(args->settings, budgets[i]) > 0;
+    fprintf(stderr, "searching on %s, keeping everything in %s (Ctrl-C stops, nothing is lost)\n",
+            kds_settings_text(args->settings, "device"), archive);
+    if (!limited)
+        fprintf(stderr, "no budget is set: runs until nothing new is left (see --max-time, "
+                        "--max-evals)\n");
 }
 
 static kds_code run(const kds_args *args, kds_err *e)
@@ -26,10 +50,9 @@ static kds_code run(const kds_args *args, kds_err *e)
     kds_campaign *c = NULL;
     if (!archive)
         archive = "archive";
-    if (!args->json)
-        fprintf(stderr, "checking the task's own kernels on %s ...\n",
-                kds_settings_text(args->settings, "device"));
     kds_code code = kds_campaign_create(&c, args->operands[0], archive, args->settings, e);
+    if (code == KDS_OK && !args->json)
+        announce(args, archive);
     return code == KDS_OK ? run_campaign(c, args, archive, e) : code;
 }
 

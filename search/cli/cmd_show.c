@@ -25,9 +25,9 @@ static kds_code print_stage(void *user, const cJSON *row, kds_err *e)
     const char *message = kds_json_str(row, "message", "");
     kds_buf_init(&safe, 16384);
     kds_text_escape(&safe, message, strlen(message), false);
-    printf("  %-8s %-16s %8.3f s  %s%s%s\n", kds_json_str(row, "stage", ""),
-           kds_json_str(row, "verdict", ""), kds_json_num(row, "seconds", 0), safe.data,
-           kds_json_str(row, "log", NULL) ? "  log " : "", kds_json_str(row, "log", ""));
+    printf("  %-8s %-16s %8.3f s%s%s%s%s\n", kds_json_str(row, "stage", ""),
+           kds_json_str(row, "verdict", ""), kds_json_num(row, "seconds", 0), safe.len ? "  " : "",
+           safe.data, kds_json_str(row, "log", NULL) ? "  log " : "", kds_json_str(row, "log", ""));
     kds_buf_free(&safe);
     return KDS_OK;
 }
@@ -43,12 +43,13 @@ static kds_code print_call(void *user, const cJSON *row, kds_err *e)
 }
 
 static kds_code show_text(kds_ledger *l, const kds_candidate_row *r, const cJSON *report,
-                          kds_err *e)
+                          bool all_rows, kds_err *e)
 {
+    cJSON *campaign = NULL, *stop = NULL;
     printf("candidate   %s (#%lld)\nmade by     %s%s%s\n", r->id, (long long)r->decision,
            r->operator_name, r->model[0] ? " with " : "", r->model);
     if (r->parent[0])
-        printf("parents     %.8s %.8s\n", r->parent, r->parent2);
+        printf("parents     %.8s%s%.8s\n", r->parent, r->parent2[0] ? " and " : "", r->parent2);
     kds_buf safe;
     kds_buf_init(&safe, 8192);
     kds_text_escape(&safe, r->hypothesis, strlen(r->hypothesis), false);
@@ -71,10 +72,15 @@ static kds_code show_text(kds_ledger *l, const kds_candidate_row *r, const cJSON
             args, print_call, NULL, e);
     }
     cJSON_Delete(args);
+    if (code == KDS_OK && report)
+        code = kds_view_load_campaign(l, &campaign, &stop, e);
     if (code == KDS_OK && report) {
         printf("\n");
-        kds_view_report(stdout, report);
+        kds_view_report(stdout, report, kds_json_at(kds_json_at(campaign, "descriptors"), "axes"),
+                        all_rows);
     }
+    cJSON_Delete(campaign);
+    cJSON_Delete(stop);
     return code;
 }
 
@@ -118,7 +124,8 @@ static kds_code run(const kds_args *args, kds_err *e)
     }
     code = kds_view_load_report(l, &row, &report, e);
     if (code == KDS_OK)
-        code = args->json ? show_json(&row, report, e) : show_text(l, &row, report, e);
+        code = args->json ? show_json(&row, report, e)
+                          : show_text(l, &row, report, kds_args_flag(args, "rows") != NULL, e);
 out:
     cJSON_Delete(report);
     kds_ledger_close(l);
@@ -133,7 +140,8 @@ const kds_command kds_command_show = {
     .summary = "one candidate: verdict, rows, counters, cell",
     .help = "Shows a candidate by any unique prefix of its id, by \"#N\" for decision N, or "
             "\"best\" (the default).",
-    .flags = {{"source", 0, NULL, "print its source and nothing else"},
+    .flags = {{"rows", 0, NULL, "list the quick and held-out rows too"},
+              {"source", 0, NULL, "print its source and nothing else"},
               {"object", 0, "ID",
                "print a stored object (a prompt, reply, log, report) and nothing else"}},
     .run = run};

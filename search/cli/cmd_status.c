@@ -20,6 +20,8 @@ typedef struct status {
     bool has_best;
     int64_t cells;
     cJSON *operators;
+    cJSON *settings;           /* of the last epoch, by name as text; NULL if unknown */
+    int64_t began_ms, last_ms; /* of the last epoch, of the last event */
 } status;
 
 static kds_code count_cell(void *user, const kds_cell_row *row, kds_err *e)
@@ -37,10 +39,41 @@ static kds_code keep_row(void *user, const cJSON *row, kds_err *e)
     return KDS_OK;
 }
 
+static kds_code keep_epoch(void *user, const cJSON *row, kds_err *e)
+{
+    status *s = user;
+    const char *body = kds_json_str(row, "body", "");
+    cJSON *epoch = kds_json_parse_record(body, strlen(body));
+    if (!epoch)
+        return kds_fail(e, KDS_DAMAGED, "an event is not JSON");
+    s->began_ms = kds_json_int(row, "time", 0);
+    s->settings = cJSON_DetachItemFromObject(epoch, "settings");
+    cJSON_Delete(epoch);
+    return KDS_OK;
+}
+
+static kds_code keep_last(void *user, const cJSON *row, kds_err *e)
+{
+    (void)e;
+    ((status *)user)->last_ms = kds_json_int(row, "time", 0);
+    return KDS_OK;
+}
+
+/* All reads see one moment of a campaign that runs. */
 static kds_code load(status *s, const char *dir, kds_err *e)
 {
     kds_err none = {0};
     kds_code code = kds_ledger_open(&s->ledger, dir, KDS_LEDGER_READ, e);
+    if (code == KDS_OK)
+        code = kds_ledger_begin(s->ledger, e);
+    if (code == KDS_OK)
+        code = kds_ledger_select(
+            s->ledger,
+            "SELECT time, body FROM events WHERE kind = 'EPOCH' ORDER BY seq DESC LIMIT 1", NULL,
+            keep_epoch, s, e);
+    if (code == KDS_OK)
+        code = kds_ledger_select(s->ledger, "SELECT time FROM events ORDER BY seq DESC LIMIT 1",
+                                 NULL, keep_last, s, e);
     if (code == KDS_OK)
         code = kds_view_load_campaign(s->ledger, &s->campaign, &s->stop, e);
     if (code == KDS_OK)
@@ -59,23 +92,42 @@ static kds_code load(status *s, const char *dir, kds_err *e)
     return code;
 }
 
-/* "running (pid 12 on host)", "ended: max-evals", "interrupted". */
-static void phase(const status *s, char *out, size_t size)
+/* "running (pid 12)", "ended: max-evals", "interrupted". Adds the time of an epoch whose end is not
+ * recorded to the totals. */
+static void phase(status *s, char *out, size_t size)
 {
     const char *why = kds_json_str(s->stop, "why", "");
-    if (kds_json_at(s->stop, "code"))
+    if (kds_json_at(s->stop, "code")) {
         snprintf(out, size, "ended: %s", why);
-    else {
-        int64_t pid = kds_json_int(s->stop, "pid", 0);
-        bool alive = pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
-        snprintf(out, size,
-                 alive ? "running (pid %lld)"
-                       : "interrupted (pid %lld is gone); resume continues it",
-                 (long long)pid);
+        return;
     }
+    int64_t pid = kds_json_int(s->stop, "pid", 0);
+    bool alive = pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+    int64_t end = alive ? kds_clock_wall_ms() : s->last_ms;
+    s->totals.run_seconds += end > s->began_ms ? (double)(end - s->began_ms) / 1000 : 0;
+    snprintf(out, size,
+             alive ? "running (pid %lld)" : "interrupted (pid %lld is gone); resume continues it",
+             (long long)pid);
 }
 
-static void show_text(const status *s, const char *dir)
+/* "max-evals 120, max-time 8h" */
+static void show_budget(const status *s)
+{
+    static const char *const names[] = {"max-time",   "max-evals", "max-cost",
+                                        "max-tokens", "stall",     "target"};
+    const char *separator = "budget      ";
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = kds_json_str(s->settings, names[i], "0");
+        double number = 0;
+        if (kds_text_parse_double(value, &number) && number == 0)
+            continue;
+        printf("%s%s %s", separator, names[i], value);
+        separator = ", ";
+    }
+    printf("%s\n", *separator == 'b' ? "budget      none" : "");
+}
+
+static void show_text(status *s, const char *dir)
 {
     char text[200], time[32];
     phase(s, text, sizeof text);
@@ -84,11 +136,11 @@ static void show_text(const status *s, const char *dir)
            "of running time\n",
            dir, kds_json_str(s->campaign, "task", "?"), kds_json_str(s->campaign, "device", "?"),
            text, (long long)s->totals.epochs, time);
-    printf("decisions   %lld, %lld committed\ncandidates  %lld distinct, %lld accepted, %lld "
-           "decisions were "
-           "duplicates\ncells       %lld filled\n",
-           (long long)s->totals.decisions, (long long)s->totals.committed,
-           (long long)s->totals.candidates, (long long)s->totals.accepted,
+    show_budget(s);
+    printf("decisions   %lld made, %lld in flight\ncandidates  %lld judged, %lld accepted, %lld "
+           "duplicates of others\ncells       %lld filled\n",
+           (long long)s->totals.decisions, (long long)(s->totals.decisions - s->totals.committed),
+           (long long)(s->totals.committed - s->totals.duplicates), (long long)s->totals.accepted,
            (long long)s->totals.duplicates, (long long)s->cells);
     if (s->has_best)
         printf("best        #%lld %.8s, %.3fx the baseline (modelled)\n",
@@ -119,7 +171,7 @@ static void show_text(const status *s, const char *dir)
     kds_table_free(t);
 }
 
-static kds_code show_json(const status *s, const char *dir, kds_err *e)
+static kds_code show_json(status *s, const char *dir, kds_err *e)
 {
     char text[200];
     phase(s, text, sizeof text);
@@ -168,6 +220,7 @@ static kds_code run(const kds_args *args, kds_err *e)
     cJSON_Delete(s.campaign);
     cJSON_Delete(s.stop);
     cJSON_Delete(s.operators);
+    cJSON_Delete(s.settings);
     kds_ledger_close(s.ledger);
     return code;
 }

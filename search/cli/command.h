@@ -4,6 +4,7 @@
 #define KDS_CLI_COMMAND_H
 
 #include "search/engine/settings.h"
+#include <stdio.h>
 
 #define KDS_FLAGS_MAX 8
 #define KDS_OPERANDS_MAX 4
@@ -32,6 +33,7 @@ typedef struct kds_command {
     const char *operands; /* "TASK [FILE]" as help shows it */
     int min_operands, max_operands;
     unsigned options; /* KDS_FOR_... bits of the options that it takes */
+    bool only_shows;  /* takes the options of `run`, but does not run: help names them in a line */
     bool hidden;
     const char *summary;           /* one line */
     const char *help;              /* paragraphs after the usage line */
@@ -52,7 +54,7 @@ const char *kds_args_flag(const kds_args *args, const char *name);
 KDS_MUST_USE kds_code kds_args_parse(kds_args *out, const kds_command *command, int argc,
                                      char **argv, bool *helped, kds_err *e);
 void kds_args_free(kds_args *args);
-void kds_help_all(void);
+void kds_help_all(FILE *out);
 void kds_help_command(const kds_command *command);
 
 /* The signal that stopped the campaign (0: none): decides the exit status. */

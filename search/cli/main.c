@@ -2,7 +2,10 @@
 #include "search/cli/command.h"
 
 #include "search/base/text.h"
+#include "search/cli/shell.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,37 +53,66 @@ static int exit_status(kds_code code)
     return code == KDS_STOPPED && signal ? 128 + signal : kds_code_exit_status(code);
 }
 
+/* A closed standard descriptor would be given to the next file that is opened, an archive's for
+ * instance. stdout's stand-in refuses writing, so that lost output is still an error. */
+static void hold_standard_descriptors(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
+}
+
+/* `--help`, `help [COMMAND]`, `--version`, or nothing at all. False: argv[1] is a command. */
+static bool answer_general(int argc, char **argv, kds_code *code)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    bool help = strcmp(first, "help") == 0;
+    const kds_command *about = help && argc > 2 ? find_command(argv[2]) : NULL;
+    *code = KDS_OK;
+    if (about)
+        kds_help_command(about);
+    else if (strcmp(first, "--version") == 0)
+        printf("kdasearch %s\n", kds_version());
+    else if (argc < 2 || help || strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0) {
+        kds_help_all(argc < 2 ? stderr : stdout);
+        *code = argc < 2 ? KDS_USAGE : KDS_OK;
+    } else
+        return false;
+    return true;
+}
+
+static int flush_output(int status)
+{
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || status)
+        return status;
+    fprintf(stderr, "kdasearch: writing to stdout failed\n");
+    return kds_code_exit_status(KDS_IO);
+}
+
 int main(int argc, char **argv)
 {
     kds_err err = {0};
     kds_args args = {0};
+    kds_code code = KDS_OK;
     bool helped = false;
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
-        kds_help_all();
-        return argc < 2 ? kds_code_exit_status(KDS_USAGE) : 0;
-    }
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("kdasearch %s\n", kds_version());
-        return 0;
-    }
+    hold_standard_descriptors();
+    kds_shell_called(argv[0]);
+    if (answer_general(argc, argv, &code))
+        return flush_output(kds_code_exit_status(code));
     const kds_command *command = find_command(argv[1]);
     if (!command)
         return unknown_command(argv[1]);
     /* What runs a campaign must outlive its reader; what only shows may end with it, as under `|
      * head`. */
-    signal(SIGPIPE, command->options || command->hidden ? SIG_IGN : SIG_DFL);
-    kds_code code = kds_args_parse(&args, command, argc, argv, &helped, &err);
+    signal(SIGPIPE,
+           (command->options && !command->only_shows) || command->hidden ? SIG_IGN : SIG_DFL);
+    code = kds_args_parse(&args, command, argc, argv, &helped, &err);
     if (code == KDS_OK) {
         if (!helped)
             code = command->run(&args, &err);
         kds_args_free(&args);
     }
-    if (fflush(stdout) != 0 && code == KDS_OK)
-        code = kds_fail(&err, KDS_IO, "writing to stdout failed");
-    if (code != KDS_OK && code != KDS_STOPPED)
+    if (code != KDS_OK)
         fprintf(stderr, "kdasearch: %s\n", err.message[0] ? err.message : kds_code_text(code));
-    else if (code == KDS_STOPPED)
-        fprintf(stderr, "kdasearch: %s\n", err.message);
-    return exit_status(code);
+    return flush_output(exit_status(code));
 }

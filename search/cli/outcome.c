@@ -2,27 +2,51 @@
 #include "search/cli/progress.h"
 
 #include "search/base/file.h"
+#include "search/cli/shell.h"
 #include "search/cli/view.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static kds_code show_text(const char *archive, const kds_candidate_row *best, const cJSON *report,
-                          const kds_ledger_totals *totals)
+/* What to type next, ready to be copied. `why`: how the campaign ended. */
+static void show_next(const char *archive, const char *why, const kds_ledger_totals *totals)
 {
+    static const char *const lines[][2] = {{"show %s best", "the kernel, its counters, its cell"},
+                                           {"lineage %s best", "how it came to be"},
+                                           {"list %s --sort fitness", "all candidates"},
+                                           {"replay %s", "derive every decision again"}};
+    char word[1200], text[1400], more[60] = "";
+    const char *program = kds_shell_program();
+    kds_shell_word(word, sizeof word, archive);
+    if (strcmp(why, "max-evals") == 0)
+        snprintf(more, sizeof more, " --max-evals %lld",
+                 2 * (long long)(totals->committed - totals->duplicates));
+    else if (strcmp(why, "max-time") == 0)
+        snprintf(more, sizeof more, " --max-time %.0fs", 2 * totals->run_seconds + 1);
+    int width = (int)strlen(word) + 26;
+    printf("\nnext:\n");
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        const char *slot = strstr(lines[i][0], "%s");
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(slot - lines[i][0]), lines[i][0], word,
+                 slot + 2);
+        printf("  %s %-*s # %s\n", program, width, text, lines[i][1]);
+    }
+    snprintf(text, sizeof text, "resume %s%s", word, more);
+    printf("  %s %-*s # search on\n", program, width, text);
+}
+
+static void show_text(const char *archive, const char *why, const kds_candidate_row *best,
+                      const cJSON *report, const kds_ledger_totals *totals)
+{
+    char word[1200];
     printf("\n%lld distinct candidates judged, %lld accepted, %lld duplicates, %.1f s\n",
            (long long)(totals->committed - totals->duplicates), (long long)totals->accepted,
            (long long)totals->duplicates, totals->run_seconds);
     printf("best: #%lld %.8s, %.3fx the baseline (%s on %s)\n\n", (long long)best->decision,
            best->id, best->fitness, kds_view_origin(report), kds_json_str(report, "device", "?"));
-    kds_view_rows(stdout, report);
-    printf("\nchampion: %s/champion/kernel.cu\n\nnext:\n", archive);
-    printf("  kdasearch show %s best            the kernel, its counters and its cell\n", archive);
-    printf("  kdasearch lineage %s best         how it came to be\n", archive);
-    printf("  kdasearch list %s --sort fitness  all candidates\n", archive);
-    printf("  kdasearch replay %s               derive every decision again\n", archive);
-    printf("  kdasearch resume %s --max-evals N search on\n", archive);
-    return KDS_OK;
+    kds_view_rows(stdout, report, false);
+    printf("\nchampion: %s/champion/kernel.cu\n", kds_shell_word(word, sizeof word, archive));
+    show_next(archive, why, totals);
 }
 
 static kds_code show_json(const char *archive, const kds_candidate_row *best, const cJSON *report,
@@ -59,7 +83,7 @@ kds_code kds_show_outcome(const char *archive, bool json, kds_err *e)
     kds_ledger *l = NULL;
     kds_candidate_row best;
     kds_ledger_totals totals;
-    cJSON *report = NULL;
+    cJSON *report = NULL, *campaign = NULL, *stop = NULL;
     kds_code code = kds_ledger_open(&l, archive, KDS_LEDGER_READ, e);
     if (code == KDS_OK)
         code = kds_ledger_find(l, "best", &best, e);
@@ -68,9 +92,14 @@ kds_code kds_show_outcome(const char *archive, bool json, kds_err *e)
     if (code == KDS_OK)
         code = kds_view_load_report(l, &best, &report, e);
     if (code == KDS_OK)
-        code = json ? show_json(archive, &best, report, &totals, e)
-                    : show_text(archive, &best, report, &totals);
+        code = kds_view_load_campaign(l, &campaign, &stop, e);
+    if (code == KDS_OK && json)
+        code = show_json(archive, &best, report, &totals, e);
+    else if (code == KDS_OK)
+        show_text(archive, kds_json_str(stop, "why", ""), &best, report, &totals);
     cJSON_Delete(report);
+    cJSON_Delete(campaign);
+    cJSON_Delete(stop);
     kds_ledger_close(l);
     return code;
 }

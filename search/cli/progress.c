@@ -1,5 +1,5 @@
 /* Lines about what happens. The operator of a decision is remembered until its commit, which does
- * not repeat it. */
+ * not repeat it; of one that was made before the last resume it is not known. */
 #include "search/cli/progress.h"
 
 #include "search/base/json.h"
@@ -55,42 +55,46 @@ static int terminal_width(void)
 
 static void status_line(kds_progress *p, const cJSON *o)
 {
-    char line[400], time[32];
+    char line[400], time[32], spent[40] = "";
     double seconds = kds_json_num(o, "seconds", 0), epoch = kds_json_num(o, "epoch_seconds", 0);
     int64_t evaluated = kds_json_int(o, "evaluated", 0);
     kds_text_format_duration(time, sizeof time, seconds);
+    if (kds_json_int(o, "requests", 0))
+        snprintf(spent, sizeof spent, "  %.2f USD", kds_json_num(o, "cost_usd", 0));
     snprintf(line, sizeof line,
-             "%s  %lld evaluated (%lld accepted)  best %.3fx modelled  %lld cells  %lld in flight  "
-             "%.1f/s",
-             time, (long long)evaluated, (long long)kds_json_int(o, "accepted", 0),
-             kds_json_num(o, "best", 0), (long long)kds_json_int(o, "cells", 0),
-             (long long)kds_json_int(o, "in_flight", 0),
-             epoch > 0 ? (double)evaluated / (seconds > 0 ? seconds : epoch) : 0);
+             "%s  %lld judged, %lld accepted, %lld cells  best %.3fx modelled  %.1f/s%s", time,
+             (long long)evaluated, (long long)kds_json_int(o, "accepted", 0),
+             (long long)kds_json_int(o, "cells", 0), kds_json_num(o, "best", 0),
+             epoch > 0 ? (double)evaluated / (seconds > 0 ? seconds : epoch) : 0, spent);
     fprintf(stderr, "\r\033[K%.*s", terminal_width() - 1, line);
     p->line_shown = true;
 }
 
-/* "#12  accept  1.314x modelled  tune       3f2a9c1b  first in its cell" */
+/* "#12    accepted       1.314x modelled tune      3f2a9c1b  first in its cell" */
 static void commit_line(kds_progress *p, const char *kind, const cJSON *o)
 {
     int64_t decision = kds_json_int(o, "decision", 0);
     const cJSON *fitness = kds_json_at(o, "fitness");
-    char speed[40] = "";
-    kds_buf why;
+    char speed[40] = "", why[200];
     bool accepted = strcmp(kind, "ACCEPT") == 0;
     if (p->terminal && !kds_json_bool(o, "best", false))
         return; /* the status line counts the rest */
     if (cJSON_IsNumber(fitness))
         snprintf(speed, sizeof speed, "%.3fx modelled", fitness->valuedouble);
-    kds_buf_init(&why, 4096);
     const char *text = kds_json_str(o, "why", "");
-    kds_text_escape(&why, text, strlen(text) < 200 ? strlen(text) : 200, false);
+    kds_text_escape_into(why, sizeof why, text, strlen(text), false);
     clear_line(p);
-    fprintf(stderr, "#%-5lld %-16s %-16s %-10s %.8s  %s%s\n", (long long)decision,
-            accepted ? "accepted" : kds_json_str(o, "verdict", ""), speed,
-            p->operators[decision % REMEMBERED], kds_json_str(o, "candidate", "-"), why.data,
-            kds_json_bool(o, "best", false) ? "  [new best]" : "");
-    kds_buf_free(&why);
+    const char *made_by = p->operators[decision % REMEMBERED];
+    const char *id = kds_json_str(o, "candidate", "-");
+    if (p->terminal)
+        fprintf(stderr, "new best #%lld  %s  %s %.8s  %s\n", (long long)decision, speed, made_by,
+                id, why);
+    else
+        fprintf(stderr, "#%-5lld %-14s %-15s %-9s %.8s  %s\n", (long long)decision,
+                kds_json_bool(o, "best", false) ? "new best"
+                : accepted                      ? "accepted"
+                                                : kds_json_str(o, "verdict", ""),
+                speed, *made_by ? made_by : "-", id, why);
 }
 
 static void plain_line(kds_progress *p, const char *prefix, const char *text)
@@ -122,6 +126,7 @@ void kds_progress_event(void *progress, const kds_event *event)
         if (strcmp(event->kind, "progress") != 0)
             printf("{\"kind\":\"%s\",\"seq\":%lld,\"body\":%s}\n", event->kind,
                    (long long)event->seq, event->json);
+        fflush(stdout); /* a reader follows along; main() reports a failure */
         return;
     }
     cJSON *o = kds_json_parse_record(event->json, strlen(event->json));

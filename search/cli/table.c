@@ -60,35 +60,55 @@ void kds_table_cell(kds_table *t, const char *fmt, ...)
     kds_buf_free(&safe);
 }
 
-static void print_cell(FILE *out, const char *text, int width, bool right, bool last)
+void kds_table_text(kds_table *t, size_t most, const char *text)
 {
-    if (right)
-        fprintf(out, "%*s%s", width, text, last ? "" : "  ");
-    else if (last)
-        fprintf(out, "%s", text);
-    else
-        fprintf(out, "%-*s  ", width, text);
+    char cut[400];
+    kds_text_escape_into(cut, most + 1 < sizeof cut ? most + 1 : sizeof cut, text, strlen(text),
+                         false);
+    kds_table_cell(t, "%s", cut);
+}
+
+/* Columns on the screen: characters, not bytes. */
+static int width_of(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += (*text & 0xc0) != 0x80;
+    return n;
+}
+
+/* *gap: blanks that are owed before the next visible text, so that no line ends with any. */
+static void print_cell(FILE *out, const char *text, int width, bool right, int *gap)
+{
+    int own = width_of(text);
+    *gap += right ? width - own : 0;
+    if (own) {
+        fprintf(out, "%*s%s", *gap, "", text);
+        *gap = 0;
+    }
+    *gap += (right ? 0 : width - own) + 2;
 }
 
 void kds_table_print(const kds_table *t, FILE *out)
 {
-    int width[KDS_TABLE_COLUMNS] = {0};
+    int width[KDS_TABLE_COLUMNS] = {0}, gap = 0;
     if (!t)
         return;
     for (int c = 0; c < t->columns; c++)
-        width[c] = (int)strlen(t->titles[c]) - (t->titles[c][0] == '>');
+        width[c] = width_of(t->titles[c]) - (t->titles[c][0] == '>');
     for (size_t i = 0; i < t->count; i++) {
-        int w = (int)strlen(t->cells[i]), c = (int)(i % (size_t)t->columns);
+        int w = width_of(t->cells[i]), c = (int)(i % (size_t)t->columns);
         width[c] = w > width[c] ? w : width[c];
     }
     for (int c = 0; c < t->columns; c++) {
         bool right = t->titles[c][0] == '>';
-        print_cell(out, t->titles[c] + right, width[c], right, c + 1 == t->columns);
+        print_cell(out, t->titles[c] + right, width[c], right, &gap);
     }
     fprintf(out, "\n");
     for (size_t i = 0; i < t->count; i++) {
         int c = (int)(i % (size_t)t->columns);
-        print_cell(out, t->cells[i], width[c], t->titles[c][0] == '>', c + 1 == t->columns);
+        gap = c ? gap : 0;
+        print_cell(out, t->cells[i], width[c], t->titles[c][0] == '>', &gap);
         if (c + 1 == t->columns)
             fprintf(out, "\n");
     }

@@ -15,6 +15,8 @@ kds_table *kds_table_create(const char *const *columns);
 void kds_table_free(kds_table *t);
 /* Adds the next cell; text is escaped for terminals. Rows fill up column by column. */
 void kds_table_cell(kds_table *t, const char *fmt, ...) KDS_PRINTF(2, 3);
+/* The same with text that is cut to `most` bytes and then ends with "...". */
+void kds_table_text(kds_table *t, size_t most, const char *text);
 void kds_table_print(const kds_table *t, FILE *out);
 
 #endif

@@ -11,24 +11,27 @@
 
 const char *kds_view_origin(const cJSON *report)
 {
-    const cJSON *row = NULL;
-    cJSON_ArrayForEach(
-        row,
-        kds_json_at(report, "rows")) if (kds_json_bool(row, "modelled", false)) return "modelled";
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, kds_json_at(report, "flags"))
+    {
+        if (cJSON_IsString(item) && strcmp(item->valuestring, "modelled") == 0)
+            return "modelled";
+    }
+    cJSON_ArrayForEach(item, kds_json_at(report, "rows"))
+    {
+        if (kds_json_bool(item, "modelled", false))
+            return "modelled";
+    }
     return "measured";
 }
 
-static void number_cell(kds_table *t, const cJSON *row, const char *key, const char *fmt)
+static void number_cell(kds_table *t, const cJSON *row, const char *key)
 {
-    char text[40] = "-";
     const cJSON *value = kds_json_at(row, key);
-    if (cJSON_IsNumber(value)) {
-        if (strcmp(fmt, "%.2e") == 0)
-            snprintf(text, sizeof text, "%.2e", value->valuedouble);
-        else
-            snprintf(text, sizeof text, "%.2f", value->valuedouble);
-    }
-    kds_table_cell(t, "%s", text);
+    if (cJSON_IsNumber(value))
+        kds_table_cell(t, "%.2f", value->valuedouble);
+    else
+        kds_table_cell(t, "-");
 }
 
 /* Largest error over the outputs of a row. */
@@ -45,39 +48,94 @@ static double worst_error(const cJSON *row)
     return worst;
 }
 
-void kds_view_rows(FILE *out, const cJSON *report)
+static bool row_ok(const cJSON *row)
 {
-    const char *origin = kds_view_origin(report);
-    char mine[40], theirs[40];
-    snprintf(mine, sizeof mine, ">us (%s)", origin);
-    snprintf(theirs, sizeof theirs, ">baseline us (%s)", origin);
-    const char *columns[] = {"row",       "set",       "verdict",    theirs,    mine,
-                             ">speed-up", ">bound us", ">max error", "variant", NULL};
-    kds_table *t = kds_table_create(columns);
-    const cJSON *row = NULL;
-    cJSON_ArrayForEach(row, kds_json_at(report, "rows"))
-    {
-        double time = kds_json_num(row, "time_us", NAN),
-               base = kds_json_num(row, "baseline_us", NAN);
-        double error = worst_error(row);
-        kds_table_cell(t, "%s", kds_json_str(row, "row", "?"));
+    return strcmp(kds_json_str(row, "verdict", ""), "ok") == 0;
+}
+
+static bool row_in(const cJSON *row, const char *set)
+{
+    return strcmp(kds_json_str(row, "set", ""), set) == 0;
+}
+
+static void row_cells(kds_table *t, const cJSON *row, bool all)
+{
+    double time = kds_json_num(row, "time_us", NAN), base = kds_json_num(row, "baseline_us", NAN);
+    double error = worst_error(row);
+    kds_table_cell(t, "%s", kds_json_str(row, "row", "?"));
+    if (all) {
         kds_table_cell(t, "%s", kds_json_str(row, "set", ""));
-        kds_table_cell(t, "%s%s", kds_json_str(row, "verdict", ""),
-                       kds_json_bool(row, "sampled", false) ? " (sampled)" : "");
-        number_cell(t, row, "baseline_us", "%.2f");
-        number_cell(t, row, "time_us", "%.2f");
-        if (isfinite(time) && isfinite(base) && time > 0)
-            kds_table_cell(t, "%.3fx", base / time);
-        else
-            kds_table_cell(t, "-");
-        number_cell(t, row, "bound_us", "%.2f");
-        if (isfinite(error))
-            kds_table_cell(t, "%.2e", error);
-        else
-            kds_table_cell(t, "-");
-        kds_table_cell(t, "%s", kds_json_str(row, "variant", ""));
+        kds_table_cell(t, "%s", kds_json_str(row, "verdict", ""));
     }
-    kds_table_print(t, out);
+    number_cell(t, row, "baseline_us");
+    number_cell(t, row, "time_us");
+    if (isfinite(time) && isfinite(base) && time > 0)
+        kds_table_cell(t, "%.3fx", base / time);
+    else
+        kds_table_cell(t, "-");
+    number_cell(t, row, "bound_us");
+    kds_table_cell(t, "%s", kds_json_str(row, "limiter", "-"));
+    if (isfinite(error))
+        kds_table_cell(t, "%.1e", error);
+    else
+        kds_table_cell(t, "-");
+    kds_table_cell(t, "%s", kds_json_str(row, "variant", ""));
+}
+
+/* "rows     5 of 5 production ok (3 sampled), 7 of 7 quick ok, 11 of 11 held-out ok" */
+static void print_sets(FILE *out, const cJSON *rows)
+{
+    static const char *const sets[][2] = {
+        {"production", "production"}, {"quick", "quick"}, {"held_out", "held-out"}};
+    const char *separator = "rows     ";
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        int count = 0, ok = 0, sampled = 0;
+        const cJSON *row = NULL;
+        cJSON_ArrayForEach(row, rows)
+        {
+            if (!row_in(row, sets[i][0]))
+                continue;
+            count++;
+            ok += row_ok(row);
+            sampled += kds_json_bool(row, "sampled", false);
+        }
+        if (!count)
+            continue;
+        fprintf(out, "%s%d of %d %s ok", separator, ok, count, sets[i][1]);
+        if (sampled)
+            fprintf(out, " (%d on a sample of its blocks)", sampled);
+        separator = ", ";
+    }
+    fprintf(out, "\n");
+}
+
+void kds_view_rows(FILE *out, const cJSON *report, bool all)
+{
+    const cJSON *rows = kds_json_at(report, "rows"), *row = NULL;
+    char mine[40], theirs[40];
+    static const char *const order[] = {"production", "quick", "held_out"};
+    int shown = 0;
+    cJSON_ArrayForEach(row, rows) all |= !row_ok(row);
+    snprintf(mine, sizeof mine, ">us (%s)", kds_view_origin(report));
+    snprintf(theirs, sizeof theirs, ">baseline us (%s)", kds_view_origin(report));
+    const char *full[] = {"row",          "set",        "verdict",    theirs,    mine, ">speed-up",
+                          ">roofline us", "limited by", ">max error", "variant", NULL};
+    const char *brief[] = {"row",        theirs,       mine,      ">speed-up", ">roofline us",
+                           "limited by", ">max error", "variant", NULL};
+    kds_table *t = kds_table_create(all ? full : brief);
+    for (size_t i = 0; i < (all ? sizeof order / sizeof *order : 1); i++)
+        cJSON_ArrayForEach(row, rows)
+        {
+            if (!row_in(row, order[i]))
+                continue;
+            row_cells(t, row, all);
+            shown++;
+        }
+    if (shown) {
+        kds_table_print(t, out);
+        fprintf(out, "\n");
+    }
+    print_sets(out, rows);
     kds_table_free(t);
 }
 
@@ -92,35 +150,58 @@ static void print_text(FILE *out, const char *label, const char *text)
     kds_buf_free(&safe);
 }
 
-static void print_values(FILE *out, const char *title, const cJSON *object)
+static void print_values(FILE *out, const char *title, const cJSON *object, bool zeroes_too)
 {
     const cJSON *item = NULL;
+    int zeroes = 0;
     if (!cJSON_GetArraySize(object))
         return;
     fprintf(out, "\n%s\n", title);
     cJSON_ArrayForEach(item, object)
     {
-        if (cJSON_IsNumber(item))
+        if (!zeroes_too && cJSON_IsNumber(item) && item->valuedouble == 0)
+            zeroes++;
+        else if (cJSON_IsNumber(item))
             fprintf(out, "  %-62s %.6g\n", item->string, item->valuedouble);
         else if (cJSON_IsString(item))
             fprintf(out, "  %-62s %s\n", item->string, item->valuestring);
     }
+    if (zeroes)
+        fprintf(out, "  (%d more are 0; --json has them)\n", zeroes);
 }
 
-static void print_descriptor(FILE *out, const cJSON *descriptor)
+/* "cell     5112...: access_width 8 (bin 1), ..."; the names are known if `axes` is given. */
+static void print_descriptor(FILE *out, const cJSON *descriptor, const cJSON *axes)
 {
+    const cJSON *values = kds_json_at(descriptor, "values");
+    const cJSON *bins = kds_json_at(descriptor, "bins");
     if (!descriptor)
         return;
-    char *values = kds_json_print(kds_json_at(descriptor, "values"));
-    char *bins = kds_json_print(kds_json_at(descriptor, "bins"));
-    fprintf(out, "\ncell %s, bins %s, values %s (descriptor set %lld)\n",
-            kds_json_str(descriptor, "cell", "?"), bins ? bins : "?", values ? values : "?",
-            (long long)kds_json_int(descriptor, "version", 0));
-    free(values);
-    free(bins);
+    fprintf(out, "cell     %s", kds_json_str(descriptor, "cell", "?"));
+    for (int i = 0; i < cJSON_GetArraySize(values); i++) {
+        const cJSON *axis = cJSON_GetArrayItem(axes, i);
+        const cJSON *bin = cJSON_GetArrayItem(bins, i), *value = cJSON_GetArrayItem(values, i);
+        fprintf(out, "%s%s%s%.4g (bin %.0f)", i ? ", " : ": ", kds_json_str(axis, "name", ""),
+                axis ? " " : "", cJSON_IsNumber(value) ? value->valuedouble : NAN,
+                cJSON_IsNumber(bin) ? bin->valuedouble : NAN);
+    }
+    fprintf(out, "\n");
 }
 
-void kds_view_report(FILE *out, const cJSON *report)
+static void print_flags(FILE *out, const cJSON *flags)
+{
+    const char *separator = "flags    ";
+    const cJSON *flag = NULL;
+    cJSON_ArrayForEach(flag, flags)
+    {
+        fprintf(out, "%s%s", separator, cJSON_IsString(flag) ? flag->valuestring : "?");
+        separator = ", ";
+    }
+    if (cJSON_GetArraySize(flags))
+        fprintf(out, "\n");
+}
+
+void kds_view_report(FILE *out, const cJSON *report, const cJSON *axes, bool all_rows)
 {
     const cJSON *fitness = kds_json_at(report, "fitness");
     fprintf(out, "verdict  %s", kds_json_str(report, "verdict", "?"));
@@ -136,17 +217,14 @@ void kds_view_report(FILE *out, const cJSON *report)
             "fitness  %.4fx the baseline (%s, weighted geometric mean over the production rows)\n",
             fitness->valuedouble, kds_view_origin(report));
     fprintf(out, "device   %s\n", kds_json_str(report, "device", "?"));
-    char *flags = kds_json_print(kds_json_at(report, "flags"));
-    if (flags && strcmp(flags, "[]") != 0 && strcmp(flags, "null") != 0)
-        fprintf(out, "flags    %s\n", flags);
-    free(flags);
+    print_flags(out, kds_json_at(report, "flags"));
+    print_descriptor(out, kds_json_at(report, "descriptor"), axes);
     if (cJSON_GetArraySize(kds_json_at(report, "rows"))) {
         fprintf(out, "\n");
-        kds_view_rows(out, report);
+        kds_view_rows(out, report, all_rows);
     }
-    print_descriptor(out, kds_json_at(report, "descriptor"));
-    print_values(out, "facts", kds_json_at(report, "facts"));
-    print_values(out, "counters of the profile rows", kds_json_at(report, "counters"));
+    print_values(out, "facts", kds_json_at(report, "facts"), true);
+    print_values(out, "counters of the profile rows", kds_json_at(report, "counters"), false);
     print_text(out, "\n", kds_json_str(report, "log", ""));
 }
 

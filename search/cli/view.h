@@ -6,10 +6,12 @@
 #include "archive/ledger.h"
 #include <stdio.h>
 
-/* Rows of a report: time, baseline's time, ratio, bound, errors, flags. */
-void kds_view_rows(FILE *out, const cJSON *report);
-/* Verdict, message, facts, counters, descriptor. */
-void kds_view_report(FILE *out, const cJSON *report);
+/* Rows of a report: times, speed-up, roofline, errors. The production rows and a count of the
+ * others, or every row if `all` or if one is not ok. */
+void kds_view_rows(FILE *out, const cJSON *report, bool all);
+/* Verdict, message, descriptor, rows, facts, counters. `axes`: the descriptor's, NULL if not known.
+ */
+void kds_view_report(FILE *out, const cJSON *report, const cJSON *axes, bool all_rows);
 /* "modelled" where the report's times are, else "measured". */
 const char *kds_view_origin(const cJSON *report);
 /* The report of a candidate; *report stays NULL if it has none. Owned by the caller. */

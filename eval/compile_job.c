@@ -29,7 +29,8 @@ kds_code kds_compile_job(kds_frame *out, const char *source, size_t len, const c
         cJSON *o = cJSON_CreateObject();
         good = o && cJSON_AddItemToArray(groups, o) &&
                add_strings(o, "defines", g->defines, g->define_count) &&
-               add_strings(o, "names", g->names, g->name_count);
+               add_strings(o, "names", g->names, g->name_count) &&
+               kds_json_add_bool(o, "hidden", g->hidden);
     }
     if (!good) {
         kds_frame_free(&f);

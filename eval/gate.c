@@ -3,8 +3,8 @@
  * computed again when they were dropped. Invariant: a report depends on the candidate and the
  * seeds, never on what is kept. */
 #include "eval/gate.h"
+#include "search/base/buf.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +14,8 @@
 /* Work that a candidate may take, as a multiple of the baseline's. */
 #define BUDGET_FACTOR 64
 #define BUDGET_LEAST 4000000u
-/* A sampled candidate that seems to write less of its outputs than this is not taken as checked. */
-#define COVERAGE_LEAST 0.5
+/* What a sampled candidate must write of its outputs, as far as its blocks tell. */
+#define COVERAGE_LEAST (1 - 1e-6)
 
 typedef struct expectation {
     kds_bench *bench;
@@ -272,24 +272,26 @@ static kds_code check_whole(trial *t, const kds_outputs *got, kds_err *e)
     return code;
 }
 
-/* The outputs of a sampled row, as far as an oracle can be had for them. */
-static kds_code check_sample(trial *t, const kds_outputs *got, const kds_run_result *run,
-                             kds_err *e)
+/* Time is scaled from the blocks of a sample, so their outputs must add up to all outputs. */
+static void check_coverage(trial *t, const kds_run_result *run)
+{
+    if (run->coverage <= 0)
+        kds_finding_set(t->f, KDS_VERDICT_WRONG, "correctness", 0,
+                        "none of the blocks that were sampled wrote any output");
+    else if (run->coverage < COVERAGE_LEAST)
+        kds_finding_set(t->f, KDS_VERDICT_WRONG, "correctness", 0,
+                        "the blocks of the grid write only about %.3g %% of an output; every "
+                        "element must be written",
+                        100 * run->coverage);
+}
+
+static kds_code compare_sample(trial *t, const kds_outputs *got, int64_t *checked, kds_err *e)
 {
     const kds_task *task = t->gate->task;
     const kds_device_ops *ops = t->gate->device->ops;
     bool reference = t->gate->reference != NULL && !task->bitwise;
     kds_outputs *want = NULL;
     kds_finding f;
-    int64_t checked = 0;
-    t->out->unchecked = true;
-    if (run->partial)
-        return KDS_OK;
-    if (run->coverage <= 0) {
-        kds_finding_set(t->f, KDS_VERDICT_WRONG, "correctness", 0,
-                        "none of the blocks that were sampled wrote any output");
-        return KDS_OK;
-    }
     kds_finding_clear(&f);
     kds_code code = ops->cover(t->x->bench, reference ? t->gate->reference : t->gate->baseline, got,
                                &want, &f, e);
@@ -298,9 +300,26 @@ static kds_code check_sample(trial *t, const kds_outputs *got, const kds_run_res
     for (int i = 0; i < task->buffer_count && code == KDS_OK && want != NULL && !failed(t); i++)
         if (is_output(task, i))
             code = check_output(t, i, got, want, reference ? "reference" : "baseline", true,
-                                &checked, e);
-    t->out->unchecked = checked == 0 || run->coverage < COVERAGE_LEAST;
+                                checked, e);
     ops->outputs_free(want);
+    return code;
+}
+
+/* The outputs of a sampled row, as far as an oracle can be had for them. Where blocks may depend on
+ * blocks that did not run, right outputs prove the candidate and wrong ones prove nothing. */
+static kds_code check_sample(trial *t, const kds_outputs *got, const kds_run_result *run,
+                             kds_err *e)
+{
+    int64_t checked = 0;
+    kds_code code = KDS_OK;
+    check_coverage(t, run);
+    if (!failed(t))
+        code = compare_sample(t, got, &checked, e);
+    t->out->unchecked = checked == 0 || (failed(t) && run->partial);
+    if (!failed(t) || !run->partial)
+        return code;
+    kds_finding_clear(t->f);
+    t->out->error_count = 0;
     return code;
 }
 
@@ -372,45 +391,53 @@ static void place_finding(const trial *t)
     const kds_row *row = &t->gate->task->rows[t->row];
     if (strcmp(t->f->stage, "plan") == 0)
         return;
-    char dims[400] = "";
-    size_t used = 0;
-    for (int i = 0; i < row->dim_count && used < sizeof dims; i++) {
+    kds_buf dims;
+    kds_buf_init(&dims, 400);
+    for (int i = 0; i < row->dim_count; i++) {
         const kds_value *v = &row->dims[i].value;
-        const char *comma = i > 0 ? ", " : "";
-        int n = v->is_double ? snprintf(dims + used, sizeof dims - used, "%s%s=%g", comma,
-                                        row->dims[i].name, v->d)
-                             : snprintf(dims + used, sizeof dims - used, "%s%s=%lld", comma,
-                                        row->dims[i].name, (long long)v->i);
-        used += n > 0 ? (size_t)n : 0;
+        kds_buf_printf(&dims, "%s%s=", i > 0 ? ", " : "", row->dims[i].name);
+        if (v->is_double)
+            kds_buf_printf(&dims, "%g", v->d);
+        else
+            kds_buf_printf(&dims, "%lld", (long long)v->i);
     }
     const char *regime = t->regime > 0 ? t->gate->task->regimes[t->regime].name : "";
     kds_finding inner = *t->f;
     kds_finding_set(t->f, inner.verdict, inner.stage, inner.line, "row %s (%s)%s%s: %s", row->id,
-                    dims, t->regime > 0 ? ", inputs " : "", regime, inner.text);
+                    dims.data, t->regime > 0 ? ", inputs " : "", regime, inner.text);
+    kds_buf_free(&dims);
+}
+
+/* One case; the finding, if any, says where. */
+static kds_code check_one(trial *t, int seed, bool timed, bool again, kds_err *e)
+{
+    kds_code code = expectation_get(t->gate, t->row, seed, t->regime, &t->x, e);
+    if (code == KDS_OK)
+        code = check_case(t, timed, again, e);
+    if (code != KDS_OK || !failed(t))
+        return code;
+    place_finding(t);
+    t->out->verdict = t->f->verdict;
+    return KDS_OK;
 }
 
 kds_code kds_gate_check(kds_gate *g, kds_program *p, int row, kds_gate_row *out, kds_finding *f,
                         kds_err *e)
 {
     bool production = g->task->rows[row].set == KDS_ROWS_PRODUCTION;
-    kds_code code = KDS_OK;
+    bool unchecked = false;
     memset(out, 0, sizeof *out);
     kds_finding_clear(f);
     for (int seed = 0; seed < (production ? 1 : g->seeds); seed++) {
-        for (int regime = 0; regime < (seed == 0 && !production ? g->task->regime_count : 1);
-             regime++) {
+        for (int regime = 0; regime < (seed == 0 ? g->task->regime_count : 1); regime++) {
             trial t = {g, p, NULL, row, regime, out, f};
-            code = expectation_get(g, row, seed, regime, &t.x, e);
-            if (code == KDS_OK)
-                code = check_case(&t, production, !production && regime == 0, e);
-            if (code != KDS_OK)
+            bool plain = regime == 0;
+            kds_code code = check_one(&t, seed, production && plain, !production && plain, e);
+            if (code != KDS_OK || failed(&t))
                 return code;
-            if (failed(&t)) {
-                place_finding(&t);
-                out->verdict = f->verdict;
-                return KDS_OK;
-            }
+            unchecked = unchecked || out->unchecked;
         }
     }
+    out->unchecked = unchecked;
     return KDS_OK;
 }

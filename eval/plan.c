@@ -249,6 +249,7 @@ static kds_compile_group *find_group(kds_plan_parser *x, const char *lines)
         return NULL;
     }
     kds_compile_group *g = &p->groups[p->group_count++];
+    g->hidden = true;
     for (const char *end; (end = strchr(lines, '\n')); lines = end + 1) {
         char *define = strndup(lines, (size_t)(end - lines));
         if (!define) {
@@ -289,6 +290,8 @@ static bool bind_rows(kds_plan_parser *x)
         if (x->bad == KDS_OK && x->f->verdict == KDS_VERDICT_OK)
             g = find_group(x, defines.data);
         good = g != NULL;
+        if (g && t->rows[r].set != KDS_ROWS_HELD_OUT)
+            g->hidden = false;
         for (int i = 0; g && i < binding->launch_count; i++)
             add_name(g, binding->launches[i].kernel);
         if (g)

@@ -79,6 +79,7 @@ typedef struct kds_compile_group {
     const char *defines[KDS_TUNABLES + 32];
     int name_count;
     const char *names[KDS_PLAN_LAUNCHES];
+    bool hidden; /* only held-out rows need it: what goes wrong in it must not be told */
 } kds_compile_group;
 int kds_plan_group_count(const kds_plan *p);
 const kds_compile_group *kds_plan_group(const kds_plan *p, int i);

@@ -45,18 +45,21 @@ static bool is_simulated(const kds_program *p, kds_finding *f)
     return true;
 }
 
-/* The simulator's clocks are the same in every run, so that what depends on them would not show. */
+/* What tells time and place is the same in every run of the simulator, so that what depends on it
+ * would not show. */
 static bool reads_no_clock(const kds_compiled *c, kds_finding *f)
 {
-    static const char *const clocks[] = {"%clock", "%globaltimer"};
+    static const char *const varying[] = {"%clock",  "%globaltimer", "%smid",   "%warpid",
+                                          "%gridid", "%pm",          "%envreg", "%current_graph"};
     for (int m = 0; m < c->module_count; m++) {
-        for (size_t i = 0; i < sizeof clocks / sizeof clocks[0]; i++) {
-            if (strstr(c->modules[m].ptx, clocks[i]) == NULL)
+        for (size_t i = 0; i < sizeof varying / sizeof varying[0]; i++) {
+            if (strstr(c->modules[m].ptx, varying[i]) == NULL)
                 continue;
             kds_finding_set(f, KDS_VERDICT_NONDETERMINISTIC, "safety", 0,
-                            "the compiled code reads a clock (%s): what a kernel computes must not "
-                            "depend on time",
-                            clocks[i]);
+                            "the compiled code reads %s: what a kernel computes must not depend "
+                            "on when or where it runs",
+                            i < 2 ? (i == 0 ? "a clock (%clock)" : "a clock (%globaltimer)")
+                                  : varying[i]);
             return false;
         }
     }

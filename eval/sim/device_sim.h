@@ -115,6 +115,26 @@ kds_code sim_launch_blocks(const sim_launch *l, const uint64_t *blocks, uint64_t
 kds_code sim_bench_run(kds_bench *b, kds_program *p, const kds_run_options *o, kds_run_result *run,
                        kds_outputs **out, kds_finding *f, kds_err *e);
 
+/* sim_coverage.c: what launches write of each output, in elements. */
+typedef struct sim_written {
+    double elements[KDS_BUFFERS_MAX];
+    double ranges[KDS_BUFFERS_MAX]; /* unbroken stretches, where counted in a memory */
+} sim_written;
+void sim_written_count(const sim_launch *l, const sim_memory *at, sim_written *out);
+/* Of the whole grid, from `seen` blocks that wrote `all`, the first block among them wrote `first`;
+ * the last block, which is not among them, wrote `tail`. */
+void sim_written_scale(const sim_written *first, const sim_written *all, const sim_written *tail,
+                       uint64_t seen, uint64_t grid, sim_written *out);
+/* From more blocks, of `work` warp instructions each: the most that it may be. `out` comes with a
+ * first estimate. */
+kds_code sim_written_measure(const sim_launch *l, double work, const sim_written *first,
+                             const sim_written *tail, bool spread_well, sim_written *out,
+                             kds_finding *f, kds_err *e);
+/* The share of `count` (at most 8) equal parts of an output in which something is written. */
+double sim_written_spread(const sim_launch *l, const sim_memory *at, int count);
+/* The share of the output of which the least is written. */
+double sim_written_share(const sim_bench *b, const sim_written *w);
+
 /* sim_reuse.c: bytes that blocks far apart in a sampled grid read again after the L2 has dropped
  * them. */
 kds_code sim_far_bytes(const sim_launch *l, double *bytes, kds_finding *f, kds_err *e);

@@ -3,6 +3,7 @@
  * stand for the rest of the grid. Outputs start undefined, so that what is never written, or read
  * before it is written, is known. */
 #include "eval/sim/device_sim.h"
+#include "eval/sim/memory.h"
 #include "search/base/random.h"
 
 #include <inttypes.h>
@@ -15,6 +16,7 @@
 #define BLOCK_BUDGET 48e6 /* warp instructions of one sampled block */
 #define DEFAULT_BUDGET 1000000000u
 #define TRACED 2
+#define WRITTEN_ALL (1 - 1e-9)
 /* Share of the L2 in which buffers of earlier launches of a plan are taken to be still there. */
 #define L2_KEEPS 0.75
 
@@ -139,8 +141,8 @@ typedef struct totals {
     double counters[KDS_SIM_COUNTER_COUNT];
     double trace_cycles;
     uint64_t work; /* warp instructions that were executed */
-    double ran;    /* blocks */
     double far_bytes;
+    sim_written written; /* elements that no earlier launch had written */
 } totals;
 
 static void add_counters(totals *t, const kds_sim_result *r, double scale)
@@ -148,21 +150,32 @@ static void add_counters(totals *t, const kds_sim_result *r, double scale)
     for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
         t->counters[i] += scale * r->counters[i];
     t->work += (uint64_t)r->counters[KDS_SIM_COUNTER_WARP_INST];
-    t->ran += r->counters[KDS_SIM_COUNTER_BLOCKS];
+}
+
+static void subtract(sim_written *from, const sim_written *what)
+{
+    for (int i = 0; i < KDS_BUFFERS_MAX; i++)
+        from->elements[i] -= what->elements[i];
 }
 
 static kds_code run_whole(const sim_launch *l, uint64_t budget, bool trace, totals *t,
                           kds_finding *f, kds_err *e)
 {
     kds_sim_result r;
+    sim_written before;
+    sim_written_count(l, l->at, &before);
     kds_code code = sim_launch_blocks(l, NULL, 0, budget, trace, &r, f, e);
     add_counters(t, &r, 1);
     t->trace_cycles = r.trace_cycles;
+    sim_written_count(l, l->at, &t->written);
+    subtract(&t->written, &before);
     return code;
 }
 
-/* Warp instructions of the first block, run in memory of its own so that nothing is done twice. */
-static kds_code probe(const sim_launch *l, double *work, kds_finding *f, kds_err *e)
+/* Warp instructions of the first block and what it writes, run in memory of its own so that nothing
+ * is done twice. */
+static kds_code probe(const sim_launch *l, double *work, sim_written *written, kds_finding *f,
+                      kds_err *e)
 {
     sim_memory scratch = {0};
     sim_launch first = *l;
@@ -172,8 +185,10 @@ static kds_code probe(const sim_launch *l, double *work, kds_finding *f, kds_err
     kds_code code = sim_memory_fill(&scratch, l->bench, l->binding, l->program->oracle, 0, e);
     if (code == KDS_OK)
         code = sim_launch_blocks(&first, &zero, 1, (uint64_t)BLOCK_BUDGET, false, &r, f, e);
-    if (code == KDS_OK)
+    if (code == KDS_OK) {
         *work = r.counters[KDS_SIM_COUNTER_WARP_INST];
+        sim_written_count(l, &scratch, written);
+    }
     sim_memory_drop(&scratch);
     return code;
 }
@@ -182,28 +197,40 @@ static kds_code run_sample(const sim_launch *l, bool trace, totals *t, kds_findi
 {
     uint64_t blocks[1 + GROUPS * GROUP_BLOCKS];
     double work = 0;
-    kds_code code = probe(l, &work, f, e);
+    sim_written first, before, all, tail;
+    kds_code code = probe(l, &work, &first, f, e);
     if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
         return code;
     double most = SAMPLE_WORK / (work > 1 ? work : 1);
-    int groups = GROUPS, in_group = GROUP_BLOCKS;
-    if (most < 2 + GROUPS * GROUP_BLOCKS) {
-        in_group = most < 2 + 2 * GROUPS ? 1 : 2;
-        groups = most < 2 + GROUPS ? 3 : GROUPS;
-    }
+    int groups = most < 2 + GROUPS ? 3 : GROUPS, in_group = 1; /* neighbours matter for time only */
+    if (trace && most >= 2 + 2 * GROUPS)
+        in_group = most < 2 + GROUPS * GROUP_BLOCKS ? 2 : GROUP_BLOCKS;
     uint64_t count = choose_blocks(l->bench, l->grid, groups, in_group, blocks);
     uint64_t budget = (uint64_t)(BLOCK_BUDGET + 8 * work * (double)count);
     kds_sim_result r;
+    sim_written_count(l, l->at, &before);
     code = sim_launch_blocks(l, blocks, count, budget, trace, &r, f, e);
     add_counters(t, &r, (double)(l->grid - 1) / (double)count);
     t->trace_cycles = r.trace_cycles;
     if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
         return code;
     const uint64_t last = l->grid - 1;
+    sim_written_count(l, l->at, &all);
     code = sim_launch_blocks(l, &last, 1, budget, false, &r, f, e);
     add_counters(t, &r, 1);
     if (code == KDS_OK && f->verdict == KDS_VERDICT_OK && trace)
         code = sim_far_bytes(l, &t->far_bytes, f, e);
+    if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
+        return code;
+    sim_written_count(l, l->at, &tail);
+    subtract(&tail, &all);
+    subtract(&all, &before);
+    sim_written_scale(&first, &all, &tail, count, l->grid, &t->written);
+    /* Blocks in order reach every quarter by at least one group of six. */
+    bool spread_well = groups < GROUPS || sim_written_spread(l, l->at, 4) >= 1;
+    double share = sim_written_share(l->bench, &t->written);
+    if (l->binding->launch_count == 1 && (share < WRITTEN_ALL || !spread_well))
+        code = sim_written_measure(l, work, &first, &tail, spread_well, &t->written, f, e);
     return code;
 }
 
@@ -236,7 +263,8 @@ static void begin_touched(touched *t, const sim_bench *b, const kds_binding *bin
     t->kept = all <= L2_KEEPS * g->l2_bytes;
 }
 
-/* Bytes that the launch can bring from DRAM and those that it can write there. */
+/* Bytes that the launch can bring from DRAM and those that it can write there. What it is not given
+ * it could still reach through a neighbour's address. */
 static void footprints(const sim_launch *l, touched *t, kds_sim_shape *shape)
 {
     bool seen[KDS_BUFFERS_MAX] = {false}, seen_scratch[KDS_PLAN_SCRATCH] = {false};
@@ -260,6 +288,14 @@ static void footprints(const sim_launch *l, touched *t, kds_sim_shape *shape)
         if (role != KDS_ROLE_IN)
             shape->write_footprint += bytes;
         *earlier = true;
+    }
+    for (int i = 0; i < task->buffer_count; i++) {
+        if (seen[i])
+            continue;
+        if (task->buffers[i].role != KDS_ROLE_OUT)
+            shape->read_footprint += buffer_bytes(l->bench, i);
+        if (task->buffers[i].role != KDS_ROLE_IN)
+            shape->write_footprint += buffer_bytes(l->bench, i);
     }
 }
 
@@ -319,22 +355,58 @@ static void put_counters(kds_run_result *run, const sums *s)
                            s->us > 0 ? s->occupancy / s->us : 0);
 }
 
-/* A block that waits for blocks outside the sample never ends: that is no fault of its own. */
-static void excuse_waiting(const kds_binding *binding, kds_finding *f)
+/* A block that depends on blocks outside the sample may wait for ever, or compute addresses from
+ * what they never wrote: that is no fault of its own, but nothing is known of it either. */
+static void excuse_dependence(const kds_run_result *run, const kds_binding *binding, int launch,
+                              kds_finding *f)
 {
+    bool reads_others = run->partial && (launch > 0 || binding->scratch_count > 0);
+    kds_finding inner = *f;
+    if (!reads_others)
+        return;
     if (f->verdict == KDS_VERDICT_TIMEOUT && binding->scratch_count > 0)
         kds_finding_set(f, KDS_VERDICT_NOT_SIMULATED, "safety", f->line,
                         "a sampled block did not end; it may wait for blocks outside the sample");
+    if (f->verdict == KDS_VERDICT_UNSAFE || f->verdict == KDS_VERDICT_WROTE_OUTSIDE ||
+        f->verdict == KDS_VERDICT_LAUNCH_FAILED)
+        kds_finding_set(f, KDS_VERDICT_NOT_SIMULATED, "safety", f->line,
+                        "a sampled block went wrong; it may depend on what blocks outside the "
+                        "sample write: %s",
+                        inner.text);
 }
 
-/* One pass over the launches of a plan in memory that is ready. *ran: blocks of the last one. */
+static void note_store(void *user, uint64_t first, uint64_t len)
+{
+    (void)first, (void)len;
+    *(bool *)user = true;
+}
+
+/* A variable of the module outlives the launches, so that a run could find what an earlier one left
+ * there: the timed work would not be all of the work. */
+static void find_state(const sim_memory *at, kds_finding *f)
+{
+    for (uint32_t i = 0; i < at->memory->region_count && f->verdict == KDS_VERDICT_OK; i++) {
+        const kds_region *r = at->memory->regions[i];
+        bool stored = false;
+        if (r->is_module)
+            kds_sim_memory_each_written(at->memory, r->address, note_store, &stored);
+        if (stored)
+            kds_finding_set(f, KDS_VERDICT_STALE_OUTPUT, "safety", 0,
+                            "a kernel writes the variable '%s' of the module, which keeps its "
+                            "value from run to run; use '#pragma kda scratch' (or scratch zero)",
+                            r->name);
+    }
+}
+
+/* One pass over the launches of a plan in memory that is ready. */
 static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding, sim_memory *at,
-                             const kds_run_options *o, kds_run_result *run, double *ran,
-                             kds_finding *f, kds_err *e)
+                             const kds_run_options *o, kds_run_result *run, kds_finding *f,
+                             kds_err *e)
 {
     const kds_gpu *g = p->device->gpu;
     touched seen;
     sums s = {{0}, 0, 0, 0, 0};
+    sim_written written = {{0}, {0}};
     begin_touched(&seen, b, binding, g);
     if (o->timed)
         add_zeroing(binding, g, run, &s.dram);
@@ -346,7 +418,7 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
                         .launch = &binding->launches[i],
                         .at = at,
                         .check_uninitialised = !run->partial};
-        totals t = {{0}, 0, 0, 0, 0};
+        totals t = {{0}, 0, 0, 0, {{0}, {0}}};
         kds_code code = sim_launch_prepare(&l, f);
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
             return code;
@@ -355,9 +427,10 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
         code = sampled ? run_sample(&l, o->timed, &t, f, e)
                        : run_whole(&l, budget, o->timed, &t, f, e);
         run->work += t.work;
-        *ran = t.ran;
+        for (int k = 0; k < KDS_BUFFERS_MAX; k++)
+            written.elements[k] += t.written.elements[k];
         if (sampled && code == KDS_OK)
-            excuse_waiting(binding, f);
+            excuse_dependence(run, binding, i, f);
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
             return code;
         if (o->timed)
@@ -365,27 +438,13 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
     }
     if (o->timed)
         put_counters(run, &s);
-    return KDS_OK;
-}
-
-/* Share of the outputs' bytes that the whole grid would write if every block wrote as much as those
- * that ran. 1 where it cannot be told. */
-static double coverage(const sim_bench *b, const kds_binding *binding, const kds_outputs *o,
-                       double ran)
-{
-    double written = 0, all = 0;
-    const kds_task *t = b->base.device->task;
-    if (!b->base.sampled || binding->launch_count != 1)
-        return 1;
-    double grid = (double)product(binding->launches[0].grid);
-    for (int i = 0; i < t->buffer_count; i++) {
-        if (!sim_is_output(t, i))
-            continue;
-        for (size_t r = 0; r < o->parts[i].range_count; r++)
-            written += (double)o->parts[i].ranges[r].count;
-        all += (double)b->base.extents[i].numel;
+    run->coverage = b->base.sampled ? sim_written_share(b, &written) : 1;
+    if (run->partial && binding->launch_count > 1) {
+        sim_launch any = {.bench = b, .program = p};
+        run->coverage *= sim_written_spread(&any, at, 4);
     }
-    return all > 0 && ran > 0 ? written / all * grid / ran : 1;
+    find_state(at, f);
+    return KDS_OK;
 }
 
 kds_code sim_bench_run(kds_bench *base, kds_program *p, const kds_run_options *o,
@@ -395,7 +454,6 @@ kds_code sim_bench_run(kds_bench *base, kds_program *p, const kds_run_options *o
     kds_binding *binding = NULL;
     sim_memory at = {0};
     kds_outputs *outputs = NULL;
-    double ran = 0;
     memset(run, 0, sizeof *run);
     if (out != NULL)
         *out = NULL;
@@ -409,7 +467,7 @@ kds_code sim_bench_run(kds_bench *base, kds_program *p, const kds_run_options *o
         now.timed = o->timed && pass == 0;
         code = sim_memory_fill(&at, b, binding, p->oracle, o->poison, e);
         if (code == KDS_OK)
-            code = run_launches(b, p, binding, &at, &now, run, &ran, f, e);
+            code = run_launches(b, p, binding, &at, &now, run, f, e);
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
             goto out;
     }
@@ -418,7 +476,6 @@ kds_code sim_bench_run(kds_bench *base, kds_program *p, const kds_run_options *o
     code = sim_outputs_take(&outputs, b, p, &at, e);
     if (code != KDS_OK)
         goto out;
-    run->coverage = coverage(b, binding, outputs, ran);
     *out = outputs;
 out:
     sim_memory_drop(&at);

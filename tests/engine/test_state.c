@@ -73,7 +73,7 @@ static void test_a_campaign_begins(void **state)
     assert_int_equal(s->cell_count, 1);
     assert_int_equal(s->cells[0].bin_count, 2);
     assert_true(s->best_fitness == 1);
-    kds_id a, p;
+    kds_id a = {0, 0}, p = {0, 0};
     assert_true(kds_id_parse(A, &a) && kds_id_parse(P, &p));
     assert_true(kds_id_equal(s->best, a) && kds_id_equal(s->baseline, a));
     assert_int_equal(kds_map_get(s->ids, a), 0);
@@ -160,7 +160,7 @@ static void test_calls(void **state)
 static void test_known_proposals(void **state)
 {
     (void)state;
-    kds_id b, c;
+    kds_id b = {0, 0}, c = {0, 0};
     kds_state *s = begun();
     assert_true(kds_id_parse(B, &b) && kds_id_parse(C, &c));
     propose(s, 1, "mutate", A, B);

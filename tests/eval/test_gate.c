@@ -124,7 +124,7 @@ static void state_kept_between_launches_is_found(void **state)
                        ROPE_PLAN,
                        "if (i < (1 << 20) && done[i]) return; if (i < (1 << 20)) done[i] = 1;",
                        ROPE_STORE),
-                   "stale_output", "correctness", "a second time");
+                   "stale_output", "safety", "'done'");
 }
 
 static void a_kernel_that_reads_a_clock_is_not_deterministic(void **state)

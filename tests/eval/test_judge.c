@@ -178,7 +178,7 @@ static void several_launches_run_in_order(void **state)
               "    }\n"
               "}\n");
     assert_string_equal(kds_json_str(r, "verdict", ""), "ok");
-    assert_true(has_flag(r, "production_unchecked"));
+    assert_false(has_flag(r, "production_unchecked"));
     assert_int_equal(kds_json_int(report_row(r, "hunyuan_1320"), "launches", 0), 2);
     assert_float_equal(kds_json_num(kds_json_at(r, "facts"), "launches", 0), 2, 0);
     /* Reading x twice from DRAM cannot be faster than reading it once. */

@@ -152,7 +152,7 @@ static inline void test_nothing_leaked(void **state)
     assert_true(everything.len > 500);
     assert_int_equal(everything.bad, KDS_OK);
     assert_null(memmem(everything.data, everything.len, KEY, strlen(KEY)));
-    assert_null(memmem(everything.data, everything.len, KEY + 8, strlen(KEY) - 8));
+    assert_null(memmem(everything.data, everything.len, &KEY[8], strlen(KEY) - 8));
     assert_null(memmem(everything.data, everything.len, "sk-test", 7));
     assert_null(memmem(everything.data, everything.len, "sk-test\\/", 9));
     assert_null(memmem(everything.data, everything.len, "\\u0073\\u006b\\u002d", 18));

@@ -47,6 +47,11 @@ const kds_tunable *kds_plan_tunable(const kds_plan *p, int i)
     return &p->tunables[i];
 }
 
+bool kds_plan_is_inherited(const kds_plan *p)
+{
+    return p->inherited;
+}
+
 int kds_plan_launch_count(const kds_plan *p)
 {
     return p->launch_count;

@@ -25,6 +25,8 @@ void kds_plan_free(kds_plan *p);
 
 int kds_plan_tunable_count(const kds_plan *p);
 const kds_tunable *kds_plan_tunable(const kds_plan *p, int i); /* value in force: values[0] */
+/* True if the source has no launch of its own and runs by its parent's plan. */
+bool kds_plan_is_inherited(const kds_plan *p);
 int kds_plan_launch_count(const kds_plan *p);
 int kds_plan_variant_count(const kds_plan *p);
 int kds_plan_scratch_count(const kds_plan *p); /* declared; a row has those of its variant */

@@ -210,7 +210,13 @@ static void compile_done(void *user, uint64_t tag, kds_job_end end, const kds_fr
     }
     x->faults = 0;
     if (!w->compiled) {
-        (void)tell_finding(x, w, &f);
+        kds_finding told = f;
+        if (kds_plan_is_inherited(w->plan))
+            kds_finding_set(&told, f.verdict, f.stage, f.line,
+                            "the source has no #pragma kda launch, so its parent's plan was used, "
+                            "kernel names included: %s",
+                            f.text);
+        (void)tell_finding(x, w, &told);
         return;
     }
     kds_stage s = {.stage = "compile",

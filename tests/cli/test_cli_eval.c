@@ -57,6 +57,8 @@ static const wrong_kernel kernels[] = {
      HEAD "    #error one\n    #error two\n    y[i] = 1\n" TAIL},
     {"the wrong name", "compile_failed", "",
      "#pragma kda launch g(x, y, n, a) grid(1) block(128)\n__global__ void f() {}\n"},
+    {"no plan of its own", "compile_failed", "no #pragma kda launch",
+     "__global__ void other(const float *x, float *y, int n, float a) { y[0] = a * x[n - 1]; }\n"},
     {"too much shared memory", "limits_exceeded", "",
      HEAD "    __shared__ float s[20000];\n    s[threadIdx.x] = x[0];\n    __syncthreads();\n"
           "    if (i < n)\n        y[i] = a * x[i] + 0 * s[(i * 7) % 20000];\n" TAIL},

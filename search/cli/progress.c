@@ -1,5 +1,4 @@
-/* Lines about what happens. The operator of a decision is remembered until its commit, which does
- * not repeat it; of one that was made before the last resume it is not known. */
+/* Lines about what happens. */
 #include "search/cli/progress.h"
 
 #include "search/base/json.h"
@@ -15,12 +14,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define REMEMBERED 1024
-
 struct kds_progress {
     bool json, terminal;
     bool line_shown; /* a status line stands at the bottom */
-    char operators[REMEMBERED][24];
 };
 
 kds_progress *kds_progress_create(bool json)
@@ -84,7 +80,7 @@ static void commit_line(kds_progress *p, const char *kind, const cJSON *o)
     const char *text = kds_json_str(o, "why", "");
     kds_text_escape_into(why, sizeof why, text, strlen(text), false);
     clear_line(p);
-    const char *made_by = p->operators[decision % REMEMBERED];
+    const char *made_by = kds_json_str(o, "operator", "");
     const char *id = kds_json_str(o, "candidate", "-");
     if (p->terminal)
         fprintf(stderr, "new best #%lld  %s  %s %.8s  %s\n", (long long)decision, speed, made_by,
@@ -132,9 +128,6 @@ void kds_progress_event(void *progress, const kds_event *event)
     cJSON *o = kds_json_parse_record(event->json, strlen(event->json));
     if (strcmp(event->kind, "progress") == 0 && p->terminal)
         status_line(p, o);
-    else if (strcmp(event->kind, "DECISION") == 0)
-        snprintf(p->operators[kds_json_int(o, "decision", 0) % REMEMBERED], sizeof p->operators[0],
-                 "%s", kds_json_str(o, "operator", ""));
     else if (strcmp(event->kind, "ACCEPT") == 0 || strcmp(event->kind, "REJECT") == 0)
         commit_line(p, event->kind, o);
     else if (strcmp(event->kind, "RESPONSE") == 0)

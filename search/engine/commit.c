@@ -31,7 +31,8 @@ bool kds_commit_ready(const kds_state *state, const kds_flight *f)
 static cJSON *start_body(const kds_flight *f, const char *verdict)
 {
     cJSON *body = cJSON_CreateObject();
-    bool ok = body && kds_json_add_int(body, "decision", f->decision);
+    bool ok = body && kds_json_add_int(body, "decision", f->decision) &&
+              kds_json_add_str(body, "operator", f->operator_name);
     if (ok && f->has_candidate)
         ok = kds_json_add_id(body, "candidate", f->candidate);
     else if (ok)

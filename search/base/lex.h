@@ -83,10 +83,5 @@ typedef struct kds_tunable {
  * value, twice the same name, more than KDS_TUNABLES). */
 KDS_MUST_USE kds_code kds_tunables_find(kds_tunable out[KDS_TUNABLES], int *count, const char *text,
                                         size_t len, kds_err *e);
-/* Writes the source with values[i] (-1 for "leave") put first in the list of tunable `i` of
- * `tunables`, as index into its values. Everything else is left byte for byte as it is. */
-KDS_MUST_USE kds_code kds_tunables_select(kds_buf *out, const char *text, size_t len,
-                                          const kds_tunable *tunables, int count, const int *values,
-                                          kds_err *e);
 
 #endif

@@ -107,33 +107,6 @@ size_t kds_text_escape_into(char *out, size_t size, const char *s, size_t len, b
     return used;
 }
 
-void kds_text_escape_html(kds_buf *out, const char *s, size_t len)
-{
-    char one[17];
-    for (size_t i = 0; i < len;) {
-        i += escape_one(s + i, len - i, true, one);
-        switch (one[0]) {
-        case '&':
-            kds_buf_puts(out, "&amp;");
-            break;
-        case '<':
-            kds_buf_puts(out, "&lt;");
-            break;
-        case '>':
-            kds_buf_puts(out, "&gt;");
-            break;
-        case '"':
-            kds_buf_puts(out, "&quot;");
-            break;
-        case '\'':
-            kds_buf_puts(out, "&#39;");
-            break;
-        default:
-            kds_buf_puts(out, one);
-        }
-    }
-}
-
 size_t kds_text_sanitize_utf8(kds_buf *out, const char *s, size_t len)
 {
     size_t replaced = 0;

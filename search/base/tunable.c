@@ -1,15 +1,7 @@
-/* Tunables: reading the `#pragma kda tune` lines and reordering their values in place. The places
- * of the values in the text are kept while reading, so that a reordering rewrites only the numbers
- * themselves. */
+/* Tunables: reading the `#pragma kda tune` lines of a source. */
 #include "search/base/lex_inner.h"
 #include "search/base/text.h"
 #include <string.h>
-
-/* A tune line with the place of each value in the text, its sign included. */
-typedef struct tune_line {
-    kds_tunable tunable;
-    size_t start[KDS_TUNE_VALUES], len[KDS_TUNE_VALUES];
-} tune_line;
 
 /* Fails with the line and the token that was not expected. */
 static kds_code refuse_token(const kds_inner *in, kds_token t, int line, const char *expected,
@@ -44,11 +36,10 @@ static kds_code read_name(kds_inner *in, kds_tunable *u, kds_err *e)
 }
 
 /* One value at `t`: an integer with or without a minus. */
-static kds_code read_value(kds_inner *in, tune_line *line, kds_err *e)
+static kds_code read_value(kds_inner *in, kds_tunable *line, kds_err *e)
 {
-    kds_tunable *u = &line->tunable;
+    kds_tunable *u = line;
     kds_token t = kds_inner_next_code(in);
-    size_t start = t.offset;
     char digits[40];
     int64_t value;
     bool minus = kds_token_is(&in->x, t, "-");
@@ -71,17 +62,15 @@ static kds_code read_value(kds_inner *in, tune_line *line, kds_err *e)
     if (u->count == KDS_TUNE_VALUES)
         return kds_fail(e, KDS_INVALID, "line %d: tune %s: more than %d values", u->line, u->name,
                         KDS_TUNE_VALUES);
-    line->start[u->count] = start;
-    line->len[u->count] = t.offset + t.len - start;
     u->values[u->count++] = value;
     return KDS_OK;
 }
 
 /* Reads the rest of a tune directive: NAME = value, value, ... */
-static kds_code read_line(kds_inner *in, int number, tune_line *line, kds_err *e)
+static kds_code read_line(kds_inner *in, int number, kds_tunable *line, kds_err *e)
 {
-    *line = (tune_line){.tunable.line = number};
-    kds_code code = read_name(in, &line->tunable, e);
+    *line = (kds_tunable){.line = number};
+    kds_code code = read_name(in, line, e);
     if (code)
         return code;
     kds_token t = kds_inner_next_code(in);
@@ -97,7 +86,7 @@ static kds_code read_line(kds_inner *in, int number, tune_line *line, kds_err *e
 }
 
 /* Moves to the next tune line. *found is false at the end of the text. */
-static kds_code next_line(kds_lexer *x, tune_line *line, bool *found, kds_err *e)
+static kds_code next_line(kds_lexer *x, kds_tunable *line, bool *found, kds_err *e)
 {
     kds_token t, keyword;
     *found = false;
@@ -128,7 +117,7 @@ kds_code kds_tunables_find(kds_tunable out[KDS_TUNABLES], int *count, const char
                            kds_err *e)
 {
     kds_lexer x;
-    tune_line line;
+    kds_tunable line;
     kds_tunable read[KDS_TUNABLES];
     bool found;
     int n = 0;
@@ -139,67 +128,16 @@ kds_code kds_tunables_find(kds_tunable out[KDS_TUNABLES], int *count, const char
             return code;
         if (!found)
             break;
-        int twin = find_name(read, n, line.tunable.name);
+        int twin = find_name(read, n, line.name);
         if (twin >= 0)
             return kds_fail(e, KDS_INVALID, "line %d: tune %s: already declared in line %d",
-                            line.tunable.line, line.tunable.name, read[twin].line);
+                            line.line, line.name, read[twin].line);
         if (n == KDS_TUNABLES)
-            return kds_fail(e, KDS_INVALID, "line %d: tune %s: more than %d tunables",
-                            line.tunable.line, line.tunable.name, KDS_TUNABLES);
-        read[n++] = line.tunable;
+            return kds_fail(e, KDS_INVALID, "line %d: tune %s: more than %d tunables", line.line,
+                            line.name, KDS_TUNABLES);
+        read[n++] = line;
     }
     memcpy(out, read, (size_t)n * sizeof *read);
     *count = n;
     return KDS_OK;
-}
-
-/* Writes the text from *done to the end of the line's last value, with the value at `chosen` first.
- */
-static void write_line(kds_buf *out, const char *text, size_t *done, const tune_line *line,
-                       int chosen)
-{
-    for (int place = 0; place <= chosen; place++) {
-        int from = place == 0 ? chosen : place - 1;
-        kds_buf_add(out, text + *done, line->start[place] - *done);
-        kds_buf_add(out, text + line->start[from], line->len[from]);
-        *done = line->start[place] + line->len[place];
-    }
-}
-
-kds_code kds_tunables_select(kds_buf *out, const char *text, size_t len,
-                             const kds_tunable *tunables, int count, const int *values, kds_err *e)
-{
-    kds_lexer x;
-    tune_line line;
-    size_t done = 0;
-    bool found, seen[KDS_TUNABLES] = {false};
-    kds_lexer_init(&x, text, len);
-    for (;;) {
-        kds_code code = next_line(&x, &line, &found, e);
-        if (code)
-            return code;
-        if (!found)
-            break;
-        int i = find_name(tunables, count, line.tunable.name), chosen = 0;
-        if (i < 0 || values[i] < 0)
-            continue;
-        if (i < KDS_TUNABLES)
-            seen[i] = true;
-        if (values[i] >= tunables[i].count)
-            return kds_fail(e, KDS_INVALID, "tune %s: there is no value number %d",
-                            tunables[i].name, values[i]);
-        int64_t wanted = tunables[i].values[values[i]];
-        while (chosen < line.tunable.count && line.tunable.values[chosen] != wanted)
-            chosen++;
-        if (chosen == line.tunable.count)
-            return kds_fail(e, KDS_INVALID, "line %d: tune %s: the value %lld is not in the list",
-                            line.tunable.line, tunables[i].name, (long long)wanted);
-        write_line(out, text, &done, &line, chosen);
-    }
-    for (int i = 0; i < count && i < KDS_TUNABLES; i++) {
-        if (values[i] >= 0 && !seen[i])
-            return kds_fail(e, KDS_INVALID, "the source has no tunable '%s'", tunables[i].name);
-    }
-    kds_buf_add(out, text + done, len - done);
-    return kds_buf_check(out, "source", e);
 }

@@ -199,11 +199,6 @@ double kds_settings_double(const kds_settings *s, const char *name)
     return v;
 }
 
-bool kds_settings_bool(const kds_settings *s, const char *name)
-{
-    return strcmp(kds_settings_text(s, name), "true") == 0;
-}
-
 cJSON *kds_settings_json(const kds_settings *s)
 {
     cJSON *object = cJSON_CreateObject();

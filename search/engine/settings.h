@@ -58,7 +58,6 @@ char *kds_settings_config_path(void);
 const char *kds_settings_text(const kds_settings *s, const char *name); /* "" if unset */
 int64_t kds_settings_int(const kds_settings *s, const char *name);
 double kds_settings_double(const kds_settings *s, const char *name); /* durations in seconds */
-bool kds_settings_bool(const kds_settings *s, const char *name);
 /* All options as a JSON object of texts, for the record; and back (unknown names of a newer version
  * are ignored). */
 cJSON *kds_settings_json(const kds_settings *s);

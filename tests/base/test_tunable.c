@@ -89,82 +89,11 @@ static void test_what_is_refused(void **state)
     fails(text, "line 17: tune A16: more than 16 tunables");
 }
 
-static void select_is(const char *text, int first, int second, const char *want)
-{
-    kds_tunable u[KDS_TUNABLES];
-    int values[KDS_TUNABLES] = {first, second};
-    int count = find(text, u);
-    kds_buf out;
-    kds_err e = {0};
-    kds_buf_init(&out, 4096);
-    if (kds_tunables_select(&out, text, strlen(text), u, count, values, &e))
-        fail_msg("%s", e.message);
-    assert_string_equal(out.data, want);
-    kds_buf_free(&out);
-}
-
-static void test_select(void **state)
-{
-    (void)state;
-    const char *text = "a; /* tune */\n#pragma kda tune V = 4, 8 ,-16\t, 32 // 8 first\n"
-                       "#pragma kda tune W= 1,/*x*/ 22 \\\n , 3\nconst char *s = \"\\\n\";\n";
-    select_is(text, 0, 0, text);
-    select_is(text, -1, -1, text);
-    select_is(text, 2, -1,
-              "a; /* tune */\n#pragma kda tune V = -16, 4 ,8\t, 32 // 8 first\n"
-              "#pragma kda tune W= 1,/*x*/ 22 \\\n , 3\nconst char *s = \"\\\n\";\n");
-    select_is(text, 1, 2,
-              "a; /* tune */\n#pragma kda tune V = 8, 4 ,-16\t, 32 // 8 first\n"
-              "#pragma kda tune W= 3,/*x*/ 1 \\\n , 22\nconst char *s = \"\\\n\";\n");
-    select_is("#pragma kda tune V = 1, 2", 1, -1, "#pragma kda tune V = 2, 1");
-}
-
-static void test_select_refuses(void **state)
-{
-    (void)state;
-    const char *text = "#pragma kda tune V = 4, 8\n";
-    kds_tunable u[2] = {{.name = "V", .values = {4, 16}, .count = 2},
-                        {.name = "K", .values = {1}, .count = 1}};
-    const struct {
-        int values[2];
-        const char *message;
-    } cases[] = {{{2, -1}, "tune V: there is no value number 2"},
-                 {{1, -1}, "line 1: tune V: the value 16 is not in the list"},
-                 {{0, 0}, "the source has no tunable 'K'"}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        kds_buf out;
-        kds_err e = {0};
-        kds_buf_init(&out, 4096);
-        assert_int_equal(kds_tunables_select(&out, text, strlen(text), u, 2, cases[i].values, &e),
-                         KDS_INVALID);
-        assert_string_equal(e.message, cases[i].message);
-        kds_buf_free(&out);
-    }
-    kds_buf out;
-    int values[] = {0};
-    kds_buf_init(&out, 8);
-    assert_int_equal(kds_tunables_select(&out, text, strlen(text), u, 1, values, NULL),
-                     KDS_TOO_LARGE);
-    kds_buf_free(&out);
-    kds_buf_init(&out, 4096);
-    assert_int_equal(kds_tunables_select(&out, "#pragma kda tune 5", 18, u, 1, values, NULL),
-                     KDS_INVALID);
-    /* tunables of another source are left alone */
-    const char *other = "#pragma kda tune OTHER = 1, 2";
-    values[0] = -1;
-    kds_buf_reset(&out);
-    assert_int_equal(kds_tunables_select(&out, other, strlen(other), u, 1, values, NULL), KDS_OK);
-    assert_string_equal(out.data, other);
-    kds_buf_free(&out);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_what_is_refused),
-        cmocka_unit_test(test_select),
-        cmocka_unit_test(test_select_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

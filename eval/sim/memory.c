@@ -103,6 +103,14 @@ uint64_t kds_sim_memory_add(kds_sim_memory *m, const kds_sim_buffer *b)
     return kds_memory_add_region(m, b, false);
 }
 
+uint64_t kds_memory_workspace(kds_sim_memory *m, uint64_t bytes)
+{
+    kds_sim_buffer b = {.name = "the grid's barrier", .bytes = bytes, .content = KDS_SIM_DEFINED};
+    if (m->workspace == 0)
+        m->workspace = kds_memory_add_region(m, &b, false);
+    return m->workspace;
+}
+
 kds_page *kds_memory_make_page(kds_region *r, uint64_t index)
 {
     kds_page *p = calloc(1, sizeof *p);

@@ -38,6 +38,7 @@ struct kds_sim_memory {
     kds_region **regions;
     uint32_t region_count, region_room;
     uint64_t epoch;
+    uint64_t workspace; /* of cooperative launches; 0: none yet */
     /* Module variables: where the symbols of a module lie in this memory. */
     struct kds_module_image *images;
 };
@@ -66,6 +67,8 @@ static inline kds_page *kds_memory_page(kds_region *r, uint64_t index)
 
 /* The region nearest to an address, for reports; NULL if there is none. */
 const kds_region *kds_memory_nearest(const kds_sim_memory *m, uint64_t address);
+/* The address of the buffer that cooperative launches synchronise through; 0: out of memory. */
+uint64_t kds_memory_workspace(kds_sim_memory *m, uint64_t bytes);
 uint64_t kds_memory_add_region(kds_sim_memory *m, const kds_sim_buffer *b, bool is_module);
 
 /* A run of bits [first, first + count) in a bitmap of 64-bit words. */

@@ -224,6 +224,7 @@ typedef struct kds_kernel {
     uint32_t param_bytes;
     uint32_t memo_count;
     uint32_t max_threads, required[3];
+    bool talks; /* blocks may learn of each other, or of time: atomics, ordered accesses, clocks */
     uint32_t cluster[3]; /* .reqnctapercluster; 0: none */
 } kds_kernel;
 

@@ -415,6 +415,9 @@ bool kds_emit(kds_decoder *d)
     d->ins.source_line = (uint32_t)d->source->source_line;
     d->ins.opcode = d->source->opcode;
     k->code[k->code_count++] = d->ins;
+    k->talks |= (d->ins.flags & KDS_INS_POLLS) != 0 || d->ins.op == KDS_OP_clock32 ||
+                d->ins.op == KDS_OP_clock64 ||
+                (d->ins.op == KDS_OP_atom && d->ins.space != KDS_SPACE_SHARED);
     return true;
 }
 

@@ -298,7 +298,7 @@ HANDLER(cp_async)
                     memcpy(data + k, p->data + inside, step);
             }
             if (s == KDS_STEP_ON && p != NULL)
-                run->counts.unique_loads += kds_bits_new(p->loaded, inside / 32, 1);
+                run->counts.unique_loads += new_sectors(run, p->loaded, inside / 32, 1);
         }
         if (s != KDS_STEP_ON)
             return s;

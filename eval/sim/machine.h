@@ -8,6 +8,7 @@
 
 #define KDS_WARPS 32
 #define KDS_BARRIERS 16
+#define KDS_BLOCK_CONSTS 32       /* ten special registers, of 2 or 4 bytes */
 #define KDS_RESIDENT_DEFAULT 4096 /* blocks */
 
 /* What a handler returns. */
@@ -154,8 +155,10 @@ struct kds_run {
     uint32_t threads, warp_count, dynamic_shared, shared_bytes;
     uint64_t budget; /* warp instructions left */
     const uint8_t *params;
-    uint64_t *const_bits; /* of the kernel's constants, addresses resolved */
-    uint64_t workspace;   /* of a cooperative launch: what grid synchronisation uses; else 0 */
+    uint64_t *const_bits;                    /* of the kernel's constants, addresses resolved */
+    uint32_t block_consts[KDS_BLOCK_CONSTS]; /* those that change from block to block */
+    uint32_t block_const_count;
+    uint64_t workspace; /* of a cooperative launch: what grid synchronisation uses; else 0 */
     /* Resident groups in the order of their start, then spare ones. */
     kds_group **groups;
     uint32_t resident, group_count, group_room;
@@ -166,6 +169,7 @@ struct kds_run {
     kds_fault fault;
     kds_warp *warp; /* the one at hand */
     bool check_uninitialised;
+    bool parallel;  /* other threads run blocks of the same launch */
     uint64_t clock; /* warp instructions so far: what clock registers show */
     uint64_t polls; /* without news, since anything moved */
     kds_run_warp *run_warp;
@@ -205,8 +209,33 @@ void kds_group_end(kds_run *r, uint32_t index);
 void kds_groups_free(kds_run *r);
 
 /* ---- In schedule.c ---- */
+/* Groups to be run, in order. */
+typedef struct kds_queue {
+    const uint64_t *numbers; /* NULL: the number is the place in the queue */
+    uint64_t next, end, all;
+} kds_queue;
+typedef struct kds_tracing {
+    double cycles;
+    uint64_t blocks;
+} kds_tracing;
+kds_step kds_run_queue(kds_run *r, kds_queue *q, kds_tracing *t);
+/* Is the n-th group of a queue to be traced? */
+bool kds_queue_traces(const kds_queue *q, const kds_sim_options *o, uint64_t n);
 /* Runs all blocks asked for. */
 kds_step kds_run_blocks(kds_run *r, kds_sim_result *out);
+
+/* ---- In parallel.c ---- */
+/* Can its blocks run on several cores, with the same results? */
+bool kds_run_can_split(const kds_run *r);
+/* As kds_run_queue, with the report of a fault: that of the first block that has one. */
+kds_step kds_run_split(kds_run *r, kds_queue *q, kds_tracing *t, kds_sim_result *out);
+
+/* ---- In launch.c ---- */
+/* A run of the same launch with counts of its own; NULL if out of memory. */
+kds_run *kds_run_clone(const kds_run *r);
+/* Adds what was counted in `from`. */
+void kds_run_merge(kds_run *to, const kds_run *from);
+void kds_run_free(kds_run *r);
 
 /* ---- In trace.c ---- */
 bool kds_trace_begin(kds_block *b);

@@ -132,6 +132,8 @@ typedef struct kds_sim_options {
     uint32_t resident;   /* blocks that can be resident at once; 0: 4096 */
     bool check_uninitialised;
     bool check_races; /* of shared memory within a block or cluster, of global between blocks */
+    int threads; /* cores that blocks may run on; 0: 1. Results do not depend on it; kernels whose
+                    blocks may talk to each other run on one. */
     const kds_sim_latency *latency; /* NULL: no dependency timing */
     int trace_blocks; /* how many of the blocks are traced (spread evenly); 0 with latency: 2 */
     const char *isa;  /* NULL: the best one here; "baseline": the one of the whole program */

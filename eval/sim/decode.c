@@ -385,12 +385,22 @@ bool kds_address(kds_decoder *d, int position, kds_ptx_space *named)
 bool kds_list_add(kds_decoder *d, int32_t ref)
 {
     kds_kernel *k = d->kernel;
+    if (d->ins.listed == UINT8_MAX)
+        return kds_why(d, "more than %d registers", UINT8_MAX);
     if (!kds_ptx_room(&k->list, k->list_count, &k->list_room, sizeof *k->list)) {
         d->no_memory = true;
         return false;
     }
+    if (d->ins.listed++ == 0)
+        d->ins.list = k->list_count;
     k->list[k->list_count++] = ref;
     return true;
+}
+
+bool kds_list_define(kds_decoder *d, int32_t ref)
+{
+    d->ins.defined++;
+    return kds_list_add(d, ref);
 }
 
 bool kds_emit(kds_decoder *d)

@@ -70,6 +70,7 @@ bool kds_decode_move(kds_decoder *d);
 bool kds_decode_convert(kds_decoder *d);
 bool kds_decode_memory(kds_decoder *d);
 bool kds_decode_cross(kds_decoder *d);
+bool kds_decode_tensor(kds_decoder *d);
 bool kds_decode_control(kds_decoder *d);
 
 /* ---- After decoding ---- */

@@ -30,9 +30,8 @@ enum {
     KDS_INS_OWN_MASK = 4,
     KDS_INS_ENDS_RUN = 8,
     KDS_INS_LEADER = 16,
-    KDS_INS_LIST_DEFINES = 32,
-    KDS_INS_POLLS = 64,   /* an ordered load: may be what a loop waits by */
-    KDS_INS_CLUSTER = 128 /* may use shared memory of other blocks of the cluster */
+    KDS_INS_POLLS = 32,  /* an ordered load: may be what a loop waits by */
+    KDS_INS_CLUSTER = 64 /* may use shared memory of other blocks of the cluster */
 };
 
 /* Memory order of an access or fence (ins->rounding) and its scope (ins->type2). */
@@ -132,8 +131,9 @@ typedef struct kds_ins {
     uint8_t pipe, weight,
         xu; /* SASS instructions that it stands for, roughly: on its pipe, on XU */
     uint8_t wait;
+    uint8_t listed, defined; /* references in the list; the first `defined` of them are results */
     int32_t guard, d, d2, a, b, c, x; /* references before allocation, byte offsets after */
-    uint32_t list;                    /* first of `elements` references in kernel->list */
+    uint32_t list;                    /* first of `listed` references in kernel->list */
     uint32_t target;                  /* instruction, or first in kernel->jumps */
     uint32_t run_end, block_end;      /* next instruction that ends a run, next leader */
     uint32_t used_bytes;              /* mask of the bytes of a load that are used; 0: all */

@@ -389,12 +389,22 @@ bool kds_address(kds_decoder *d, int position, kds_ptx_space *named)
 bool kds_list_add(kds_decoder *d, int32_t ref)
 {
     kds_kernel *k = d->kernel;
+    if (d->ins.listed == UINT8_MAX)
+        return kds_why(d, "more than %d registers", UINT8_MAX);
     if (!kds_ptx_room(&k->list, k->list_count, &k->list_room, sizeof *k->list)) {
         d->no_memory = true;
         return false;
     }
+    if (d->ins.listed++ == 0)
+        d->ins.list = k->list_count;
     k->list[k->list_count++] = ref;
     return true;
+}
+
+bool kds_list_define(kds_decoder *d, int32_t ref)
+{
+    d->ins.defined++;
+    return kds_list_add(d, ref);
 }
 
 bool kds_emit(kds_decoder *d)
@@ -432,9 +442,9 @@ void kds_kind(kds_decoder *d, kds_op op, kds_pipe pipe, int weight, kds_wait wai
 /* One PTX instruction. False: `missing` is set, or memory is out. */
 static bool decode_instruction(kds_decoder *d)
 {
-    static bool (*const groups[])(kds_decoder *) = {kds_decode_row,     kds_decode_move,
-                                                    kds_decode_convert, kds_decode_memory,
-                                                    kds_decode_cross,   kds_decode_control};
+    static bool (*const groups[])(kds_decoder *) = {
+        kds_decode_row,   kds_decode_move,   kds_decode_convert, kds_decode_memory,
+        kds_decode_cross, kds_decode_tensor, kds_decode_control};
     const kds_ptx_instruction *s = d->source;
     kds_kernel *k = d->kernel;
     d->why[0] = '\0';

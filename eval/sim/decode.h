@@ -55,7 +55,10 @@ bool kds_immediate(kds_decoder *d, int position, int64_t *value);
 /* The address operand: base into ins->a (KDS_NO_REF: none), offset into ins->imm; its variable's
  * space if it names one, else KDS_SPACE_GENERIC, into *named. */
 bool kds_address(kds_decoder *d, int position, kds_ptx_space *named);
+/* One more register of ins->list: a source, or a result. Results come before sources; nothing may
+ * be emitted between the first and the last. */
 bool kds_list_add(kds_decoder *d, int32_t ref);
+bool kds_list_define(kds_decoder *d, int32_t ref);
 /* Appends d->ins to the code. */
 bool kds_emit(kds_decoder *d);
 bool kds_why(kds_decoder *d, const char *fmt, ...) KDS_PRINTF(2, 3);
@@ -67,6 +70,7 @@ bool kds_decode_move(kds_decoder *d);
 bool kds_decode_convert(kds_decoder *d);
 bool kds_decode_memory(kds_decoder *d);
 bool kds_decode_cross(kds_decoder *d);
+bool kds_decode_tensor(kds_decoder *d);
 bool kds_decode_control(kds_decoder *d);
 
 /* ---- After decoding ---- */

@@ -66,7 +66,6 @@ static bool data_operands(kds_decoder *d, int position, bool load, kds_ptx_type 
     int smallest = d->ins.bytes < 2 ? 2 : d->ins.bytes, width = -1;
     if (count != d->ins.elements || (count == 1 && o->kind == KDS_OPERAND_VECTOR))
         return kds_why(d, "another number of elements");
-    d->ins.list = d->kernel->list_count;
     for (int k = 0; k < count; k++) {
         const kds_ptx_operand *e =
             o->kind == KDS_OPERAND_VECTOR ? &d->function->operands[o->index + k] : o;
@@ -84,9 +83,10 @@ static bool data_operands(kds_decoder *d, int position, bool load, kds_ptx_type 
         const kds_ptx_operand *e =
             o->kind == KDS_OPERAND_VECTOR ? &d->function->operands[o->index + k] : o;
         int32_t ref;
-        bool ok = load ? kds_define_operand(d, e, width, &ref)
-                       : kds_use_operand(d, e, width, real_type(type), &ref);
-        if (!ok || !kds_list_add(d, ref))
+        bool ok = load
+                      ? kds_define_operand(d, e, width, &ref) && kds_list_define(d, ref)
+                      : kds_use_operand(d, e, width, real_type(type), &ref) && kds_list_add(d, ref);
+        if (!ok)
             return false;
     }
     d->ins.result_bytes = (uint8_t)width;
@@ -149,8 +149,8 @@ static bool decode_load_store(kds_decoder *d, bool load)
     bool in_bank = space == KDS_SPACE_PARAM;
     kds_kind(d, load ? loads[space] : stores[space], in_bank ? KDS_PIPE_NONE : KDS_PIPE_LSU,
              in_bank ? 0 : 1, load ? wait : KDS_WAIT_NONE);
-    d->ins.flags |= (uint8_t)(KDS_INS_OWN_MASK | (load ? KDS_INS_LIST_DEFINES : 0) |
-                              (space == KDS_SPACE_GENERIC ? KDS_INS_CLUSTER : 0));
+    d->ins.flags |=
+        (uint8_t)(KDS_INS_OWN_MASK | (space == KDS_SPACE_GENERIC ? KDS_INS_CLUSTER : 0));
     if (space == KDS_SPACE_SHARED || space == KDS_SPACE_GENERIC)
         d->ins.memo = (int32_t)d->kernel->memo_count++;
     return kds_address(d, load ? 1 : 0, &named) && space_fits(d, space, named) &&

@@ -2,6 +2,7 @@
  * KDS_RUN_WARP and include this. Everything in it is static but that one function. */
 #include "eval/sim/machine.h"
 #include "eval/sim/numeric.h"
+#include "eval/sim/tensor.h"
 #include <fenv.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,5 +33,9 @@
 #include "eval/sim/exec_atomic.h"
 
 #include "eval/sim/exec_cross.h"
+
+#include "eval/sim/exec_tensor.h"
+
+#include "eval/sim/exec_matrix.h"
 
 #include "eval/sim/exec_loop.h"

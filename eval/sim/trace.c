@@ -49,28 +49,24 @@ static void set_ready(kds_warp *w, int32_t offset, double when)
 
 static void set_results(kds_warp *w, const kds_ins *i, double when)
 {
-    bool listed = i->elements > 0 && i->op != KDS_OP_atom && i->op != KDS_OP_cp_async;
     set_ready(w, i->d, when);
     set_ready(w, i->d2, when);
-    if (listed && (i->flags & KDS_INS_LIST_DEFINES) != 0)
-        for (int e = 0; e < i->elements; e++)
-            set_ready(w, kds_ins_element(w->run->kernel, i, e), when);
+    for (int e = 0; e < i->defined; e++)
+        set_ready(w, kds_ins_element(w->run->kernel, i, e), when);
 }
 
 /* When all sources of an instruction are there; `from` at the earliest. */
 static double sources_ready(const kds_warp *w, const kds_ins *i, double from)
 {
-    bool listed = i->elements > 0 && i->op != KDS_OP_atom && i->op != KDS_OP_cp_async;
     const int32_t sources[] = {i->guard, i->a, i->b, i->c, i->x};
     for (size_t s = 0; s < sizeof sources / sizeof sources[0]; s++) {
         double r = ready_at(w, sources[s]);
         from = r > from ? r : from;
     }
-    if (listed && (i->flags & KDS_INS_LIST_DEFINES) == 0)
-        for (int e = 0; e < i->elements; e++) {
-            double r = ready_at(w, kds_ins_element(w->run->kernel, i, e));
-            from = r > from ? r : from;
-        }
+    for (int e = i->defined; e < i->listed; e++) {
+        double r = ready_at(w, kds_ins_element(w->run->kernel, i, e));
+        from = r > from ? r : from;
+    }
     return from;
 }
 

@@ -14,7 +14,7 @@ static void bench_reports_every_kernel(void **state)
     if (kds_sim_bench(&report, &e) != KDS_OK)
         fail_msg("%s", e.message);
     const cJSON *row, *rows = kds_json_at(report, "kernels");
-    assert_int_equal(cJSON_GetArraySize(rows), 3);
+    assert_int_equal(cJSON_GetArraySize(rows), 5);
     cJSON_ArrayForEach(row, rows)
     {
         double warps = kds_json_num(row, "warp_inst", 0), seconds = kds_json_num(row, "seconds", 0);

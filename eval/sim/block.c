@@ -1,6 +1,6 @@
 /* A block: its warps in turn, each until it ends, waits or has had its share; barriers; what to do
  * when nobody can go on. Blocks run one after the other. */
-#include "eval/sim/machine.h"
+#include "eval/sim/stack.h"
 #include <string.h>
 
 /* Branches that a warp may take before the next one gets its turn, so that a warp that waits in a
@@ -153,7 +153,7 @@ static bool all_at_one_barrier(const kds_warp *w, uint32_t *mask)
 kds_step kds_warp_stuck(kds_warp *w)
 {
     const kds_ins *code = w->run->kernel->code;
-    if (release_warpsync(w))
+    if (kds_stack_join(w) || release_warpsync(w))
         return KDS_STEP_ON;
     uint32_t mask;
     const kds_ins *first = &code[w->splits[0].at];
@@ -215,6 +215,7 @@ static void begin_block(kds_run *r)
         w->live = left >= KDS_LANES ? KDS_FULL : (1u << left) - 1;
         w->splits[0] = (kds_split){.at = 0, .mask = w->live};
         w->split_count = 1;
+        kds_stack_begin(w);
         w->carry = w->favoured = w->favour = 0;
         w->patience = 1;
         w->state = KDS_WARP_READY;

@@ -2,15 +2,16 @@
  * memory keeps word k of all lanes side by side, as the hardware does: lanes that use the same
  * offset touch 128 bytes. */
 
-static inline kds_step check_local(kds_run *run, const kds_ins *i, int lane, u64 address,
+static inline kds_step check_local(const kds_warp *w, const kds_ins *i, int lane, u64 address,
                                    unsigned bytes, bool store)
 {
-    u32 limit = run->kernel->local_bytes;
-    if (address < limit && bytes <= limit - address && (address & (bytes - 1)) == 0)
+    u32 limit = w->run->kernel->local_bytes;
+    bool inside = w->stack == NULL ? address < limit && bytes <= limit - address
+                                   : kds_local_holds(w, (uint32_t)lane, address, bytes);
+    if (inside && (address & (bytes - 1)) == 0)
         return KDS_STEP_ON;
-    bool inside = address < limit && bytes <= limit - address;
-    return kds_fault_at(run, inside ? KDS_SIM_MISALIGNED : KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)lane,
-                        KDS_SPACE_LOCAL, address, bytes, store);
+    return kds_fault_at(w->run, inside ? KDS_SIM_MISALIGNED : KDS_SIM_OUT_OF_BOUNDS, i,
+                        (uint32_t)lane, KDS_SPACE_LOCAL, address, bytes, store);
 }
 
 /* Copies `bytes` of one lane between its words and `other`. */
@@ -30,25 +31,46 @@ static inline void copy_local(u8 *local, int lane, u64 address, unsigned bytes, 
     }
 }
 
+/* Bytes that a lane never stored hold all ones, whatever was there before. */
+static inline void blank_unwritten(const kds_warp *w, int lane, u64 address, unsigned bytes,
+                                   u8 *stage)
+{
+    for (unsigned k = 0; k < bytes; k++)
+        if ((w->local_stored[address + k] >> lane & 1) == 0)
+            stage[k] = 0xff;
+}
+
 static inline kds_step access_local(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
                                     u8 *stage, bool store)
 {
     kds_run *run = w->run;
     unsigned bytes = (unsigned)i->bytes * i->elements;
-    if (w->local == NULL) {
-        w->local = calloc(run->kernel->local_bytes / 4 + 1, 32 * 4);
-        if (w->local == NULL)
-            return KDS_STEP_NO_MEMORY;
-    }
-    u64 where[KDS_LANES] __attribute__((aligned(64)));
+    if (w->local_room < run->kernel->local_bytes &&
+        !kds_local_reserve(w, run->kernel->local_bytes))
+        return KDS_STEP_NO_MEMORY;
+    u64 where[KDS_LANES] __attribute__((aligned(64))), last = UINT64_MAX;
     LANES where[l] = (a[l] / 4 * 32 + (u64)l) * 4;
-    uint32_t fresh;
+    uint32_t fresh, written = 0;
     for (uint32_t left = mask; left != 0; left &= left - 1) {
         int l = __builtin_ctz(left);
-        kds_step s = check_local(run, i, l, a[l], bytes, store);
+        kds_step s = check_local(w, i, l, a[l], bytes, store);
         if (s != KDS_STEP_ON)
             return s;
-        copy_local(w->local, l, a[l], bytes, stage + (unsigned)l * bytes, store);
+        u8 *own = stage + (unsigned)l * bytes;
+        copy_local(w->local, l, a[l], bytes, own, store);
+        if (store) {
+            for (unsigned k = 0; k < bytes; k++)
+                w->local_stored[a[l] + k] |= 1u << l;
+            continue;
+        }
+        if (a[l] != last) {
+            last = a[l];
+            written = mask;
+            for (unsigned k = 0; k < bytes; k++)
+                written &= w->local_stored[last + k];
+        }
+        if ((written >> l & 1) == 0)
+            blank_unwritten(w, l, a[l], bytes, own);
     }
     run->counts.local_sectors += count_sectors(where, mask, &fresh) * (bytes < 4 ? 1 : bytes / 4);
     return KDS_STEP_ON;

@@ -2,6 +2,7 @@
  * was counted into counters. */
 #include "eval/sim/machine.h"
 #include "eval/sim/module.h"
+#include "eval/sim/stack.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -210,6 +211,8 @@ static bool allocate(kds_run *r)
         if (w->file == NULL)
             return false;
         memset(w->file, 0, file);
+        if (!kds_stack_create(w))
+            return false;
     }
     r->shared = aligned_alloc(64, ((size_t)r->shared_bytes + 127) / 64 * 64);
     r->shared_stored = calloc((size_t)r->shared_bytes / 64 + 2, sizeof *r->shared_stored);
@@ -228,7 +231,7 @@ static void release(kds_run *r)
 {
     for (uint32_t i = 0; i < KDS_WARPS; i++) {
         free(r->warps[i].file);
-        free(r->warps[i].local);
+        kds_stack_free(&r->warps[i]);
         free(r->warps[i].ready);
     }
     free(r->shared);

@@ -31,12 +31,14 @@ typedef struct kds_fault {
 /* The lanes of a warp that are at one instruction. */
 typedef struct kds_split {
     uint32_t at, mask;
+    uint32_t depth; /* of calls */
     bool waits; /* for others at the same place, or at a barrier */
 } kds_split;
 
 typedef enum kds_warp_state { KDS_WARP_READY, KDS_WARP_AT_BARRIER, KDS_WARP_DONE } kds_warp_state;
 
 typedef struct kds_run kds_run;
+typedef struct kds_stack kds_stack; /* stack.h */
 
 typedef struct kds_warp {
     uint8_t *file; /* registers */
@@ -53,6 +55,10 @@ typedef struct kds_warp {
     uint32_t barrier;   /* at which it waits */
     const kds_ins *bar; /* by which instruction */
     uint8_t *local;     /* words of all lanes side by side; NULL until touched */
+    uint32_t *local_stored; /* for each byte of it, the lanes that have stored to it */
+    uint32_t local_room;    /* bytes of each lane */
+    kds_stack *stack;       /* NULL if the kernel calls nothing */
+    uint32_t depth;         /* of the split at hand */
     double *ready;      /* per 4 bytes of the file: when a result is there; NULL if not traced */
     double now;         /* cycle of the latest issue */
     double issued;      /* issue slots taken */

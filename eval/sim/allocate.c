@@ -221,7 +221,8 @@ static void note_slots(kds_calls *c, const uint32_t counts[4], const uint64_t ba
     for (uint32_t n = 0; n < c->function_count; n++)
         for (int s = 0; s < KDS_SLOT_KINDS; s++) {
             kds_function *f = &c->functions[n];
-            uint32_t end = n + 1 < c->function_count ? c->functions[n + 1].first_slot[s] : counts[s];
+            uint32_t end =
+                n + 1 < c->function_count ? c->functions[n + 1].first_slot[s] : counts[s];
             f->slots[s] = (kds_slots){.offset = (uint32_t)base[s] + f->first_slot[s] * bytes[s],
                                       .count = end - f->first_slot[s]};
         }

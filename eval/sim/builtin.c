@@ -20,8 +20,7 @@ static bool read_string(const kds_warp *w, uint64_t address, char *out, size_t s
 /* Argument k of the call; results come before. */
 static uint64_t argument(const kds_warp *w, const kds_call *site, uint32_t lane, uint32_t k)
 {
-    const kds_slice *s =
-        &w->run->kernel->calls.slices[site->actuals + site->return_count + k];
+    const kds_slice *s = &w->run->kernel->calls.slices[site->actuals + site->return_count + k];
     uint64_t at = kds_frame_base(w, KDS_FRAME_PARAMS, lane) + s->offset, value = 0;
     uint8_t bytes[8] = {0};
     for (uint32_t b = 0; b < s->bytes && b < 8; b++)

@@ -8,10 +8,10 @@
 
 #include "eval/sim/ptx.h"
 
-#define KDS_CALL_DEPTH 4096           /* frames of one lane */
+#define KDS_CALL_DEPTH 4096            /* frames of one lane */
 #define KDS_CALL_PARAMS_CAP (1u << 20) /* bytes of parameters of one lane */
 #define KDS_CALL_SAVED_CAP (2u << 20)  /* bytes of saved registers of one lane */
-#define KDS_CALL_FUNCTIONS 4096       /* that one kernel may reach */
+#define KDS_CALL_FUNCTIONS 4096        /* that one kernel may reach */
 #define KDS_BY_ADDRESS UINT32_MAX
 /* Where the addresses of functions lie in the generic address space; nothing else does. */
 #define KDS_CODE_WINDOW (UINT64_C(4) << 32)
@@ -71,7 +71,7 @@ typedef struct kds_calls {
     uint32_t local_count, local_room;
     uint32_t *by_symbol; /* which function a symbol of the module is; KDS_BY_ADDRESS: none here */
     uint32_t symbol_count;
-    uint32_t local_align; /* the greatest of a local variable */
+    uint32_t local_align;            /* the greatest of a local variable */
     int32_t frames[KDS_FRAME_KINDS]; /* slots in the register file; -1: no calls */
     bool used;                       /* it calls: warps need a stack */
 } kds_calls;

@@ -126,10 +126,11 @@ typedef struct kds_ins {
 } kds_ins;
 
 typedef enum kds_const_kind {
-    KDS_CONST_BITS,   /* bits in every lane */
-    KDS_CONST_SYMBOL, /* address of module symbol `index` plus bits */
+    KDS_CONST_BITS,    /* bits in every lane */
+    KDS_CONST_SYMBOL,  /* address of module symbol `index` plus bits */
     KDS_CONST_SPECIAL, /* special register `index` */
-    KDS_CONST_FRAME    /* where the frame of each lane begins, see calls.h; `index` of kds_frame_kind */
+    KDS_CONST_FRAME /* where the frame of each lane begins, see calls.h; `index` of kds_frame_kind
+                     */
 } kds_const_kind;
 
 /* Special registers that do not change while a block runs. */

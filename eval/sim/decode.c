@@ -316,10 +316,10 @@ static uint64_t literal_bits(const kds_ptx_operand *o, int bytes, bool real)
 static bool use_negated(kds_decoder *d, int32_t p, int32_t *ref)
 {
     return kds_own_register(d, 0, ref) && kds_emit_before(d, (kds_ins){.op = KDS_OP_not_pred,
-                                                               .flags = KDS_INS_OWN_MASK,
-                                                               .d = *ref,
-                                                               .a = p,
-                                                               .b = KDS_NO_REF});
+                                                                       .flags = KDS_INS_OWN_MASK,
+                                                                       .d = *ref,
+                                                                       .a = p,
+                                                                       .b = KDS_NO_REF});
 }
 
 bool kds_use_operand(kds_decoder *d, const kds_ptx_operand *o, int bytes, bool real, int32_t *ref)
@@ -451,24 +451,25 @@ void kds_kind(kds_decoder *d, kds_op op, kds_pipe pipe, int weight, kds_wait wai
 
 bool kds_decode_instruction(kds_decoder *d)
 {
-    static bool (*const groups[])(kds_decoder *) = {kds_decode_call,    kds_decode_row,     kds_decode_move,
-                                                    kds_decode_convert, kds_decode_memory,
-                                                    kds_decode_cross,   kds_decode_control};
+    static bool (*const groups[])(kds_decoder *) = {
+        kds_decode_call,   kds_decode_row,   kds_decode_move,   kds_decode_convert,
+        kds_decode_memory, kds_decode_cross, kds_decode_control};
     const kds_ptx_instruction *s = d->source;
     kds_kernel *k = d->kernel;
     d->why[0] = '\0';
     bool cut = cut_opcode(d);
     for (size_t g = 0; cut && g < sizeof groups / sizeof groups[0] && d->why[0] == '\0'; g++) {
         d->at = 1;
-        d->ins = (kds_ins){.guard = s->guard >= 0 ? (int32_t)d->register_base + s->guard : KDS_NO_REF,
-                           .d = KDS_NO_REF,
-                           .d2 = KDS_NO_REF,
-                           .a = KDS_NO_REF,
-                           .b = KDS_NO_REF,
-                           .c = KDS_NO_REF,
-                           .x = KDS_NO_REF,
-                           .memo = -1,
-                           .used_bytes = s->used_bytes_mask};
+        d->ins =
+            (kds_ins){.guard = s->guard >= 0 ? (int32_t)d->register_base + s->guard : KDS_NO_REF,
+                      .d = KDS_NO_REF,
+                      .d2 = KDS_NO_REF,
+                      .a = KDS_NO_REF,
+                      .b = KDS_NO_REF,
+                      .c = KDS_NO_REF,
+                      .x = KDS_NO_REF,
+                      .memo = -1,
+                      .used_bytes = s->used_bytes_mask};
         if (s->guard >= 0)
             d->ins.flags =
                 (uint8_t)(KDS_INS_GUARDED | (s->guard_negated ? KDS_INS_GUARD_NEGATED : 0));

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOCAL_GAP 16u    /* bytes that belong to nobody behind the local variables of a frame */
-#define PARAM_ALIGN 32u  /* the widest access */
+#define LOCAL_GAP 16u   /* bytes that belong to nobody behind the local variables of a frame */
+#define PARAM_ALIGN 32u /* the widest access */
 #define FRAME_ALIGN 16u
 
 static bool base_is(const kds_decoder *d, const char *name)
@@ -29,8 +29,8 @@ static bool no_memory(kds_decoder *d)
 
 bool kds_frame(kds_decoder *d, kds_frame_kind kind, int32_t *ref)
 {
-    return kds_constant(
-        d, (kds_const){.kind = KDS_CONST_FRAME, .bytes = 8, .index = (int32_t)kind}, ref);
+    return kds_constant(d, (kds_const){.kind = KDS_CONST_FRAME, .bytes = 8, .index = (int32_t)kind},
+                        ref);
 }
 
 bool kds_note_local(kds_decoder *d, const kds_ptx_symbol *s, uint32_t offset)
@@ -56,11 +56,9 @@ bool kds_use_frame_address(kds_decoder *d, const kds_ptx_operand *o, int bytes, 
         .kind = KDS_CONST_BITS, .bytes = 8, .bits = (uint64_t)o->value + (uint64_t)*offset};
     return kds_frame(d, KDS_FRAME_LOCAL, &base) && kds_constant(d, c, &add) &&
            kds_own_register(d, 8, ref) &&
-           kds_emit_before(d, (kds_ins){.op = KDS_OP_add_b64,
-                                        .result_bytes = 8,
-                                        .d = *ref,
-                                        .a = base,
-                                        .b = add});
+           kds_emit_before(
+               d,
+               (kds_ins){.op = KDS_OP_add_b64, .result_bytes = 8, .d = *ref, .a = base, .b = add});
 }
 
 /* Warps of this kernel have a stack, and the beginnings of their frames in their files. */
@@ -109,7 +107,8 @@ static bool decode_parameter(kds_decoder *d, bool load)
     const kds_ptx_operand *o = kds_operand(d, load ? 1 : 0);
     const kds_ptx_symbol *s;
     uint32_t offset;
-    if (o->kind != KDS_OPERAND_ADDRESS || !in_frame(d, &d->function->operands[o->index], &s, &offset))
+    if (o->kind != KDS_OPERAND_ADDRESS ||
+        !in_frame(d, &d->function->operands[o->index], &s, &offset))
         return d->at_function != 0 && kds_why(d, "a parameter by its address");
     d->at = 2;
     d->ins.elements = kds_accept(d, "v2")   ? 2
@@ -134,8 +133,7 @@ static bool decode_parameter(kds_decoder *d, bool load)
     kds_kind(d, load ? KDS_OP_ld_call : KDS_OP_st_call, load ? KDS_PIPE_NONE : KDS_PIPE_ALU,
              load ? 0 : (int)(all + 3) / 4, KDS_WAIT_NONE);
     d->ins.flags |= KDS_INS_OWN_MASK | (load ? KDS_INS_LIST_DEFINES : 0);
-    return needs_stack(d) &&
-           (d->at_function == 0 || kds_frame(d, KDS_FRAME_PARAMS, &d->ins.a)) &&
+    return needs_stack(d) && (d->at_function == 0 || kds_frame(d, KDS_FRAME_PARAMS, &d->ins.a)) &&
            kds_data_operands(d, load ? 0 : 1, load, type) && kds_emit(d);
 }
 
@@ -152,8 +150,8 @@ static bool function_number(kds_decoder *d, uint32_t symbol, bool by_address, ui
         if (!kds_ptx_room(&c->functions, c->function_count, &c->function_room,
                           sizeof *c->functions))
             return no_memory(d);
-        c->functions[c->function_count] = (kds_function){
-            .source = f, .by_address = by_address, .formals = c->slice_count};
+        c->functions[c->function_count] =
+            (kds_function){.source = f, .by_address = by_address, .formals = c->slice_count};
         c->by_symbol[symbol] = c->function_count++;
         for (uint32_t i = 0; i < f->formal_count; i++)
             if (!add_slice(d, (uint32_t)f->symbols[i].offset, f->symbols[i].bytes))
@@ -177,7 +175,8 @@ static bool actuals(kds_decoder *d, const kds_ptx_operand *list)
     return true;
 }
 
-static bool sizes_are(const kds_decoder *d, const kds_call *site, const uint8_t *bytes, size_t count)
+static bool sizes_are(const kds_decoder *d, const kds_call *site, const uint8_t *bytes,
+                      size_t count)
 {
     if (site->formal_count != count)
         return false;
@@ -214,7 +213,8 @@ static bool direct(kds_decoder *d, const kds_ptx_operand *o, kds_call *site)
                                   ? &d->ptx->symbols[o->index]
                                   : NULL;
     if (s == NULL || !s->is_function)
-        return kds_why(d, "no such function");
+        return kds_why(d, "no such function '%.*s'", o->name.len < 100 ? (int)o->name.len : 100,
+                       o->name.text);
     const kds_ptx_function *f = &d->ptx->functions[s->function];
     if (!f->has_body)
         return builtin(d, s->name, site);

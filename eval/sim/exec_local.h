@@ -45,8 +45,7 @@ static inline kds_step access_local(kds_warp *w, const kds_ins *i, const u64 *a,
 {
     kds_run *run = w->run;
     unsigned bytes = (unsigned)i->bytes * i->elements;
-    if (w->local_room < run->kernel->local_bytes &&
-        !kds_local_reserve(w, run->kernel->local_bytes))
+    if (w->local_room < run->kernel->local_bytes && !kds_local_reserve(w, run->kernel->local_bytes))
         return KDS_STEP_NO_MEMORY;
     u64 where[KDS_LANES] __attribute__((aligned(64))), last = UINT64_MAX;
     LANES where[l] = (a[l] / 4 * 32 + (u64)l) * 4;

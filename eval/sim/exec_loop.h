@@ -85,8 +85,8 @@ static inline bool goes_before(const kds_split *a, const kds_split *b)
     return a->depth != b->depth ? a->depth > b->depth : a->at < b->at;
 }
 
-/* The split to run: the deepest, and of those the one furthest back; by turns when that one has been going round for long.
- * -1: all wait. */
+/* The split to run: the deepest, and of those the one furthest back; by turns when that one has
+ * been going round for long. -1: all wait. */
 static inline int choose_split(kds_warp *w)
 {
     int best = -1;
@@ -166,8 +166,8 @@ static inline kds_step call_or_return(kds_warp *w, int s, const kds_ins *i, uint
         return step;
     remove_split(w, s);
     add_split(w, at + 1, mask & ~taken);
-    bool enters = i->op == KDS_OP_call &&
-                  w->run->kernel->calls.sites[i->target].builtin == KDS_BUILTIN_NONE;
+    bool enters =
+        i->op == KDS_OP_call && w->run->kernel->calls.sites[i->target].builtin == KDS_BUILTIN_NONE;
     uint32_t depth = w->depth;
     w->depth = i->op == KDS_OP_call ? depth + enters : depth > 0 ? depth - 1 : 0;
     for (uint32_t left = taken; left != 0;) {

@@ -32,7 +32,7 @@ typedef struct kds_fault {
 typedef struct kds_split {
     uint32_t at, mask;
     uint32_t depth; /* of calls */
-    bool waits; /* for others at the same place, or at a barrier */
+    bool waits;     /* for others at the same place, or at a barrier */
 } kds_split;
 
 typedef enum kds_warp_state { KDS_WARP_READY, KDS_WARP_AT_BARRIER, KDS_WARP_DONE } kds_warp_state;
@@ -52,16 +52,16 @@ typedef struct kds_warp {
     uint32_t favoured, favour; /* the lane let ahead when patience is out, for so many runs */
     kds_warp_state state;
     uint32_t index;
-    uint32_t barrier;   /* at which it waits */
-    const kds_ins *bar; /* by which instruction */
-    uint8_t *local;     /* words of all lanes side by side; NULL until touched */
+    uint32_t barrier;       /* at which it waits */
+    const kds_ins *bar;     /* by which instruction */
+    uint8_t *local;         /* words of all lanes side by side; NULL until touched */
     uint32_t *local_stored; /* for each byte of it, the lanes that have stored to it */
     uint32_t local_room;    /* bytes of each lane */
     kds_stack *stack;       /* NULL if the kernel calls nothing */
     uint32_t depth;         /* of the split at hand */
-    double *ready;      /* per 4 bytes of the file: when a result is there; NULL if not traced */
-    double now;         /* cycle of the latest issue */
-    double issued;      /* issue slots taken */
+    double *ready; /* per 4 bytes of the file: when a result is there; NULL if not traced */
+    double now;    /* cycle of the latest issue */
+    double issued; /* issue slots taken */
     /* Tracing within a region, between two places that instructions do not move across. */
     double floor;         /* earliest cycle of an issue */
     double slots;         /* taken in the region */

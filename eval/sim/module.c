@@ -135,8 +135,8 @@ static uint64_t variable(const kds_sim_module *m, kds_sim_memory *memory, uint32
         return kds_function_address(index);
     if (image->addresses[index] != 0)
         return image->addresses[index];
-    if ((s->space != KDS_SPACE_GLOBAL && s->space != KDS_SPACE_CONST) ||
-        s->bytes == 0 || s->bytes > KDS_PTX_DATA_CAP || depth > DEPTH_CAP) {
+    if ((s->space != KDS_SPACE_GLOBAL && s->space != KDS_SPACE_CONST) || s->bytes == 0 ||
+        s->bytes > KDS_PTX_DATA_CAP || depth > DEPTH_CAP) {
         snprintf(why, size, "a variable '%.*s' that has no address here",
                  s->name.len < 80 ? (int)s->name.len : 80, s->name.text);
         return 0;

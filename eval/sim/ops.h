@@ -78,8 +78,8 @@
     KDS_OPS_BITS(X)                                                                                \
     KDS_OPS_FLOAT(X)                                                                               \
     KDS_OPS_HALF(X)                                                                                \
-    KDS_OPS_COMPARE(X) KDS_OPS_CONVERT(X) KDS_OPS_MEMORY(X) KDS_OPS_CALL(X) KDS_OPS_CROSS(X)        \
-        KDS_OPS_CONTROL(X)
+    KDS_OPS_COMPARE(X)                                                                             \
+    KDS_OPS_CONVERT(X) KDS_OPS_MEMORY(X) KDS_OPS_CALL(X) KDS_OPS_CROSS(X) KDS_OPS_CONTROL(X)
 
 typedef enum kds_op {
 #define KDS_X(name) KDS_OP_##name,

@@ -169,10 +169,11 @@ void kds_report(const kds_run *r, const kds_warp *w, kds_sim_result *out)
     char inside[130];
     name_function(r->kernel, f->ins, inside, sizeof inside);
     int len = f->ins->opcode.len < 100 ? (int)f->ins->opcode.len : 100;
-    snprintf(text, sizeof text,
-             "%s: kernel %.300s%s, block (%u, %u, %u), thread (%u, %u, %u): %.*s at PTX line %u: %s",
-             what(f->status), r->kernel->name, inside, r->block_at[0], r->block_at[1], r->block_at[2], x, y,
-             z, len, f->ins->opcode.text, f->ins->line, where);
+    snprintf(
+        text, sizeof text,
+        "%s: kernel %.300s%s, block (%u, %u, %u), thread (%u, %u, %u): %.*s at PTX line %u: %s",
+        what(f->status), r->kernel->name, inside, r->block_at[0], r->block_at[1], r->block_at[2], x,
+        y, z, len, f->ins->opcode.text, f->ins->line, where);
     out->status = f->status;
     out->source_line = (int)f->ins->source_line;
     kds_text_escape_into(out->report, sizeof out->report, text, strlen(text), false);

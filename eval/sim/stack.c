@@ -67,7 +67,8 @@ bool kds_local_reserve(kds_warp *w, uint32_t bytes)
     uint32_t *stored = realloc(w->local_stored, room * sizeof *stored);
     if (stored == NULL)
         return false;
-    memset(local + (size_t)w->local_room * KDS_LANES, 0, (size_t)(room - w->local_room) * KDS_LANES);
+    memset(local + (size_t)w->local_room * KDS_LANES, 0,
+           (size_t)(room - w->local_room) * KDS_LANES);
     memset(stored + w->local_room, 0, (room - w->local_room) * sizeof *stored);
     w->local_stored = stored;
     w->local_room = room;
@@ -100,7 +101,8 @@ static uint32_t register_bytes(const kds_function *f)
 }
 
 /* Between the file and `at`, which receives them or gives them back. */
-static void move_registers(kds_warp *w, const kds_function *f, uint32_t lane, uint8_t *at, bool save)
+static void move_registers(kds_warp *w, const kds_function *f, uint32_t lane, uint8_t *at,
+                           bool save)
 {
     for (int k = 0; k < 3; k++) {
         uint32_t bytes = slot_bytes[k];
@@ -164,13 +166,13 @@ static void copy_params(kds_stack *s, uint32_t lane, uint64_t to, uint64_t from,
 static kds_step overflow(kds_warp *w, const kds_ins *i, uint32_t lane, const kds_function *f)
 {
     const kds_ptx_name *name = &f->source->name;
-    return kds_fault_text(w->run, KDS_SIM_OUT_OF_BOUNDS, i, lane,
-                          "stack overflow: a call of %.*s at depth %u",
-                          name->len < 80 ? (int)name->len : 80, name->text,
-                          w->stack->lanes[lane].depth);
+    return kds_fault_text(
+        w->run, KDS_SIM_OUT_OF_BOUNDS, i, lane, "stack overflow: a call of %.*s at depth %u",
+        name->len < 80 ? (int)name->len : 80, name->text, w->stack->lanes[lane].depth);
 }
 
-/* The lane enters a function; its arguments and results go by the slices of the place that calls. */
+/* The lane enters a function; its arguments and results go by the slices of the place that calls.
+ */
 static kds_step enter(kds_warp *w, const kds_ins *i, uint32_t at, uint32_t lane, uint32_t number,
                       const kds_call *site)
 {
@@ -328,7 +330,7 @@ bool kds_local_holds(const kds_warp *w, uint32_t lane, uint64_t address, uint32_
 /* Bytes between an access and a variable; 0 if it touches it. */
 static uint64_t distance(uint64_t address, uint32_t bytes, uint64_t first, uint64_t size)
 {
-    return address + bytes <= first ? first - address - bytes + 1
+    return address + bytes <= first  ? first - address - bytes + 1
            : address >= first + size ? address - first - size + 1
                                      : 0;
 }
@@ -366,7 +368,10 @@ void kds_local_place(const kds_warp *w, uint32_t lane, uint64_t address, uint32_
     if (from < 0)
         snprintf(out, size, "at %lld byte%s before the start of %.*s (%u bytes of local memory)",
                  -from, from == -1 ? "" : "s", len, best->name.text, best->bytes);
-    else if (from >= (long long)best->bytes)
+    else if (from == (long long)best->bytes)
+        snprintf(out, size, "at the end of %.*s (%u bytes of local memory)", len, best->name.text,
+                 best->bytes);
+    else if (from > (long long)best->bytes)
         snprintf(out, size, "at %lld byte%s past the end of %.*s (%u bytes of local memory)",
                  from - best->bytes, from - best->bytes == 1 ? "" : "s", len, best->name.text,
                  best->bytes);

@@ -2,6 +2,7 @@
  * KDS_RUN_WARP and include this. Everything in it is static but that one function. */
 #include "eval/sim/numeric.h"
 #include "eval/sim/stack.h"
+#include "eval/sim/taint.h"
 #include <fenv.h>
 #include <stdlib.h>
 #include <string.h>

@@ -49,7 +49,7 @@ static inline kds_step access_local(kds_warp *w, const kds_ins *i, const u64 *a,
         return KDS_STEP_NO_MEMORY;
     u64 where[KDS_LANES] __attribute__((aligned(64))), last = UINT64_MAX;
     LANES where[l] = (a[l] / 4 * 32 + (u64)l) * 4;
-    uint32_t fresh, written = 0;
+    uint32_t fresh, written = 0, unwritten = 0;
     for (uint32_t left = mask; left != 0; left &= left - 1) {
         int l = __builtin_ctz(left);
         kds_step s = check_local(w, i, l, a[l], bytes, store);
@@ -68,8 +68,17 @@ static inline kds_step access_local(kds_warp *w, const kds_ins *i, const u64 *a,
             for (unsigned k = 0; k < bytes; k++)
                 written &= w->local_stored[last + k];
         }
-        if ((written >> l & 1) == 0)
+        if ((written >> l & 1) == 0) {
             blank_unwritten(w, l, a[l], bytes, own);
+            unwritten |= 1u << l;
+        }
+    }
+    if (store && w->tainted)
+        kds_taint_store(w, i, a, mask);
+    if (unwritten != 0 && run->check_uninitialised) {
+        kds_step s = kds_taint_load(w, i, a, unwritten);
+        if (s != KDS_STEP_ON)
+            return s;
     }
     run->counts.local_sectors += count_sectors(where, mask, &fresh) * (bytes < 4 ? 1 : bytes / 4);
     return KDS_STEP_ON;

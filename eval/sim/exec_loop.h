@@ -18,6 +18,14 @@ static handler *const handlers[KDS_OP_COUNT] = {
 #undef KDS_X
 };
 
+/* What is done before each instruction of a warp that is traced, or holds values never written. */
+static __attribute__((noinline)) kds_step watch(kds_warp *w, const kds_ins *i, uint32_t mask)
+{
+    if (w->traced)
+        kds_trace_step(w, i, mask);
+    return w->tainted ? kds_taint_step(w, i, mask) : KDS_STEP_ON;
+}
+
 /* Runs [at, end) for the lanes of `mask`; returns where it stopped. */
 static inline uint32_t run_straight(kds_warp *w, uint32_t at, uint32_t end, uint32_t mask,
                                     kds_step *step)
@@ -33,8 +41,8 @@ static inline uint32_t run_straight(kds_warp *w, uint32_t at, uint32_t end, uint
                 continue;
         }
         w->mask = m;
-        if (w->traced)
-            kds_trace_step(w, i, m);
+        if (w->watched != 0 && (*step = watch(w, i, m)) != KDS_STEP_ON)
+            break;
         if (m == w->live || (i->flags & KDS_INS_OWN_MASK) != 0) {
             *step = handlers[i->op](w, i, w->file + i->d);
         } else {

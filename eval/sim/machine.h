@@ -39,6 +39,7 @@ typedef enum kds_warp_state { KDS_WARP_READY, KDS_WARP_AT_BARRIER, KDS_WARP_DONE
 
 typedef struct kds_run kds_run;
 typedef struct kds_stack kds_stack; /* stack.h */
+typedef struct kds_taint kds_taint; /* taint.h */
 
 typedef struct kds_warp {
     uint8_t *file; /* registers */
@@ -68,7 +69,14 @@ typedef struct kds_warp {
     const kds_ins *load;  /* the last global load, while it is not known what it hit; else NULL */
     double load_issue;    /* when that was */
     uint64_t load_unique; /* distinct sectors read before it */
-    bool traced;
+    union {
+        struct {
+            bool traced;
+            bool tainted; /* a register holds what nobody wrote */
+        };
+        uint16_t watched; /* either */
+    };
+    kds_taint *taint;                  /* NULL: none has so far */
     _Alignas(64) uint8_t scratch[256]; /* a result before it is merged */
 } kds_warp;
 

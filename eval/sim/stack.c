@@ -2,6 +2,7 @@
  * and the local memory of it all. What a frame held before is forgotten when it is entered: local
  * variables begin undefined. */
 #include "eval/sim/stack.h"
+#include "eval/sim/taint.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ void kds_stack_free(kds_warp *w)
 {
     free(w->local);
     free(w->local_stored);
+    kds_taint_free(w);
     if (w->stack == NULL)
         return;
     for (int l = 0; l < KDS_LANES; l++) {
@@ -43,6 +45,7 @@ void kds_stack_begin(kds_warp *w)
     if (w->local_room > 0)
         memset(w->local_stored, 0, w->local_room * sizeof *w->local_stored);
     w->depth = 0;
+    kds_taint_begin(w);
     if (w->stack == NULL)
         return;
     memset(w->stack->active, 0, (size_t)c->function_count * KDS_LANES * sizeof *w->stack->active);
@@ -194,6 +197,7 @@ static kds_step enter(kds_warp *w, const kds_ins *i, uint32_t at, uint32_t lane,
         return KDS_STEP_NO_MEMORY;
     s->frames[s->depth++] = (kds_frame){.call = at, .function = number, .saved = *active > 0};
     ++*active;
+    kds_taint_forget(w, f, lane);
     set_base(w, KDS_FRAME_LOCAL, lane, local);
     set_base(w, KDS_FRAME_PARAMS, lane, params);
     for (uint32_t k = 0; k < f->local_bytes; k++)
@@ -287,6 +291,7 @@ void kds_stack_return(kds_warp *w, uint32_t mask, uint32_t *to)
         if (frame->saved) {
             s->saved_bytes -= register_bytes(f);
             move_registers(w, f, lane, s->saved + s->saved_bytes, false);
+            kds_taint_forget(w, f, lane);
         }
         to[lane] = frame->call + 1;
     }

@@ -197,8 +197,8 @@ static inline kds_step end_run(kds_warp *w, int s, uint32_t at)
         uint32_t p = predicate(w, i->guard);
         taken &= (i->flags & KDS_INS_GUARD_NEGATED) != 0 ? ~p : p;
     }
-    if (w->traced)
-        kds_trace_step(w, i, taken);
+    if (w->watched != 0)
+        (void)watch(w, i, taken); /* none of these uses a value in a way that is a fault */
     account(w, at, at + 1, mask);
     switch (i->op) {
     case KDS_OP_bra:

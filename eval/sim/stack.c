@@ -200,8 +200,6 @@ static kds_step enter(kds_warp *w, const kds_ins *i, uint32_t at, uint32_t lane,
     kds_taint_forget(w, f, lane);
     set_base(w, KDS_FRAME_LOCAL, lane, local);
     set_base(w, KDS_FRAME_PARAMS, lane, params);
-    for (uint32_t k = 0; k < f->local_bytes; k++)
-        w->local_stored[local + k] &= ~(1u << lane);
     for (uint32_t k = site->return_count; k < site->formal_count; k++)
         copy_params(w->stack, lane, params + c->slices[f->formals + k].offset,
                     old + c->slices[site->actuals + k].offset, c->slices[f->formals + k].bytes);
@@ -237,34 +235,61 @@ static kds_step find_function(kds_warp *w, const kds_ins *i, uint32_t lane, cons
     return KDS_STEP_ON;
 }
 
-kds_step kds_stack_call(kds_warp *w, const kds_ins *i, uint32_t at, uint32_t mask, uint32_t *to)
+/* Local variables of the frames that the lanes of `mask` have just entered begin undefined. */
+static void forget_locals(kds_warp *w, uint32_t mask)
+{
+    const kds_calls *c = &w->run->kernel->calls;
+    uint32_t functions[KDS_LANES];
+    uint64_t bases[KDS_LANES];
+    for (uint32_t left = mask; left != 0; left &= left - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(left);
+        functions[lane] = function_at(&w->stack->lanes[lane], w->stack->lanes[lane].depth);
+        bases[lane] = kds_frame_base(w, KDS_FRAME_LOCAL, lane);
+    }
+    while (mask != 0) {
+        uint32_t first = (uint32_t)__builtin_ctz(mask), group = 0;
+        for (uint32_t left = mask; left != 0; left &= left - 1) {
+            uint32_t lane = (uint32_t)__builtin_ctz(left);
+            if (functions[lane] == functions[first] && bases[lane] == bases[first])
+                group |= 1u << lane;
+        }
+        for (uint32_t k = 0; k < c->functions[functions[first]].local_bytes; k++)
+            w->local_stored[bases[first] + k] &= ~group;
+        mask &= ~group;
+    }
+}
+
+/* One lane calls; `to` receives where it goes on. */
+static kds_step call_lane(kds_warp *w, const kds_ins *i, uint32_t at, uint32_t lane, uint32_t *to)
 {
     const kds_calls *c = &w->run->kernel->calls;
     const kds_call *site = &c->sites[i->target];
+    uint32_t number = site->function;
+    kds_step s = number == KDS_BY_ADDRESS ? find_function(w, i, lane, site, &number) : KDS_STEP_ON;
+    if (s != KDS_STEP_ON)
+        return s;
+    const kds_function *f = &c->functions[number];
+    const kds_ptx_name *name = &f->source->name;
+    if (f->missing != NULL)
+        return kds_fault_text(w->run, KDS_SIM_NOT_SIMULATED, i, lane, "a call of %.*s: %.100s",
+                              name->len < 60 ? (int)name->len : 60, name->text, f->missing);
+    *to = f->first;
+    return enter(w, i, at, lane, number, site);
+}
+
+kds_step kds_stack_call(kds_warp *w, const kds_ins *i, uint32_t at, uint32_t mask, uint32_t *to)
+{
+    const kds_call *site = &w->run->kernel->calls.sites[i->target];
     for (uint32_t left = mask; left != 0; left &= left - 1) {
-        uint32_t lane = (uint32_t)__builtin_ctz(left), number = site->function;
-        kds_step s = KDS_STEP_ON;
+        uint32_t lane = (uint32_t)__builtin_ctz(left);
         to[lane] = at + 1;
-        if (site->builtin != KDS_BUILTIN_NONE) {
-            s = kds_builtin_call(w, i, site, lane);
-        } else {
-            if (number == KDS_BY_ADDRESS)
-                s = find_function(w, i, lane, site, &number);
-            if (s == KDS_STEP_ON && c->functions[number].missing != NULL)
-                s = kds_fault_text(w->run, KDS_SIM_NOT_SIMULATED, i, lane, "a call of %.*s: %.100s",
-                                   c->functions[number].source->name.len < 60
-                                       ? (int)c->functions[number].source->name.len
-                                       : 60,
-                                   c->functions[number].source->name.text,
-                                   c->functions[number].missing);
-            if (s == KDS_STEP_ON)
-                s = enter(w, i, at, lane, number, site);
-            if (s == KDS_STEP_ON)
-                to[lane] = c->functions[number].first;
-        }
+        kds_step s = site->builtin != KDS_BUILTIN_NONE ? kds_builtin_call(w, i, site, lane)
+                                                       : call_lane(w, i, at, lane, &to[lane]);
         if (s != KDS_STEP_ON)
             return s;
     }
+    if (site->builtin == KDS_BUILTIN_NONE)
+        forget_locals(w, mask);
     return KDS_STEP_ON;
 }
 

@@ -309,6 +309,226 @@ static void endless_recursion(void **state)
                 -1, KDS_SIM_OUT_OF_BOUNDS, texts);
 }
 
+/* ---- PTX by hand ---- */
+
+/* Functions, then a kernel k(out, n) that has %t = tid.x, %n = n, and stores %r0 of each thread. */
+#define MODULE(functions, body)                                                                    \
+    HEADER functions                                                                               \
+        "\n.visible .entry k(.param .u64 out, .param .u32 n)\n{\n"                                 \
+        ".reg .b32 %r<9>, %t, %n; .reg .b64 %d<9>, %o; .reg .pred %p<3>;\n"                        \
+        "ld.param.u64 %o, [out]; ld.param.u32 %n, [n]; mov.u32 %t, %tid.x; mov.u32 %r0, 0;\n" body \
+        "\nmul.wide.u32 %d8, %t, 4; add.s64 %o, %o, %d8; st.global.u32 [%o], %r0;\nret;\n}\n"
+
+#define TWICE                                                                                      \
+    ".func (.param .b32 r) twice(.param .b32 a)\n"                                                 \
+    "{ .reg .b32 %x; ld.param.b32 %x, [a]; add.s32 %x, %x, %x; st.param.b32 [r], %x; ret; }\n"
+#define CALL_TWICE                                                                                 \
+    "{ .param .b32 x; .param .b32 y; st.param.b32 [x], %t;\n"                                      \
+    "call.uni (y), twice, (x); ld.param.b32 %r0, [y]; }"
+
+static void spellings(void **state)
+{
+    (void)state;
+    static const char *const doubling[] = {
+        MODULE(TWICE, CALL_TWICE),
+        /* Declared before it is defined, weak, with attributes and pragmas. */
+        MODULE(".func (.param .b32 r) twice(.param .b32 a);\n.weak " TWICE, CALL_TWICE),
+        MODULE(".visible .func .attribute(.unified(1, 2)) (.param .b32 r) twice(.param .b32 a)\n"
+               ".pragma \"x\";\n"
+               "{ .pragma \"nounroll\"; .reg .b32 %x; { { ld.param::func.b32 %x, [a]; } }\n"
+               "shl.b32 %x, %x, 1; st.param::func.b32 [r+0], %x; }\n",
+               CALL_TWICE),
+        /* By address: with a prototype, and with targets. */
+        MODULE(TWICE,
+               "{ .param .b32 x; .param .b32 y; st.param.b32 [x+0], %t; mov.u64 %d1, twice;\n"
+               "P : .callprototype (.param .b32 _) _ (.param .b32 _);\n"
+               "call (y), %d1, (x), P; ld.param.b32 %r0, [y+0]; }"),
+        MODULE(TWICE,
+               "{ .param .b32 x; .param .b32 y; st.param.b32 [x+0], %t; mov.u64 %d1, twice;\n"
+               "P: .calltargets twice;\n"
+               "call.uni (y), %d1, (x), P; ld.param.b32 %r0, [y+0]; }"),
+        /* A guard: the others keep what they have. */
+        MODULE(TWICE, "{ .param .b32 x; .param .b32 y; add.s32 %r1, %t, %t; st.param.b32 [x], %t;\n"
+                      "st.param.b32 [y], %r1; and.b32 %r2, %t, 1; setp.eq.u32 %p1, %r2, 1;\n"
+                      "@%p1 call (y), twice, (x); ld.param.b32 %r0, [y]; }"),
+        /* Vectors, bytes and a call within a call's function; the same name in several scopes. */
+        MODULE(".func (.param .align 16 .b8 r[16]) inner(.param .align 8 .b8 a[12])\n"
+               "{ .reg .b16 %h<5>; .reg .b32 %x<3>; ld.param.v2.b32 {%x0, %x1}, [a];\n"
+               "ld.param.v4.u8 {%h0, %h1, %h2, %h3}, [a+8]; cvt.u32.u16 %x2, %h2;\n"
+               "add.s32 %x0, %x0, %x2; st.param.v4.b32 [r], {%x0, %x1, %x2, 7}; ret; }\n"
+               ".func (.param .b32 r) twice(.param .b32 a)\n"
+               "{ .reg .b32 %x<9>; ld.param.b32 %x0, [a];\n"
+               "{ .param .align 8 .b8 v[12]; .param .align 16 .b8 w[16];\n"
+               "st.param.v2.b32 [v], {%x0, %x0}; st.param.b32 [v+8], 0x00030000;\n"
+               "call (w), inner, (v); ld.param.v4.b32 {%x1, %x2, %x3, %x4}, [w]; }\n"
+               "{ .param .align 8 .b8 v[12]; .param .align 16 .b8 w[16];\n"
+               "st.param.v2.b32 [v], {%x2, %x1}; st.param.b32 [v+8], 0;\n"
+               "call (w), inner, (v); ld.param.v2.b32 {%x5, %x6}, [w]; }\n"
+               "add.s32 %x1, %x5, %x6; sub.s32 %x1, %x1, %x3; st.param.b32 [r], %x1; ret; }\n",
+               CALL_TWICE),
+        /* Nothing given, nothing returned, and an exit in a function. */
+        MODULE(".global .u32 g;\n.func nothing()\n{ .reg .b32 %x; atom.global.add.u32 %x, [g], 1;\n"
+               "ret; }\n.func leave { exit; }\n",
+               "call nothing; call nothing, (); add.s32 %r0, %t, %t; setp.gt.u32 %p1, %t, 94;\n"
+               "mul.wide.u32 %d1, %t, 4; add.s64 %d1, %o, %d1; @%p1 st.global.u32 [%d1], 190;\n"
+               "@%p1 call leave;"),
+    };
+    int32_t out[96];
+    for (size_t k = 0; k < COUNT(doubling); k++)
+        for (int isa = 0; isa < 2; isa++) {
+            kds_sim_module *m = load(doubling[k]);
+            kds_sim_result r = run(m, 1, 96, 0, out, 96, instruction_sets()[isa]);
+            if (r.status != KDS_SIM_OK)
+                fail_msg("%s\n%s", doubling[k], r.report);
+            for (int32_t i = 0; i < 96; i++)
+                if (out[i] != 2 * i)
+                    fail_msg("%s\nthread %d: %d", doubling[k], i, out[i]);
+            kds_sim_module_free(m);
+        }
+}
+
+#define BY_ADDRESS(value)                                                                          \
+    "{ .param .b32 x; .param .b32 y; st.param.b32 [x], %t; " value                                 \
+    "\nP: .callprototype (.param .b32 _) _ (.param .b32 _);\n"                                     \
+    "call (y), %d1, (x), P; ld.param.b32 %r0, [y]; }"
+
+/* Faults of calls, and what is not simulated, each with its text. */
+static void wrong_calls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        kds_sim_status status;
+        const char *report;
+    } cases[] = {
+        {MODULE(TWICE, BY_ADDRESS("mov.u64 %d1, 0;")), KDS_SIM_OUT_OF_BOUNDS,
+         "calls address 0x0, where no function is"},
+        {MODULE(TWICE, BY_ADDRESS("mov.u64 %d1, twice; add.s64 %d1, %d1, 4;")),
+         KDS_SIM_OUT_OF_BOUNDS, "where no function is"},
+        {MODULE(TWICE ".func wide(.param .b64 a) { ret; }\n", BY_ADDRESS("mov.u64 %d1, wide;")),
+         KDS_SIM_TRAP, "calls wide by its address with arguments that it does not have"},
+        {MODULE(".extern .func (.param .b32 r) other(.param .b32 a);\n",
+                BY_ADDRESS("mov.u64 %d1, other;")),
+         KDS_SIM_NOT_SIMULATED, "a function that has no code here"},
+        {MODULE(".extern .func (.param .b32 r) other(.param .b32 a);\n"
+                ".func (.param .b32 r) f(.param .b32 a)\n"
+                "{ .param .b32 x; .param .b32 y; call (y), other, (x); ret; }\n",
+                BY_ADDRESS("mov.u64 %d1, f;")),
+         KDS_SIM_NOT_SIMULATED, "a call of f: call at line 6 (a call of other, which has no body)"},
+        {MODULE(TWICE, "{ .param .b64 x; .param .b32 y; call (y), twice, (x); }"),
+         KDS_SIM_NOT_SIMULATED, "an argument of another size"},
+        {MODULE(TWICE, "{ .param .b32 x; .param .b32 y; call twice, (x); }"), KDS_SIM_NOT_SIMULATED,
+         "another number of arguments"},
+        {MODULE(TWICE, "{ .param .b32 x; .param .b32 y; call (y), twice, (%r1); }"),
+         KDS_SIM_NOT_SIMULATED, "an argument that is no .param variable"},
+        {MODULE(".func (.reg .b32 r) f(.reg .b32 a) { mov.b32 r, a; ret; }\n",
+                "call (%r0), f, (%t);"),
+         KDS_SIM_NOT_SIMULATED, "an argument that is no .param variable"},
+        {MODULE(".func f(.reg .b32 a) { ret; }\n", "{ .param .b32 x; call f, (x); }"),
+         KDS_SIM_NOT_SIMULATED, "whose parameters are registers"},
+        {MODULE(TWICE ".func (.param .b32 r) other(.param .b32 a);\n.alias other, twice;\n",
+                "{ .param .b32 x; .param .b32 y; call (y), other, (x); }"),
+         KDS_SIM_NOT_SIMULATED, "a call of other, which has no body"},
+        {MODULE(TWICE, "{ .param .b32 x; .param .b32 y; st.param.b64 [x], %d1; }"),
+         KDS_SIM_NOT_SIMULATED, "a place outside the parameter"},
+        {MODULE(TWICE, "{ .param .b32 x; .param .b32 y; mov.u64 %d1, x; }"), KDS_SIM_NOT_SIMULATED,
+         "the address of a parameter of a call"},
+        {MODULE(".func f(.param .align 4 .b8 a[8])\n"
+                "{ .reg .b64 %d; .reg .b32 %x; mov.u64 %d, a; ld.param.b32 %x, [%d]; ret; }\n",
+                "{ .param .align 4 .b8 x[8]; call f, (x); }"),
+         KDS_SIM_NOT_SIMULATED, "the address of a parameter of a call"},
+        {MODULE(".extern .func cudaDeviceSynchronize;\n", "call cudaDeviceSynchronize;"),
+         KDS_SIM_NOT_SIMULATED, "a call of cudaDeviceSynchronize, which has no body"},
+        {MODULE(".func f { trap; }\n", "setp.eq.u32 %p1, %t, 70; @%p1 call f;"), KDS_SIM_TRAP,
+         "kernel k, in function f, block (0, 0, 0), thread (70, 0, 0): trap at PTX line 4"},
+        {MODULE(".func f(.param .b64 a)\n{ .local .align 8 .b8 w[8]; .reg .b64 %a; .reg .b32 %x;\n"
+                "ld.param.b64 %a, [a]; st.local.b32 [w], 1; st.local.b32 [%a+8], 2; ret; }\n",
+                "{ .local .b32 v[2]; .param .b64 x; mov.u64 %d1, v; st.param.b64 [x], %d1;\n"
+                "call f, (x); }"),
+         KDS_SIM_OUT_OF_BOUNDS, "writes 4 bytes at the end of v (8 bytes of local memory)"},
+        {MODULE(".func f(.param .b64 a)\n{ .local .align 8 .b8 w[8]; .reg .b64 %a; .reg .b32 %x;\n"
+                "mov.u64 %a, w; st.local.b64 [%a+4], 2; ret; }\n",
+                "{ .param .b64 x; call f, (x); }"),
+         KDS_SIM_OUT_OF_BOUNDS, "at byte 4 of w (8 bytes of local memory)"},
+    };
+    int32_t out[96];
+    for (size_t k = 0; k < COUNT(cases); k++) {
+        kds_sim_module *m = load(cases[k].text);
+        kds_sim_memory *memory = kds_sim_memory_create();
+        struct {
+            uint64_t out;
+            int32_t n;
+        } p = {add_buffer(memory, "out", sizeof out, KDS_SIM_DEFINED, false), 0};
+        kds_sim_result r = launch(m, "k", 1, 96, 0, &p, 12, memory, NULL);
+        if (r.status != cases[k].status || strstr(r.report, cases[k].report) == NULL)
+            fail_msg("%s\n%s: %s\nwanted: %s", cases[k].text, kds_sim_status_name(r.status),
+                     r.report, cases[k].report);
+        kds_sim_memory_free(memory);
+        kds_sim_module_free(m);
+    }
+}
+
+/* Lanes come to one barrier, and one shuffle, by calls of different depth. */
+static void one_place_at_several_depths(void **state)
+{
+    (void)state;
+    static const char text[] = MODULE(
+        ".shared .align 4 .b32 s[96];\n"
+        ".func (.param .b32 r) meet(.param .b32 a)\n"
+        "{ .reg .b32 %x<9>; ld.param.b32 %x0, [a]; shfl.sync.bfly.b32 %x1, %x0, 1, 31, -1;\n"
+        "mov.u32 %x2, %tid.x; shl.b32 %x3, %x2, 2; mov.u32 %x4, s; add.s32 %x3, %x3, %x4;\n"
+        "st.shared.b32 [%x3], %x1; barrier.sync 0; sub.s32 %x4, 95, %x2;\n"
+        "shl.b32 %x4, %x4, 2; mov.u32 %x5, s; add.s32 %x4, %x4, %x5;\n"
+        "ld.shared.b32 %x6, [%x4]; st.param.b32 [r], %x6; ret; }\n"
+        ".func (.param .b32 r) deep(.param .b32 a, .param .b32 depth)\n"
+        "{ .reg .b32 %x<3>; .reg .pred %p; ld.param.b32 %x0, [a]; ld.param.b32 %x1, [depth];\n"
+        "{ .param .b32 x; .param .b32 y; .param .b32 z; st.param.b32 [x], %x0;\n"
+        "setp.eq.s32 %p, %x1, 0; @%p bra LAST; sub.s32 %x1, %x1, 1; st.param.b32 [z], %x1;\n"
+        "call (y), deep, (x, z); ld.param.b32 %x2, [y]; bra.uni END;\n"
+        "LAST: call (y), meet, (x); ld.param.b32 %x2, [y];\n"
+        "END: st.param.b32 [r], %x2; ret; } }\n",
+        "{ .param .b32 x; .param .b32 y; .param .b32 z; st.param.b32 [x], %t;\n"
+        "and.b32 %r1, %t, 7; st.param.b32 [z], %r1; call (y), deep, (x, z);\n"
+        "ld.param.b32 %r0, [y]; }");
+    int32_t out[96];
+    kds_sim_module *m = load(text);
+    for (int isa = 0; isa < 2; isa++) {
+        kds_sim_result r = run(m, 1, 96, 0, out, 96, instruction_sets()[isa]);
+        if (r.status != KDS_SIM_OK)
+            fail_msg("%s", r.report);
+        for (int32_t i = 0; i < 96; i++)
+            assert_int_equal(out[i], (95 - i) ^ 1);
+    }
+    kds_sim_module_free(m);
+}
+
+/* Calls and returns are instructions of the control pipe, and take time. */
+static void calls_are_counted(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {MODULE(TWICE, CALL_TWICE),
+                                        MODULE("", "add.s32 %r0, %t, %t;")};
+    static const kds_sim_latency latency = {.alu = 4, .global_dram = 500, .barrier = 20};
+    double control[2], cycles[2];
+    for (int k = 0; k < 2; k++) {
+        kds_sim_module *m = load(texts[k]);
+        kds_sim_memory *memory = kds_sim_memory_create();
+        struct {
+            uint64_t out;
+            int32_t n;
+        } p = {add_buffer(memory, "out", 384, KDS_SIM_DEFINED, false), 0};
+        kds_sim_options o = {.latency = &latency};
+        kds_sim_result r = launch(m, "k", 1, 96, 0, &p, 12, memory, &o);
+        assert_int_equal(r.status, KDS_SIM_OK);
+        control[k] = r.counters[KDS_SIM_COUNTER_INST_CONTROL];
+        cycles[k] = r.trace_cycles;
+        kds_sim_memory_free(memory);
+        kds_sim_module_free(m);
+    }
+    assert_true(control[0] - control[1] == 2 * 3); /* a call and a return in each of three warps */
+    assert_true(cycles[1] > 0 && cycles[0] > cycles[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,7 +536,9 @@ int main(void)
         cmocka_unit_test(structs_by_value),    cmocka_unit_test(by_address),
         cmocka_unit_test(lanes_meet_again),    cmocka_unit_test(print_is_swallowed),
         cmocka_unit_test(assertions_are_told), cmocka_unit_test(what_has_no_body_is_named),
-        cmocka_unit_test(endless_recursion),
+        cmocka_unit_test(endless_recursion),   cmocka_unit_test(spellings),
+        cmocka_unit_test(wrong_calls),         cmocka_unit_test(one_place_at_several_depths),
+        cmocka_unit_test(calls_are_counted),
     };
     return cmocka_run_group_tests(tests, open_compiler, NULL);
 }

@@ -40,6 +40,45 @@ static inline void blank_unwritten(const kds_warp *w, int lane, u64 address, uns
             stage[k] = 0xff;
 }
 
+/* All lanes of `mask` at one place, in whole words: what they touch lies side by side. Returns the
+ * lanes that have written all of it. */
+static inline uint32_t move_row(kds_warp *w, u64 address, unsigned bytes, uint32_t mask, u8 *stage,
+                                bool store)
+{
+    uint32_t *stored = w->local_stored + address, written = mask;
+    for (unsigned k = 0; k < bytes; k++) {
+        stored[k] |= store ? mask : 0;
+        written &= stored[k];
+    }
+    for (unsigned k = 0; k < bytes; k += 4) {
+        u8 *row = w->local + (address + k) * KDS_LANES;
+        for (uint32_t left = mask; left != 0; left &= left - 1) {
+            unsigned l = (unsigned)__builtin_ctz(left);
+            u8 *own = stage + l * bytes + k;
+            memcpy(store ? row + 4 * l : own, store ? own : row + 4 * l, 4);
+        }
+    }
+    return written;
+}
+
+/* Each lane at its own place; returns the same. */
+static inline uint32_t move_lanes(kds_warp *w, const u64 *a, unsigned bytes, uint32_t mask,
+                                  u8 *stage, bool store)
+{
+    uint32_t written = mask;
+    for (uint32_t left = mask; left != 0; left &= left - 1) {
+        int l = __builtin_ctz(left);
+        uint32_t *stored = w->local_stored + a[l], all = 1u << l;
+        copy_local(w->local, l, a[l], bytes, stage + (unsigned)l * bytes, store);
+        for (unsigned k = 0; k < bytes; k++) {
+            stored[k] |= store ? 1u << l : 0;
+            all &= stored[k];
+        }
+        written &= all | ~(1u << l);
+    }
+    return written;
+}
+
 static inline kds_step access_local(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
                                     u8 *stage, bool store)
 {
@@ -47,41 +86,29 @@ static inline kds_step access_local(kds_warp *w, const kds_ins *i, const u64 *a,
     unsigned bytes = (unsigned)i->bytes * i->elements;
     if (w->local_room < run->kernel->local_bytes && !kds_local_reserve(w, run->kernel->local_bytes))
         return KDS_STEP_NO_MEMORY;
-    u64 where[KDS_LANES] __attribute__((aligned(64))), last = UINT64_MAX;
+    u64 where[KDS_LANES] __attribute__((aligned(64))), first = a[__builtin_ctz(mask)];
     LANES where[l] = (a[l] / 4 * 32 + (u64)l) * 4;
-    uint32_t fresh, written = 0, unwritten = 0;
+    uint32_t fresh;
+    bool row = bytes % 4 == 0;
     for (uint32_t left = mask; left != 0; left &= left - 1) {
         int l = __builtin_ctz(left);
         kds_step s = check_local(w, i, l, a[l], bytes, store);
         if (s != KDS_STEP_ON)
             return s;
-        u8 *own = stage + (unsigned)l * bytes;
-        copy_local(w->local, l, a[l], bytes, own, store);
-        if (store) {
-            for (unsigned k = 0; k < bytes; k++)
-                w->local_stored[a[l] + k] |= 1u << l;
-            continue;
-        }
-        if (a[l] != last) {
-            last = a[l];
-            written = mask;
-            for (unsigned k = 0; k < bytes; k++)
-                written &= w->local_stored[last + k];
-        }
-        if ((written >> l & 1) == 0) {
-            blank_unwritten(w, l, a[l], bytes, own);
-            unwritten |= 1u << l;
-        }
+        row = row && a[l] == first;
     }
+    uint32_t written = row ? move_row(w, first, bytes, mask, stage, store)
+                           : move_lanes(w, a, bytes, mask, stage, store);
+    run->counts.local_sectors += count_sectors(where, mask, &fresh) * (bytes < 4 ? 1 : bytes / 4);
     if (store && w->tainted)
         kds_taint_store(w, i, a, mask);
-    if (unwritten != 0 && run->check_uninitialised) {
-        kds_step s = kds_taint_load(w, i, a, unwritten);
-        if (s != KDS_STEP_ON)
-            return s;
+    if (written == mask)
+        return KDS_STEP_ON;
+    for (uint32_t left = mask & ~written; left != 0; left &= left - 1) {
+        int l = __builtin_ctz(left);
+        blank_unwritten(w, l, a[l], bytes, stage + (unsigned)l * bytes);
     }
-    run->counts.local_sectors += count_sectors(where, mask, &fresh) * (bytes < 4 ? 1 : bytes / 4);
-    return KDS_STEP_ON;
+    return run->check_uninitialised ? kds_taint_load(w, i, a, mask & ~written) : KDS_STEP_ON;
 }
 
 HANDLER(ld_local)

@@ -5,6 +5,7 @@
 #ifndef KDS_EVAL_SIM_CODE_H
 #define KDS_EVAL_SIM_CODE_H
 
+#include "eval/sim/calls.h"
 #include "eval/sim/ops.h"
 #include "eval/sim/ptx.h"
 
@@ -144,9 +145,11 @@ typedef struct kds_ins {
 } kds_ins;
 
 typedef enum kds_const_kind {
-    KDS_CONST_BITS,   /* bits in every lane */
-    KDS_CONST_SYMBOL, /* address of module symbol `index` plus bits */
-    KDS_CONST_SPECIAL /* special register `index` */
+    KDS_CONST_BITS,    /* bits in every lane */
+    KDS_CONST_SYMBOL,  /* address of module symbol `index` plus bits */
+    KDS_CONST_SPECIAL, /* special register `index` */
+    KDS_CONST_FRAME /* where the frame of each lane begins, see calls.h; `index` of kds_frame_kind
+                     */
 } kds_const_kind;
 
 /* Special registers that do not change while a block runs. */
@@ -202,10 +205,6 @@ typedef struct kds_const {
     int32_t offset; /* in the register file */
 } kds_const;
 
-typedef struct kds_param {
-    uint32_t offset, bytes;
-} kds_param;
-
 typedef struct kds_kernel {
     char *name;
     char *missing; /* what is not simulated; NULL if it can run */
@@ -226,6 +225,7 @@ typedef struct kds_kernel {
     uint32_t max_threads, required[3];
     bool talks; /* blocks may learn of each other, or of time: atomics, ordered accesses, clocks */
     uint32_t cluster[3]; /* .reqnctapercluster; 0: none */
+    kds_calls calls;
 } kds_kernel;
 
 static inline int kds_type_bytes(int type)

@@ -47,7 +47,7 @@ static bool accept_hint(kds_decoder *d, bool *has_policy)
     return kds_accept_of(d, caching) >= 0 || kds_accept_of(d, hints) >= 0;
 }
 
-static bool plain_type(kds_ptx_type t)
+bool kds_plain_type(kds_ptx_type t)
 {
     return t != KDS_PTX_NO_TYPE && t != KDS_PTX_PRED && t != KDS_PTX_F16 && t != KDS_PTX_BF16 &&
            t != KDS_PTX_F16X2 && t != KDS_PTX_BF16X2 && t != KDS_PTX_B128;
@@ -58,8 +58,7 @@ static bool real_type(kds_ptx_type t)
     return t == KDS_PTX_F32 || t == KDS_PTX_F64;
 }
 
-/* The registers that are loaded or stored, into the list; all of one size. */
-static bool data_operands(kds_decoder *d, int position, bool load, kds_ptx_type type)
+bool kds_data_operands(kds_decoder *d, int position, bool load, kds_ptx_type type)
 {
     const kds_ptx_operand *o = kds_operand(d, position);
     int count = o->kind == KDS_OPERAND_VECTOR ? o->count : 1;
@@ -130,7 +129,7 @@ static bool decode_load_store(kds_decoder *d, bool load)
                       : kds_accept(d, "v8") ? 8
                                             : 1;
     kds_ptx_type type = kds_accept_type(d);
-    if (!plain_type(type) || !kds_all_read(d) || kds_operand_count(d) != 2 + policy)
+    if (!kds_plain_type(type) || !kds_all_read(d) || kds_operand_count(d) != 2 + policy)
         return false;
     if (!load && (space == KDS_SPACE_PARAM || space == KDS_SPACE_CONST))
         return false;
@@ -154,7 +153,7 @@ static bool decode_load_store(kds_decoder *d, bool load)
     if (space == KDS_SPACE_SHARED || space == KDS_SPACE_GENERIC)
         d->ins.memo = (int32_t)d->kernel->memo_count++;
     return kds_address(d, load ? 1 : 0, &named) && space_fits(d, space, named) &&
-           data_operands(d, load ? 0 : 1, load, type) && (!policy || policy_operand(d, 2)) &&
+           kds_data_operands(d, load ? 0 : 1, load, type) && (!policy || policy_operand(d, 2)) &&
            kds_emit(d);
 }
 

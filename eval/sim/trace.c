@@ -1,10 +1,10 @@
 /* Dependency timing of a block that runs alone. The compiler schedules: it hoists loads and turns
- * short forward branches into predicates. So between barriers and backward branches an instruction
- * issues when its sources are there, whatever stands before it, one per cycle; nothing issues
- * before the predicate of a forward branch is known; and nothing crosses a barrier or a backward
- * branch. A load of sectors that this launch has read before hits the L2. Warps of a block share
- * four schedulers (warp number modulo 4), which is taken into account as a lower bound by issue
- * slots.
+ * short forward branches into predicates. So between barriers, calls and backward branches an
+ * instruction issues when its sources are there, whatever stands before it, one per cycle; nothing
+ * issues before the predicate of a forward branch is known; and nothing crosses a barrier, a
+ * backward branch, a call or a return. A load of sectors that this launch has read before hits the
+ * L2. Warps of a block share four schedulers (warp number modulo 4), which is taken into account as
+ * a lower bound by issue slots.
  */
 #include "eval/sim/machine.h"
 #include <stdlib.h>
@@ -110,6 +110,8 @@ void kds_trace_step(kds_warp *w, const kds_ins *i, uint32_t mask)
     w->slots += slots;
     if (i->op == KDS_OP_bra) {
         trace_branch(w, i, mask);
+    } else if (i->op == KDS_OP_call || i->op == KDS_OP_ret) {
+        begin_region(w, w->now + 1);
     } else if (i->wait == KDS_WAIT_GLOBAL && i->space != KDS_SPACE_LOCAL) {
         w->load = i;
         w->load_issue = issue;

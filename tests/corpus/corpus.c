@@ -88,6 +88,8 @@ static double filled(const corpus_arg *a, uint32_t seed, uint32_t i)
         return a->dtype == U8 ? h & 255 : a->dtype == I32 ? (double)(int32_t)h : h;
     case FILL_IOTA:
         return i * a->p;
+    case FILL_STEPS:
+        return i * a->p - 1;
     case FILL_SHUFFLE:
     case FILL_VALUE:
         break;

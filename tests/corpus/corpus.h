@@ -41,6 +41,7 @@ typedef enum corpus_fill {
     FILL_INDEX,   /* integers within [0, p) */
     FILL_BITS,    /* any bits of an integer type */
     FILL_IOTA,    /* 0, 1, 2, ... times p */
+    FILL_STEPS,   /* -1, p - 1, 2 p - 1, ... */
     FILL_SHUFFLE, /* a permutation of 0, 1, 2, ... */
     FILL_VALUE    /* p everywhere */
 } corpus_fill;

@@ -153,22 +153,23 @@ static const struct {
     {"%lanemask_lt", KDS_LANEMASK_LT},
     {"%lanemask_ge", KDS_LANEMASK_GE},
     {"%lanemask_gt", KDS_LANEMASK_GT},
-    {"%envreg1", KDS_ZERO},
-    {"%envreg2", KDS_ZERO},
-    {"%cluster_ctaid.x", KDS_ZERO},
-    {"%cluster_ctaid.y", KDS_ZERO},
-    {"%cluster_ctaid.z", KDS_ZERO},
-    {"%cluster_ctarank", KDS_ZERO},
-    {"%cluster_nctaid.x", KDS_ONE},
-    {"%cluster_nctaid.y", KDS_ONE},
-    {"%cluster_nctaid.z", KDS_ONE},
-    {"%cluster_nctarank", KDS_ONE},
-    {"%clusterid.x", KDS_CTAID_X},
-    {"%clusterid.y", KDS_CTAID_Y},
-    {"%clusterid.z", KDS_CTAID_Z},
-    {"%nclusterid.x", KDS_NCTAID_X},
-    {"%nclusterid.y", KDS_NCTAID_Y},
-    {"%nclusterid.z", KDS_NCTAID_Z},
+    {"%envreg1", KDS_WORKSPACE_HIGH},
+    {"%envreg2", KDS_WORKSPACE_LOW},
+    {"%cluster_ctaid.x", KDS_CLUSTER_CTAID_X},
+    {"%cluster_ctaid.y", KDS_CLUSTER_CTAID_Y},
+    {"%cluster_ctaid.z", KDS_CLUSTER_CTAID_Z},
+    {"%cluster_nctaid.x", KDS_CLUSTER_NCTAID_X},
+    {"%cluster_nctaid.y", KDS_CLUSTER_NCTAID_Y},
+    {"%cluster_nctaid.z", KDS_CLUSTER_NCTAID_Z},
+    {"%clusterid.x", KDS_CLUSTERID_X},
+    {"%clusterid.y", KDS_CLUSTERID_Y},
+    {"%clusterid.z", KDS_CLUSTERID_Z},
+    {"%nclusterid.x", KDS_NCLUSTERID_X},
+    {"%nclusterid.y", KDS_NCLUSTERID_Y},
+    {"%nclusterid.z", KDS_NCLUSTERID_Z},
+    {"%cluster_ctarank", KDS_CLUSTER_CTARANK},
+    {"%cluster_nctarank", KDS_CLUSTER_NCTARANK},
+    {"%is_explicit_cluster", KDS_IS_EXPLICIT_CLUSTER},
     {"%dynamic_smem_size", KDS_DYNAMIC_SMEM_SIZE},
     {"%total_smem_size", KDS_TOTAL_SMEM_SIZE},
 };
@@ -177,8 +178,11 @@ static bool use_special(kds_decoder *d, const kds_ptx_operand *o, int bytes, int
 {
     for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++)
         if (is(o->name, specials[i].name)) {
-            if (bytes != 4 && bytes != 2)
-                return kds_why(d, "special register %s as a 64-bit operand", specials[i].name);
+            bool fits = specials[i].special == KDS_IS_EXPLICIT_CLUSTER ? bytes == 0
+                                                                       : bytes == 4 || bytes == 2;
+            if (!fits)
+                return kds_why(d, "special register %s as an operand of %d bytes", specials[i].name,
+                               bytes);
             return kds_constant(d,
                                 (kds_const){.kind = KDS_CONST_SPECIAL,
                                             .bytes = (uint8_t)bytes,
@@ -411,6 +415,9 @@ bool kds_emit(kds_decoder *d)
     d->ins.source_line = (uint32_t)d->source->source_line;
     d->ins.opcode = d->source->opcode;
     k->code[k->code_count++] = d->ins;
+    k->talks |= (d->ins.flags & KDS_INS_POLLS) != 0 || d->ins.op == KDS_OP_clock32 ||
+                d->ins.op == KDS_OP_clock64 ||
+                (d->ins.op == KDS_OP_atom && d->ins.space != KDS_SPACE_SHARED);
     return true;
 }
 
@@ -536,11 +543,8 @@ kds_code kds_decode(kds_kernel *out, const kds_ptx *ptx, const kds_ptx_function 
     out->param_bytes = f->param_bytes;
     out->max_threads = f->max_threads;
     memcpy(out->required, f->required, sizeof out->required);
+    memcpy(out->cluster, f->cluster, sizeof out->cluster);
     ok = ok && out->name != NULL;
-    if (ok && f->clusters) {
-        out->missing = strdup("a launch in clusters (.reqnctapercluster, .explicitcluster)");
-        ok = out->missing != NULL;
-    }
     for (uint32_t i = 0; ok && i <= f->code_count; i++) {
         d.source = i < f->code_count ? &f->code[i] : &last;
         d.starts[i] = out->code_count;

@@ -135,12 +135,9 @@ static inline uint32_t lanes_in(const u64 *a, uint32_t mask, kds_ptx_space space
     return in & mask;
 }
 
-HANDLER(ld_generic)
+static inline kds_step load_generic(kds_warp *w, const kds_ins *i, const u64 *a, u8 *stage)
 {
-    (void)out;
-    u64 a[KDS_LANES] __attribute__((aligned(64))), own[KDS_LANES] __attribute__((aligned(64)));
-    u8 stage[1024] __attribute__((aligned(64)));
-    lane_addresses(w, i->a, i->combine, i->imm, a);
+    u64 own[KDS_LANES] __attribute__((aligned(64)));
     uint32_t mask = w->mask, in = lanes_in(a, mask, KDS_SPACE_GLOBAL, own);
     if (in == mask)
         return load_flat(w, i, own, mask, stage);
@@ -156,6 +153,18 @@ HANDLER(ld_generic)
         s = load_param(w, i, own, in, stage);
     if (s == KDS_STEP_ON)
         unpack(w, i, stage);
+    return s;
+}
+
+HANDLER(ld_generic)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64)));
+    u8 stage[1024] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->combine, i->imm, a);
+    kds_step s = load_generic(w, i, a, stage);
+    if (s == KDS_STEP_ON && (i->flags & KDS_INS_POLLS) != 0)
+        note_polled_load(w, i, a, w->mask, stage);
     return s;
 }
 
@@ -180,17 +189,70 @@ HANDLER(st_generic)
     return s;
 }
 
+/* The rank whose shared memory a shared address names; the block's own below the cluster's part. */
+static inline u32 rank_of(const kds_warp *w, u64 address)
+{
+    u32 shared = (u32)address;
+    return shared < KDS_CLUSTER_STEP ? w->block->rank : shared / KDS_CLUSTER_STEP - 1;
+}
+
 HANDLER(isspacep)
 {
     (void)out;
     uint32_t bits = 0;
-    for (int l = 0; l < KDS_LANES; l++)
-        bits |= (uint32_t)(space_of(REGISTER(u64, i->a)[l]) == (kds_ptx_space)i->space) << l;
+    bool cluster = (i->flags & KDS_INS_CLUSTER) != 0;
+    for (int l = 0; l < KDS_LANES; l++) {
+        u64 a = REGISTER(u64, i->a)[l];
+        bool in = space_of(a) == (kds_ptx_space)i->space;
+        if (in && i->space == KDS_SPACE_SHARED && !cluster)
+            in = rank_of(w, a) == w->block->rank;
+        bits |= (uint32_t)in << l;
+    }
     set_predicate(w, i->d, bits);
     return KDS_STEP_ON;
 }
 
-HANDLER(prefetch)
+/* The address of the same place in the shared memory of another block of the cluster. */
+HANDLER(mapa)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64))), t[KDS_LANES] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->bytes, 0, a);
+    for (uint32_t left = w->mask; left != 0; left &= left - 1) {
+        int l = __builtin_ctz(left);
+        u32 rank = REGISTER(u32, i->b)[l];
+        if (i->bytes == 8 && space_of(a[l]) != KDS_SPACE_SHARED)
+            return kds_fault_text(w->run, KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)l,
+                                  "0x%llx is no address of shared memory",
+                                  (unsigned long long)a[l]);
+        if (rank >= w->run->cluster_size)
+            return kds_fault_text(w->run, KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)l,
+                                  "block %u of a cluster of %u", rank, w->run->cluster_size);
+        u64 to = (a[l] & ~(u64)UINT32_MAX) + (u64)(rank + 1) * KDS_CLUSTER_STEP +
+                 (u32)a[l] % KDS_CLUSTER_STEP;
+        if (i->bytes == 8)
+            t[l] = to;
+        else
+            ((u32 *)(void *)t)[l] = (u32)to;
+    }
+    merge(w, i->d, i->bytes, t);
+    return KDS_STEP_ON;
+}
+
+HANDLER(getctarank)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64)));
+    u32 t[KDS_LANES] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->bytes, 0, a);
+    for (int l = 0; l < KDS_LANES; l++)
+        t[l] = rank_of(w, a[l]);
+    merge(w, i->d, 4, t);
+    return KDS_STEP_ON;
+}
+
+/* Everything happens in order here; the order is only noted. */
+HANDLER(fence)
 {
     (void)w;
     (void)i;
@@ -218,7 +280,8 @@ HANDLER(cp_async)
         u8 data[16] = {0};
         kds_page *p = NULL;
         u64 inside = 0;
-        kds_step s = check_shared(run, i, l, to[l], bytes, true);
+        shared_place place = {NULL, 0};
+        kds_step s = check_shared(w, i, l, to[l], bytes, true, &place);
         if (s == KDS_STEP_ON && (reads >> l & 1) != 0) {
             u32 n = i->c >= 0 ? REGISTER(u32, i->c)[l] : bytes;
             if (n > bytes)
@@ -235,12 +298,12 @@ HANDLER(cp_async)
                     memcpy(data + k, p->data + inside, step);
             }
             if (s == KDS_STEP_ON && p != NULL)
-                run->counts.unique_loads += kds_bits_new(p->loaded, inside / 32, 1);
+                run->counts.unique_loads += new_sectors(run, p->loaded, inside / 32, 1);
         }
         if (s != KDS_STEP_ON)
             return s;
-        memcpy(run->shared + to[l], data, bytes);
-        kds_bits_set(run->shared_stored, to[l], bytes);
+        memcpy(place.block->shared + place.at, data, bytes);
+        kds_bits_set(place.block->shared_stored, place.at, bytes);
     }
     uint32_t fresh;
     unsigned ideal, wavefronts = count_wavefronts(to, w->mask, bytes, &ideal);

@@ -56,7 +56,7 @@ static inline void account(kds_warp *w, uint32_t from, uint32_t to, uint32_t mas
     run->thread_runs[to] -= lanes;
     run->clock += n;
     run->budget -= n < run->budget ? n : run->budget;
-    run->block_budget -= n < run->block_budget ? n : run->block_budget;
+    w->block->budget -= n < w->block->budget ? n : w->block->budget;
 }
 
 /* Adds a split, or joins it with the one that is there already. */
@@ -177,7 +177,8 @@ static inline kds_step end_run(kds_warp *w, int s, uint32_t at)
         break;
     default:
         if (taken == w->live)
-            return kds_warp_barrier(w, i, taken);
+            return i->op == KDS_OP_bar ? kds_warp_barrier(w, i, taken)
+                                       : kds_warp_cluster(w, i, taken);
         if (taken != 0) {
             /* Only a part of the warp is here: the others may still come. */
             remove_split(w, s);
@@ -219,7 +220,7 @@ kds_step KDS_RUN_WARP(kds_warp *w, uint32_t quantum)
         kds_step step = KDS_STEP_ON;
         uint32_t stopped = run_straight(w, at, end, mask, &step);
         account(w, at, step == KDS_STEP_ON ? stopped : stopped + (step == KDS_STEP_FAULT), mask);
-        if (run->budget == 0 || run->block_budget == 0)
+        if (run->budget == 0 || w->block->budget == 0)
             return kds_fault_text(run, KDS_SIM_BUDGET, &code[at], (uint32_t)__builtin_ctz(mask),
                                   "the instruction budget is used up: an endless loop?");
         if (step == KDS_STEP_WAIT) {
@@ -240,7 +241,7 @@ kds_step KDS_RUN_WARP(kds_warp *w, uint32_t quantum)
             step = end_run(w, s, stopped);
             if (step != KDS_STEP_ON)
                 return step;
-            if (--quantum == 0)
+            if (--quantum == 0 || w->polls >= KDS_SPIN)
                 return KDS_STEP_ON;
         } else {
             remove_split(w, s);

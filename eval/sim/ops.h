@@ -59,7 +59,8 @@
 
 #define KDS_OPS_MEMORY(X) \
     X(ld_global) X(ld_shared) X(ld_local) X(ld_param) X(ld_generic) X(st_global) X(st_shared) \
-    X(st_local) X(st_generic) X(atom) X(cp_async) X(isspacep) X(prefetch)
+    X(st_local) X(st_generic) X(atom) X(cp_async) X(isspacep) X(mapa) \
+    X(getctarank) X(fence)
 
 #define KDS_OPS_CROSS(X) \
     X(shfl) X(vote) X(activemask) X(match_any) X(match_all) X(redux) X(warpsync) X(elect) \
@@ -67,7 +68,7 @@
 
 /* These end a run of instructions; the warp loop does them itself. */
 #define KDS_OPS_CONTROL(X) \
-    X(bra) X(brx) X(exit) X(trap) X(bar)
+    X(bra) X(brx) X(exit) X(trap) X(bar) X(cluster_bar)
 /* clang-format on */
 
 #define KDS_OPS(X)                                                                                 \

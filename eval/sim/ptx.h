@@ -153,7 +153,7 @@ typedef struct kds_ptx_function {
     uint32_t param_bytes;
     uint32_t max_threads;    /* .maxntid or .reqntid as a product; 0 if none */
     uint32_t required[3];    /* .reqntid; 0 if none */
-    bool clusters;           /* asks for a cluster launch */
+    uint32_t cluster[3];     /* .reqnctapercluster; 0 if none */
     kds_ptx_symbol *symbols; /* parameters and variables of the body */
     uint32_t symbol_count, symbol_room;
     uint8_t *registers; /* type of each */

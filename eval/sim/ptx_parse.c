@@ -218,13 +218,13 @@ static bool function_directives(kds_ptx_parser *p, kds_ptx_function *f)
             continue;
         }
         if (kds_ptx_is(p->t, ".reqnctapercluster")) {
-            f->clusters = true;
             if (!numbers(p, n, &count))
                 return false;
+            for (int i = 0; i < 3; i++)
+                f->cluster[i] = n[i] >= 0 && n[i] <= UINT16_MAX ? (uint32_t)n[i] : UINT16_MAX;
             continue;
         }
         if (kds_ptx_is(p->t, ".explicitcluster") || kds_ptx_is(p->t, ".noreturn")) {
-            f->clusters |= kds_ptx_is(p->t, ".explicitcluster");
             kds_ptx_advance(p);
             continue;
         }

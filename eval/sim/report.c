@@ -10,7 +10,8 @@ const char *kds_sim_status_name(kds_sim_status s)
 {
     static const char *const names[] = {
         "ok",          "not_simulated", "out_of_bounds", "misaligned", "uninitialised",
-        "wrote_input", "barrier",       "trap",          "budget",     "bad_launch"};
+        "wrote_input", "barrier",       "trap",          "budget",     "bad_launch",
+        "deadlock",    "race",          "async"};
     return (size_t)s < sizeof names / sizeof names[0] ? names[s] : "unknown";
 }
 
@@ -96,6 +97,11 @@ static void place(const kds_run *r, const kds_fault *f, char *out, size_t size)
         if (near < 0 && at <= UINT32_MAX)
             snprintf(out, size, "at %lld bytes before the start of shared memory (%u bytes)", -near,
                      r->shared_bytes);
+        else if (at >= KDS_CLUSTER_STEP && at / KDS_CLUSTER_STEP <= r->cluster_size)
+            snprintf(out, size,
+                     "at byte %llu of the shared memory (%u bytes) of the cluster's "
+                     "block %llu",
+                     at % KDS_CLUSTER_STEP, r->shared_bytes, at / KDS_CLUSTER_STEP - 1);
         else
             snprintf(out, size, "at byte %llu of shared memory (%u bytes)", at, r->shared_bytes);
         return;
@@ -129,6 +135,12 @@ static const char *what(kds_sim_status s)
         return "trap";
     case KDS_SIM_BUDGET:
         return "budget";
+    case KDS_SIM_DEADLOCK:
+        return "deadlock";
+    case KDS_SIM_RACE:
+        return "race";
+    case KDS_SIM_ASYNC:
+        return "missing wait for an asynchronous copy";
     default:
         return kds_sim_status_name(s);
     }
@@ -155,8 +167,8 @@ void kds_report(const kds_run *r, const kds_warp *w, kds_sim_result *out)
     int len = f->ins->opcode.len < 100 ? (int)f->ins->opcode.len : 100;
     snprintf(text, sizeof text,
              "%s: kernel %.300s, block (%u, %u, %u), thread (%u, %u, %u): %.*s at PTX line %u: %s",
-             what(f->status), r->kernel->name, r->block_at[0], r->block_at[1], r->block_at[2], x, y,
-             z, len, f->ins->opcode.text, f->ins->line, where);
+             what(f->status), r->kernel->name, w->block->at[0], w->block->at[1], w->block->at[2], x,
+             y, z, len, f->ins->opcode.text, f->ins->line, where);
     out->status = f->status;
     out->source_line = (int)f->ins->source_line;
     kds_text_escape_into(out->report, sizeof out->report, text, strlen(text), false);

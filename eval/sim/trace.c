@@ -121,26 +121,27 @@ void kds_trace_step(kds_warp *w, const kds_ins *i, uint32_t mask)
     }
 }
 
-void kds_trace_barrier(kds_run *r, uint32_t mask)
+void kds_trace_barrier(kds_block *b, uint32_t mask)
 {
+    const kds_run *r = b->run;
     double latest = 0;
-    if (!r->warps[0].traced)
+    if (!b->warps[0].traced)
         return;
     for (uint32_t k = 0; k < r->warp_count; k++)
-        if ((mask >> k & 1) != 0 && r->warps[k].now > latest)
-            latest = r->warps[k].now;
+        if ((mask >> k & 1) != 0 && b->warps[k].now > latest)
+            latest = b->warps[k].now;
     for (uint32_t k = 0; k < r->warp_count; k++)
         if ((mask >> k & 1) != 0) {
-            r->warps[k].now = latest + r->options->latency->barrier;
-            begin_region(&r->warps[k], r->warps[k].now);
+            b->warps[k].now = latest + r->options->latency->barrier;
+            begin_region(&b->warps[k], b->warps[k].now);
         }
 }
 
-bool kds_trace_begin(kds_run *r)
+bool kds_trace_begin(kds_block *b)
 {
-    size_t slots = r->kernel->file_bytes / 4 + 1;
-    for (uint32_t k = 0; k < r->warp_count; k++) {
-        kds_warp *w = &r->warps[k];
+    size_t slots = b->run->kernel->file_bytes / 4 + 1;
+    for (uint32_t k = 0; k < b->run->warp_count; k++) {
+        kds_warp *w = &b->warps[k];
         if (w->ready == NULL)
             w->ready = malloc(slots * sizeof *w->ready);
         if (w->ready == NULL)
@@ -155,11 +156,11 @@ bool kds_trace_begin(kds_run *r)
     return true;
 }
 
-double kds_trace_end(kds_run *r)
+double kds_trace_end(kds_block *b)
 {
     double cycles = 0, scheduler[4] = {0};
-    for (uint32_t k = 0; k < r->warp_count; k++) {
-        kds_warp *w = &r->warps[k];
+    for (uint32_t k = 0; k < b->run->warp_count; k++) {
+        kds_warp *w = &b->warps[k];
         cycles = w->now > cycles ? w->now : cycles;
         scheduler[k % 4] += w->issued;
         w->traced = false;

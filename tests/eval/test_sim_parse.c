@@ -34,7 +34,7 @@ static void unknown_instructions_are_named(void **state)
         {"cvt.rn.s32.s16 %r1, %h1;", "cvt.rn.s32.s16"},
         {"cvt.rni.f32.s32 %f1, %r1;", "cvt.rni.f32.s32"},
         {"ld.global.fancy.u32 %r1, [%d1];", "ld.global.fancy.u32"},
-        {"ld.shared::cluster.u32 %r1, [%r2];", "ld.shared::cluster.u32"},
+        {"ld.global::cluster.u32 %r1, [%d2];", "ld.global::cluster.u32"},
         {"ld.global.v4.f64 {%g1, %g1, %g1}, [%d1];", "another number of elements"},
         {"ld.global.u32 %r1, [%h1];", "an address in a register of 2 bytes"},
         {"ld.shared.u32 %r1, [g];", "a variable of another state space"},

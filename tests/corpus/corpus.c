@@ -212,14 +212,6 @@ static void no_dimension_is_zero(uint32_t out[3], const uint32_t in[3])
         out[d] = in[d] > 0 ? in[d] : 1;
 }
 
-/* Clusters and cooperative launches that the simulator cannot be asked for. */
-static const char *cannot_launch(const corpus_case *c)
-{
-    return c->cluster[0] > 0 ? "a launch with clusters"
-           : c->cooperative  ? "a cooperative launch"
-                             : NULL;
-}
-
 static void missing(variant *v, size_t at, const char *why)
 {
     v->missing[at] = true;
@@ -231,8 +223,6 @@ static void run_case(variant *v, size_t at, const char *isa)
 {
     const corpus_case *c = &v->file->cases[at];
     const char *why = kds_sim_module_missing(v->module, c->kernel);
-    if (why == NULL)
-        why = cannot_launch(c);
     if (why != NULL && strcmp(why, "no such kernel") == 0) {
         complain(v, c->kernel, "%s", why);
         return;
@@ -248,13 +238,17 @@ static void run_case(variant *v, size_t at, const char *isa)
     uint32_t grid[3], block[3];
     no_dimension_is_zero(grid, c->grid);
     no_dimension_is_zero(block, c->block);
-    kds_sim_options o = {.check_uninitialised = true, .budget = BUDGET, .isa = isa};
+    kds_sim_options o = {.check_uninitialised = true,
+                         .budget = BUDGET,
+                         .isa = isa,
+                         .cluster = {c->cluster[0], c->cluster[1], c->cluster[2]},
+                         .cooperative = c->cooperative};
     kds_sim_result r;
     kds_err e = {0};
     if (kds_sim_launch(v->module, c->kernel, grid, block, c->shared, t.params, t.len, t.memory, &o,
                        &r, &e) != KDS_OK)
         fail_msg("%s: %s", c->kernel, e.message);
-    if (r.status == KDS_SIM_NOT_SIMULATED || (r.status == KDS_SIM_BUDGET && c->resident)) {
+    if (r.status == KDS_SIM_NOT_SIMULATED) {
         missing(v, at, r.report);
     } else if (r.status != KDS_SIM_OK) {
         complain(v, c->kernel, "%s", r.report);

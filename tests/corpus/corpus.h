@@ -118,7 +118,6 @@ typedef struct corpus_case {
     double fast;       /* also with fast math, with tolerances that many times as wide; 0: not */
     uint32_t cluster[3];
     bool cooperative;
-    bool resident; /* its blocks wait for each other */
 } corpus_case;
 
 typedef struct corpus_file {

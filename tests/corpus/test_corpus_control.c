@@ -152,7 +152,7 @@ static void want_masks(double *const *v)
             last = x[l] & 1 ? last : l;
         }
         int start = x[first];
-        for (int k = 0; k < (x[first] & 7); k++)
+        for (int k = 0; k < (start & 7); k++)
             start = start * 3 + 1;
         int r[32], any[2] = {0, 0};
         for (int l = 0; l < 32; l++) {

@@ -193,9 +193,9 @@ static bool decode_atomic(kds_decoder *d, bool returns)
     int order = kds_accept_of(d, orders), scope = kds_accept_of(d, scopes);
     accept_space(d, &space);
     int op = kds_accept_of(d, ops);
-    /* The toolkit's headers have them behind the operation: atom.add.release.gpu.u32. */
-    order = order < 0 ? kds_accept_of(d, orders) : order;
-    scope = scope < 0 ? kds_accept_of(d, scopes) : scope;
+    /* ptxas takes the order after the operation as well, as libcu++ writes it. */
+    order = order >= 0 ? order : kds_accept_of(d, orders);
+    scope = scope >= 0 ? scope : kds_accept_of(d, scopes);
     bool noftz = kds_accept(d, "noftz"), policy = kds_accept(d, "L2::cache_hint");
     kds_ptx_type type = kds_accept_type(d);
     if (op < 0 || !kds_all_read(d) || !atomic_fits((kds_atom_op)op, type, noftz) ||

@@ -74,6 +74,13 @@ const char *kds_sim_module_missing(const kds_sim_module *m, const char *kernel)
     return k != NULL ? k->missing : "no such kernel";
 }
 
+void kds_sim_module_cluster(const kds_sim_module *m, const char *kernel, uint32_t cluster[3])
+{
+    const kds_kernel *k = kds_module_find(m, kernel);
+    for (int d = 0; d < 3; d++)
+        cluster[d] = k != NULL && k->cluster[d] != 0 ? k->cluster[d] : 1;
+}
+
 static kds_module_image *image_of(const kds_sim_module *m, kds_sim_memory *memory)
 {
     for (kds_module_image *i = memory->images; i != NULL; i = i->next)

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define THREADS_CAP 256
+/* Starting threads is worth it from so many warps on. */
+#define WARPS_LEAST 256
 
 /* What the threads of a stretch share. */
 typedef struct stretch {
@@ -30,7 +32,10 @@ typedef struct worker {
 bool kds_run_can_split(const kds_run *r)
 {
     const kds_sim_options *o = r->options;
-    return o->threads > 1 && !o->cooperative && !o->check_races && !r->kernel->talks;
+    uint64_t blocks = (uint64_t)r->grid[0] * r->grid[1] * r->grid[2];
+    blocks = o->blocks != NULL ? o->block_count : blocks;
+    return o->threads > 1 && blocks * r->warp_count >= WARPS_LEAST && !o->cooperative &&
+           !o->check_races && !r->kernel->talks;
 }
 
 /* Place `n` of the queue went wrong in `run`. */

@@ -179,7 +179,7 @@ static bool vector_operand(kds_ptx_parser *p, kds_ptx_operand *o)
         if (!pool_add(p, elements[i], &index))
             return false;
     *o = (kds_ptx_operand){.kind = KDS_OPERAND_VECTOR, .index = (int32_t)first, .count = count};
-    if (kds_ptx_at(p, ',')) { /* a longer one, as wgmma has */
+    if (count == KDS_PTX_ELEMENTS && !kds_ptx_at(p, '}')) { /* a longer one, as wgmma has */
         o->kind = KDS_OPERAND_OTHER;
         while (p->t.kind != KDS_PTX_END && !kds_ptx_at(p, '}') && !kds_ptx_at(p, ';'))
             kds_ptx_advance(p);

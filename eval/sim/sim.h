@@ -55,6 +55,9 @@ void kds_sim_module_free(kds_sim_module *m);
  * if there is none. */
 const char *kds_sim_module_missing(const kds_sim_module *m, const char *kernel);
 
+/* The cluster that a kernel was compiled for; all 1 if none. */
+void kds_sim_module_cluster(const kds_sim_module *m, const char *kernel, uint32_t cluster[3]);
+
 /* ---- Launching ---- */
 typedef enum kds_sim_status {
     KDS_SIM_OK,

@@ -239,6 +239,7 @@ static void run_case(variant *v, size_t at, const char *isa)
     no_dimension_is_zero(grid, c->grid);
     no_dimension_is_zero(block, c->block);
     kds_sim_options o = {.check_uninitialised = true,
+                         .check_races = isa == NULL,
                          .budget = BUDGET,
                          .isa = isa,
                          .cluster = {c->cluster[0], c->cluster[1], c->cluster[2]},

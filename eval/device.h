@@ -85,6 +85,7 @@ struct kds_device {
     char fingerprint[KDS_ID_HEX];              /* equal fingerprints: comparable results */
     bool modelled;                             /* times are modelled */
     double bytes_per_second, flops_per_second; /* the roofline */
+    double tensor_flops_per_second;            /* on 16-bit numbers; 0: not known */
 };
 
 /* The first member of every bench. */

@@ -136,6 +136,7 @@ typedef struct kds_task {
     kds_regime regimes[KDS_REGIMES_MAX];
     bool bitwise;
     kds_expr *bytes, *flops; /* compulsory traffic and work of a row */
+    kds_expr *tensor_flops;  /* work that tensor cores can do on 16-bit numbers; NULL: none */
     double max_regress;      /* no production row slower than this fraction; default 0.02 */
     double screen; /* slower than the parent by more than this fraction stops early; default 0.10 */
     double margin; /* smallest gain that counts; default 0.0025 */

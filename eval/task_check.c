@@ -161,6 +161,8 @@ kds_code kds_task_check_rows(kds_task_loader *l)
             code = check_positive(l, row, l->t->bytes, false);
         if (code == KDS_OK)
             code = check_positive(l, row, l->t->flops, true);
+        if (code == KDS_OK && l->t->tensor_flops)
+            code = check_positive(l, row, l->t->tensor_flops, true);
     }
     return code;
 }

@@ -211,6 +211,8 @@ static const wrong wrong_task[] = {
      "/task.json:19: key 'bytes': 'M / (N - 1)' for row 'tiny': "},
     {"\"6 * M * N + 4 * M\"", "\"M - 64\"",
      "/task.json:19: key 'bytes': 'M - 64' for row 'big': is 0, but must be above 0"},
+    {"\"flops\": \"M * N\"", "\"flops\": 0, \"tensor_flops\": \"0 - M\"",
+     "/task.json:19: key 'tensor_flops': '0 - M' for row 'big': is -64, but must be at least 0"},
     {"\"flops\": \"M * N\"", "\"flops\": \"M - 65\"",
      "/task.json:19: key 'flops': 'M - 65' for row 'big': is -1, but must be at least 0"},
     {"\"screen\": 0.2", "\"screen\": 11",

@@ -32,7 +32,7 @@ static void each_reference(allocation *a, kds_ins *i, reference_fn *fn)
     fn(a, i, &i->c, false);
     fn(a, i, &i->x, false);
     bool defines = (i->flags & KDS_INS_LIST_DEFINES) != 0;
-    bool listed = i->elements > 0 && i->op != KDS_OP_atom && i->op != KDS_OP_cp_async;
+    bool listed = i->elements > 0 && i->op != KDS_OP_atom;
     for (int k = 0; listed && k < i->elements; k++)
         fn(a, i, &a->k->list[i->list + (uint32_t)k], defines);
     fn(a, i, &i->d, true);

@@ -1,6 +1,6 @@
 /* The interpreter proper, compiled once per instruction set: exec_baseline.c and exec_avx2.c define
  * KDS_RUN_WARP and include this. Everything in it is static but that one function. */
-#include "eval/sim/machine.h"
+#include "eval/sim/async.h"
 #include "eval/sim/numeric.h"
 #include <fenv.h>
 #include <stdlib.h>
@@ -30,6 +30,8 @@
 #include "eval/sim/exec_local.h"
 
 #include "eval/sim/exec_atomic.h"
+
+#include "eval/sim/exec_async.h"
 
 #include "eval/sim/exec_cross.h"
 

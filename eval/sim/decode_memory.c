@@ -191,6 +191,10 @@ static bool decode_atomic(kds_decoder *d, bool returns)
     int order = kds_accept_of(d, orders), scope = kds_accept_of(d, scopes);
     kds_accept_space(d, &space);
     int op = kds_accept_of(d, ops);
+    if (order < 0 && scope < 0) { /* libcu++ writes them after the operation */
+        order = kds_accept_of(d, orders);
+        scope = kds_accept_of(d, scopes);
+    }
     bool noftz = kds_accept(d, "noftz"), policy = kds_accept(d, "L2::cache_hint");
     kds_ptx_type type = kds_accept_type(d);
     if (op < 0 || !kds_all_read(d) || !atomic_fits((kds_atom_op)op, type, noftz) ||

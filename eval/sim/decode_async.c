@@ -165,6 +165,8 @@ static bool bulk_operands(kds_decoder *d, int kind, bool multicast, bool policy)
         (policy && !kds_policy_operand(d, at)))
         return false;
     d->ins.combine = (uint8_t)kind;
+    if (tied)
+        d->ins.flags |= KDS_INS_CLUSTER;
     if (kind != KDS_BULK_LOAD)
         d->kernel->reads_async = true;
     return kds_list_add(d, size) && kds_list_add(d, mask) &&
@@ -252,6 +254,7 @@ static bool decode_st_async(kds_decoder *d)
     d->ins.list = d->kernel->list_count;
     d->ins.elements = (uint8_t)(4 + count);
     d->ins.bytes = (uint8_t)bytes;
+    d->ins.flags |= KDS_INS_CLUSTER;
     if (!list_address(d, 0, KDS_SPACE_SHARED, 0) || !list_address(d, 2, KDS_SPACE_SHARED, 1))
         return false;
     for (int k = 0; k < count; k++) {

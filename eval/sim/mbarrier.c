@@ -85,6 +85,7 @@ static kds_step initialise(kds_warp *w, const kds_ins *i, uint32_t lane, uint64_
     a->barriers[slot - 1] =
         (kds_mbarrier){.at = at, .ins = i, .expected = count, .pending = count, .live = true};
     kds_async_mark(b, at, 8, true);
+    kds_bits_set(b->shared_stored, at, 8);
     b->watched++;
     return KDS_STEP_ON;
 }

@@ -15,8 +15,8 @@ static inline uint32_t async_input(uint32_t i)
 }
 
 /* Runs `body` with %i the input (ASYNC_INPUTS words), %o the output, %t the thread, %b the block,
- * sm 16 KiB of shared memory, m0 to m3 mbarriers behind it, %w the warp; it leaves in %r0 what the thread
- * stores at its place of the output. `out` may be NULL. */
+ * sm 16 KiB of shared memory, m0 to m3 mbarriers behind it, %w the warp; it leaves in %r0 what the
+ * thread stores at its place of the output. `out` may be NULL. */
 static inline kds_sim_result run_async(const char *body, uint32_t blocks, uint32_t cluster,
                                        uint32_t *out)
 {

@@ -143,11 +143,11 @@ static bool initialised(const kds_page *p, uint64_t inside, uint64_t len)
     return true;
 }
 
-static uint64_t count_new(uint64_t *bits, uint64_t inside, uint64_t len)
+static uint64_t count_new(const kds_run *r, uint64_t *bits, uint64_t inside, uint64_t len)
 {
     uint64_t fresh = 0;
     for (uint64_t sector = inside / 32; sector <= (inside + len - 1) / 32; sector++)
-        fresh += kds_bits_new(bits, sector, 1);
+        fresh += r->parallel ? kds_bits_new_atomic(bits, sector, 1) : kds_bits_new(bits, sector, 1);
     return fresh;
 }
 
@@ -187,18 +187,14 @@ static kds_step move_global(kds_warp *w, const kds_ins *i, uint32_t lane, uint64
             !initialised(p, inside, n))
             return kds_fault_at(r, KDS_SIM_UNINITIALISED, i, lane, KDS_SPACE_GLOBAL, address, len,
                                 false);
-        if (p->epoch != r->memory->epoch) {
-            p->epoch = r->memory->epoch;
-            memset(p->loaded, 0, sizeof p->loaded);
-            memset(p->changed, 0, sizeof p->changed);
-        }
+        kds_memory_freshen(r->memory, p);
         if (store) {
             put(i, p->data + inside, data + done, n, combine);
-            kds_bits_set(p->stored, inside, n);
-            r->counts.unique_stores += count_new(p->changed, inside, n);
+            (r->parallel ? kds_bits_set_atomic : kds_bits_set)(p->stored, inside, n);
+            r->counts.unique_stores += count_new(r, p->changed, inside, n);
         } else {
             memcpy(data + done, p->data + inside, n);
-            r->counts.unique_loads += count_new(p->loaded, inside, n);
+            r->counts.unique_loads += count_new(r, p->loaded, inside, n);
         }
         done += (uint32_t)n;
     }

@@ -137,6 +137,7 @@ static bool accept_reduction(kds_decoder *d)
     d->ins.compare = which[op];
     d->ins.type = (uint8_t)t;
     d->ins.bytes = (uint8_t)kds_ptx_type_size(t);
+    d->kernel->talks = true; /* the order of sums is that of the blocks */
     return true;
 }
 
@@ -148,8 +149,6 @@ static bool bulk_operands(kds_decoder *d, int kind, bool multicast, bool policy)
     int at = 3;
     if (!kds_all_read(d) || kds_operand_count(d) != 3 + tied + multicast + policy)
         return false;
-    d->ins.list = d->kernel->list_count;
-    d->ins.elements = 8;
     if (!(tied ? list_address(d, 0, KDS_SPACE_SHARED, 0)
                : list_address(d, 0, KDS_SPACE_GLOBAL, 0)) ||
         !(kind != KDS_BULK_LOAD ? list_address(d, 1, KDS_SPACE_SHARED, 1)
@@ -251,8 +250,6 @@ static bool decode_st_async(kds_decoder *d)
     if ((o->kind == KDS_OPERAND_VECTOR ? o->count : 1) != count ||
         (count == 1 && o->kind == KDS_OPERAND_VECTOR))
         return kds_why(d, "another number of elements");
-    d->ins.list = d->kernel->list_count;
-    d->ins.elements = (uint8_t)(4 + count);
     d->ins.bytes = (uint8_t)bytes;
     d->ins.flags |= KDS_INS_CLUSTER;
     if (!list_address(d, 0, KDS_SPACE_SHARED, 0) || !list_address(d, 2, KDS_SPACE_SHARED, 1))

@@ -29,7 +29,7 @@ static inline kds_step copy_lane_async(kds_warp *w, const kds_ins *i, int l, u64
                 memcpy(data + k, p->data + inside, step);
         }
         if (s == KDS_STEP_ON)
-            run->counts.unique_loads += kds_bits_new(p->loaded, inside / 32, 1);
+            run->counts.unique_loads += new_sectors(run, p->loaded, inside / 32, 1);
     }
     if (s != KDS_STEP_ON)
         return s;
@@ -236,7 +236,7 @@ HANDLER(st_async)
 {
     (void)out;
     const int32_t *list = w->run->kernel->list + i->list;
-    unsigned count = i->elements - 4u;
+    unsigned count = i->listed - 4u;
     u64 a[KDS_LANES] __attribute__((aligned(64)));
     unsigned ideal;
     for (uint32_t left = w->mask; left != 0; left &= left - 1) {

@@ -2,6 +2,9 @@
  * KDS_RUN_WARP and include this. Everything in it is static but that one function. */
 #include "eval/sim/async.h"
 #include "eval/sim/numeric.h"
+#include "eval/sim/stack.h"
+#include "eval/sim/taint.h"
+#include "eval/sim/tensor.h"
 #include <fenv.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +32,16 @@
 
 #include "eval/sim/exec_local.h"
 
+#include "eval/sim/exec_call.h"
+
 #include "eval/sim/exec_atomic.h"
 
 #include "eval/sim/exec_async.h"
 
 #include "eval/sim/exec_cross.h"
+
+#include "eval/sim/exec_tensor.h"
+
+#include "eval/sim/exec_matrix.h"
 
 #include "eval/sim/exec_loop.h"

@@ -92,7 +92,10 @@ static const char source[] =
     "    __syncthreads();\n"
     "  }\n"
     "  out[T] = sum;\n}\n"
-    "#if __CUDA_ARCH__ >= 900\n"
+    "";
+
+static const char bulk_source[] =
+    "#define T threadIdx.x\n"
     "__device__ unsigned shared_address(const void *p) { return __cvta_generic_to_shared(p); }\n"
     "__device__ void await(unsigned bar, unsigned parity) {\n"
     "  asm volatile(\"{ .reg .pred p; W: mbarrier.try_wait.parity.shared::cta.b64 p, [%0], "
@@ -143,7 +146,7 @@ static const char source[] =
     "    \"cp.async.bulk.wait_group.read 0;\" :: \"l\"(out), \"r\"(shared_address(sums)) : "
     "\"memory\");\n"
     "}\n"
-    "#endif\n";
+    "";
 
 static kds_sim_result run(const kds_sim_module *m, const char *kernel, const char *isa, float *out)
 {
@@ -167,29 +170,40 @@ static kds_sim_result run(const kds_sim_module *m, const char *kernel, const cha
     return r;
 }
 
+static void check_sums(const kds_sim_module *m, const char *kernel, const char *arch)
+{
+    float out[THREADS];
+    for (int isa = 0; isa < 2; isa++) {
+        kds_sim_result r = run(m, kernel, instruction_sets()[isa], out);
+        if (r.status != KDS_SIM_OK)
+            fail_msg("%s for %s: %s", kernel, arch, r.report);
+        for (int t = 0; t < THREADS; t++) {
+            float want = 0;
+            for (int tile = 0; tile < TILES; tile++)
+                want += (float)((tile * THREADS + 127 - t) * 4 * 37 % 1024);
+            assert_true(out[t] == want);
+        }
+    }
+}
+
 static void libraries_give_right_sums(void **state)
 {
-    static const char *const kernels[] = {"primitives",  "shared_pipeline", "groups",
-                                          "each_thread", "one_thread",      "specialised"};
-    float out[THREADS];
+    static const char *const kernels[] = {"primitives", "shared_pipeline", "groups", "each_thread",
+                                          "one_thread"};
     for (size_t a = 0; a < COUNT(archs); a++) {
         kds_sim_module *m = compile(*state, source, archs[a]);
-        for (size_t k = 0; k < COUNT(kernels) - (a == 0); k++)
-            for (int isa = 0; isa < 2; isa++) {
-                kds_sim_result r = run(m, kernels[k], instruction_sets()[isa], out);
-                if (r.status != KDS_SIM_OK)
-                    fail_msg("%s for %s: %s", kernels[k], archs[a], r.report);
-                for (int t = 0; t < THREADS; t++) {
-                    float want = 0;
-                    for (int tile = 0; tile < TILES; tile++)
-                        want += (float)((tile * THREADS + 127 - t) * 4 * 37 % 1024);
-                    int at = k < 5 ? t : t >= 32 ? t : -1;
-                    /* The specialised one has the last 32 sums where the first warp's would be. */
-                    if (at < 0)
-                        continue;
-                    assert_true(out[at] == want);
-                }
-            }
+        for (size_t k = 0; k < COUNT(kernels); k++)
+            check_sums(m, kernels[k], archs[a]);
+        kds_sim_module_free(m);
+    }
+}
+
+static void warps_take_turns_with_bulk_copies(void **state)
+{
+    static const char *const all[] = {"compute_90", "compute_90a", "compute_100"};
+    for (size_t a = 0; a < COUNT(all); a++) {
+        kds_sim_module *m = compile(*state, bulk_source, all[a]);
+        check_sums(m, "specialised", all[a]);
         kds_sim_module_free(m);
     }
 }
@@ -209,9 +223,9 @@ static void a_wait_too_few_is_found(void **state)
 /* What warps sum up and one thread copies out without the fence that the copy needs. */
 static void a_missing_proxy_fence_is_found(void **state)
 {
-    static char text[sizeof source + 32];
+    static char text[sizeof bulk_source + 32];
     float out[THREADS];
-    snprintf(text, sizeof text, "#define NO_FENCE\n%s", source);
+    snprintf(text, sizeof text, "#define NO_FENCE\n%s", bulk_source);
     for (size_t a = 1; a < COUNT(archs); a++) {
         kds_sim_module *m = compile(*state, text, archs[a]);
         kds_sim_result r = run(m, "specialised", NULL, out);
@@ -225,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(libraries_give_right_sums),
+        cmocka_unit_test(warps_take_turns_with_bulk_copies),
         cmocka_unit_test(a_wait_too_few_is_found),
         cmocka_unit_test(a_missing_proxy_fence_is_found),
     };

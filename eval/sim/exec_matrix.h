@@ -32,6 +32,8 @@ static inline kds_step move_shared(kds_warp *w, const kds_ins *i, const matrix_p
     if (store) {
         copy_lane(shared, p->data, p->bytes);
         kds_bits_set(place.block->shared_stored, place.at, p->bytes);
+        if (w->run->kernel->reads_async)
+            kds_bulk_stored(w, place.block, place.at, p->bytes);
     } else {
         copy_lane(p->data, shared, p->bytes);
     }

@@ -22,7 +22,6 @@
 #define COMPILE_SECONDS 120.0
 #define MEASURE_SECONDS 180.0 /* a row's set-up included; the worker's own limits are shorter */
 #define START_SECONDS 120.0
-#define COMPILE_MEMORY (UINT64_C(8) << 30)
 #define BASELINE (-1) /* number of the task's baseline among the kernels */
 #define ANY_FILE_SIZE UINT64_MAX
 #define FAULTS_MAX 5
@@ -462,10 +461,11 @@ static kds_code make_pools(bench *b, kds_err *e)
         code = no_memory(e);
     if (code != KDS_OK)
         return code;
+    /* No limit of addresses: where there is a GPU, NVRTC too opens the driver, which reserves as
+     * many as all GPUs have memory. */
     kds_pool_options p = {.program = b->program,
                           .command = "worker-compile",
                           .workers = pool_size(&b->kernels),
-                          .memory_bytes = COMPILE_MEMORY,
                           .job_seconds = COMPILE_SECONDS,
                           .start_seconds = START_SECONDS,
                           .done = compile_done,
@@ -473,8 +473,7 @@ static kds_code make_pools(bench *b, kds_err *e)
     code = kds_pool_create(&b->compile, &p, e);
     p.command = "worker-gpu";
     p.workers = 1;
-    p.memory_bytes = 0;           /* CUDA reserves addresses for all memory there is */
-    p.file_bytes = ANY_FILE_SIZE; /* and the driver may keep files of its own */
+    p.file_bytes = ANY_FILE_SIZE; /* the driver may keep files of its own */
     p.job_seconds = MEASURE_SECONDS;
     p.done = gpu_done;
     return code == KDS_OK ? kds_pool_create(&b->gpu, &p, e) : code;

@@ -51,8 +51,8 @@ static void read_space(space *s, const char *text, size_t len)
     }
 }
 
-/* Writes the text with its tunables at `point`. What cannot be written leaves the buffer bad and makes
- * no child. */
+/* Writes the text with its tunables at `point`. What cannot be written leaves the buffer bad and
+ * makes no child. */
 static void write_point(kds_buf *out, const char *text, size_t len, const space *s,
                         const int *point)
 {

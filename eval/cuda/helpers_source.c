@@ -3,7 +3,8 @@
 #include "eval/cuda/helpers.h"
 #include "eval/fill_table.h"
 
-#include "helpers_cu.inc" /* static const unsigned char helpers_cu[], NUL-terminated */
+/* static const unsigned char helpers_cu[], NUL-terminated */
+#include "helpers_cu.inc"
 
 void kds_helpers_source(kds_buf *out)
 {

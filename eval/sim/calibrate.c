@@ -13,8 +13,9 @@
 #define FIRST_STEP 0.15
 #define LAST_STEP 0.002
 #define SWEEPS_MAX 400
-#define KNEE 0.25   /* ln(ratio) from which on the loss grows linearly only */
-#define TETHER 2e-3 /* weight of a parameter's own distance: what the data does not decide stays   \
+#define KNEE 0.25 /* ln(ratio) from which on the loss grows linearly only */
+#define TETHER                                                                                     \
+    2e-3            /* weight of a parameter's own distance: what the data does not decide stays   \
                      */
 #define DIFFER 1.01 /* measured times of a pair, for its order to count */
 #define ROW_LEAST 3

@@ -8,7 +8,7 @@ typedef long long s64;
 typedef unsigned int u32;
 typedef unsigned short u16;
 enum { F32, F16, BF16, I32, I64, U8, F64 };
-enum { NORMAL, UNIFORM, CONSTANT, IOTA, PERMUTATION };
+enum { NORMAL, UNIFORM, CONSTANT, IOTA, PERMUTATION, OFFSETS };
 
 __device__ void philox(u32 c0, u32 c1, u32 c2, u32 c3, u32 k0, u32 k1, u32 *out)
 {
@@ -159,6 +159,16 @@ __device__ u64 permuted(u64 v, u64 span, u64 seed, u32 buffer)
     return v;
 }
 
+__device__ double offset_at(s64 i, u32 word, s64 span, double total, double b)
+{
+    if (i == 0 || i >= span - 1)
+        return i == 0 ? 0.0 : total;
+    const double t = __dmul_rn(__dadd_rn((double)(i % 32), __dmul_rn((double)word, 0x1p-32)), 0x1p-5);
+    const double square = __dmul_rn(t, t);
+    const double v = floor(__dmul_rn(__dadd_rn((double)(i / 32), __dmul_rn(square, square)), b));
+    return v < total ? v : total;
+}
+
 extern "C" __global__ void kds_fill(void *to, s64 first, s64 count, int kind, int type,
                                     double a, double b, double scale, double shift,
                                     u64 seed, u32 buffer, s64 span)
@@ -167,7 +177,7 @@ extern "C" __global__ void kds_fill(void *to, s64 first, s64 count, int kind, in
     for (s64 at = 4ll * (blockIdx.x * (s64)blockDim.x + threadIdx.x); at < count; at += step) {
         const u64 block = (u64)(first + at) / 4;
         u32 words[4] = {0, 0, 0, 0};
-        if (kind == NORMAL || kind == UNIFORM)
+        if (kind == NORMAL || kind == UNIFORM || kind == OFFSETS)
             philox((u32)block, (u32)(block >> 32), buffer, 1u, (u32)seed, (u32)(seed >> 32),
                    words);
         for (int k = 0; k < 4 && at + k < count; k++) {
@@ -183,6 +193,8 @@ extern "C" __global__ void kds_fill(void *to, s64 first, s64 count, int kind, in
                 v = __dadd_rn(a, __dmul_rn(b, (double)(first + at + k)));
             else if (kind == PERMUTATION)
                 v = (double)permuted((u64)(first + at + k), (u64)span, seed, buffer);
+            else if (kind == OFFSETS)
+                v = offset_at(first + at + k, words[k], span, a, b);
             store(type, to, at + k, __dadd_rn(__dmul_rn(v, scale), shift));
         }
     }

@@ -46,12 +46,14 @@ typedef struct bench {
     cJSON *report, *list, *skipped;
     double deadline;
     int done, total;
-    bool answered;   /* it has ended */
+    bool answered;   /* the job on the GPU has ended */
     kds_job_end end; /* how */
     cJSON *answer;   /* if it was a reply */
-    char why[700];   /* if not */
-    int faults;      /* kernels in a row that failed by no verdict of their own */
-    kds_err error;   /* what ended everything */
+    bool ending,
+        was_ending; /* the worker said that it would end, with this answer, the one before */
+    char why[700];  /* if not */
+    int faults;     /* kernels in a row that failed by no verdict of their own */
+    kds_err error;  /* what ended everything */
 } bench;
 
 static entry *entry_of(bench *b, int i)
@@ -315,6 +317,9 @@ static void gpu_done(void *user, uint64_t tag, kds_job_end end, const kds_frame 
     b->answered = true;
     b->end = end;
     (void)snprintf(b->why, sizeof b->why, "%s", why);
+    b->was_ending = b->ending;
+    b->ending = end == KDS_JOB_REPLY && (kds_json_bool(reply->header, "spoilt", false) ||
+                                         !kds_json_bool(reply->header, "ok", false));
     if (end == KDS_JOB_REPLY && (b->answer = cJSON_Duplicate(reply->header, true)) == NULL)
         fail_bench(b, KDS_NO_MEMORY, "out of memory");
 }
@@ -374,12 +379,13 @@ static kds_code record(bench *b, int i, int row, kds_err *e)
     return KDS_OK;
 }
 
-/* One kernel on one row. A worker that dies is given a second chance, as the kernel before may have
- * spoilt it; a fault of the machine as well. What fails twice is the kernel's failure, or the row's
- * if it could not be set up; several kernels in a row, and it is the machine's. */
+/* One kernel on one row. A worker that dies is given a second chance, a fault of the machine as
+ * well; a worker that was about to end for what came before does not count. What fails twice is the
+ * kernel's failure, or the row's if it could not be set up; several kernels in a row, and it is the
+ * machine's. */
 static kds_code measure(bench *b, int i, int row, bool *skip, kds_err *e)
 {
-    for (int attempt = 0;; attempt++) {
+    for (int attempt = 0;;) {
         kds_code code = ask_gpu(b, i, row, e);
         if (code != KDS_OK)
             return code;
@@ -390,7 +396,9 @@ static kds_code measure(bench *b, int i, int row, bool *skip, kds_err *e)
             return record(b, i, row, e);
         }
         code = replied ? code_named(kds_json_str(b->answer, "code", "")) : KDS_WORKER;
-        if (attempt == 0 && code != KDS_INVALID && code != KDS_NO_MEMORY)
+        if (!replied && b->was_ending)
+            continue;
+        if (attempt++ == 0 && code != KDS_INVALID && code != KDS_NO_MEMORY)
             continue;
         if (replied)
             (void)snprintf(b->why, sizeof b->why, "%s",

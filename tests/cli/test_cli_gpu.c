@@ -29,6 +29,34 @@ static const struct {
      "{ int i = blockIdx.x * 256 + threadIdx.x; if (i < n) part[i] += a * x[i]; }\n"
      "__global__ void second(const float *part, float *y, int n)\n"
      "{ int i = blockIdx.x * 256 + threadIdx.x; if (i < n) y[i] = part[i]; }\n"},
+    {"cluster.cu", "ok", "",
+     "#pragma kda launch f(x, y, n, a) grid(align_up(ceil_div(n, 256), 2)) block(256) "
+     "cluster(2)\n"
+     "#include <cooperative_groups.h>\n"
+     "__global__ void f(const float *x, float *y, int n, float a)\n"
+     "{\n"
+     "    __shared__ float s[256];\n"
+     "    auto c = cooperative_groups::this_cluster();\n"
+     "    int i = blockIdx.x * 256 + threadIdx.x;\n"
+     "    s[threadIdx.x] = i < n ? x[i] : 0.0f;\n"
+     "    c.sync();\n"
+     "    i ^= 256;\n"
+     "    if (i < n)\n"
+     "        y[i] = a * c.map_shared_rank(s, c.block_rank() ^ 1)[threadIdx.x];\n"
+     "    c.sync();\n"
+     "}\n"},
+    {"grid.cu", "ok", "",
+     "#pragma kda scratch part : f32[n]\n"
+     "#pragma kda launch f(x, part, y, n, a) grid(4) block(256) cooperative\n"
+     "#include <cooperative_groups.h>\n"
+     "__global__ void f(const float *x, float *part, float *y, int n, float a)\n"
+     "{\n"
+     "    for (int i = blockIdx.x * 256 + threadIdx.x; i < n; i += 1024)\n"
+     "        part[i] = a * x[i];\n"
+     "    cooperative_groups::this_grid().sync();\n"
+     "    for (int i = blockIdx.x * 256 + threadIdx.x; i < n; i += 1024)\n"
+     "        y[n - 1 - i] = part[n - 1 - i];\n"
+     "}\n"},
     {"wrong.cu", "wrong", "the baseline has",
      HEAD "    if (i < n)\n        y[i] = i == 700 ? 1.0f : a * x[i];\n}\n"},
     {"nan.cu", "wrong", "nan",
@@ -91,7 +119,7 @@ static const cJSON *outcome(const cJSON *report, const char *file)
 static void test_every_outcome(void **state)
 {
     (void)state;
-    const char *args[KERNELS + 10] = {"bench", "gpu", task()};
+    const char *args[KERNELS + 12] = {"bench", "gpu", task()};
     size_t n = 3;
     write_kernels();
     for (size_t i = 0; i < KERNELS; i++)

@@ -111,25 +111,25 @@ static void run(bench *b, const char *kernel, uint32_t blocks, const void *param
 static void test_fills_are_those_of_the_host(void **state)
 {
     bench *b = *state;
-    static const kds_fill fills[] = {{KDS_FILL_NORMAL, 0.5, 100},
-                                     {KDS_FILL_UNIFORM, -3, 300},
-                                     {KDS_FILL_CONSTANT, 0.1, 0},
-                                     {KDS_FILL_IOTA, -5, 0.25},
-                                     {KDS_FILL_PERMUTATION, 0, 0}};
+    static const kds_fill fills[] = {
+        {KDS_FILL_NORMAL, 0.5, 100},  {KDS_FILL_UNIFORM, -3, 300},
+        {KDS_FILL_CONSTANT, 0.1, 0},  {KDS_FILL_IOTA, -5, 0.25},
+        {KDS_FILL_PERMUTATION, 0, 0}, {KDS_FILL_OFFSETS, 70000, 32.0 * 70000 / (SPAN - 1)}};
     unsigned char got[SPAN * 8], want[SPAN * 8];
     uint64_t at = buffer(b, sizeof got);
     for (size_t k = 0; k < sizeof fills / sizeof *fills; k++)
         for (int type = 0; type <= (int)KDS_DTYPE_F64; type++)
             for (int far = 0; far < 2; far++) {
-                bool permutation = fills[k].kind == KDS_FILL_PERMUTATION;
-                int64_t first = far && !permutation ? (INT64_C(1) << 35) + 8 : 0;
+                bool whole =
+                    fills[k].kind == KDS_FILL_PERMUTATION || fills[k].kind == KDS_FILL_OFFSETS;
+                int64_t first = far && !whole ? (INT64_C(1) << 35) + 8 : 0;
                 kds_filler f = {.fill = fills[k],
                                 .dtype = (kds_dtype)type,
                                 .scale = far ? 1 : 0.001,
                                 .shift = far ? 0 : 0.3,
                                 .seed = UINT64_C(0x123456789abcdef0) + k,
                                 .buffer = (uint32_t)type + 1,
-                                .span = permutation ? SPAN : INT64_C(1) << 40};
+                                .span = whole ? SPAN : INT64_C(1) << 40};
                 struct {
                     uint64_t to;
                     int64_t first, count;

@@ -30,7 +30,10 @@ static double launch_us(const operation *o)
 
 static int do_launch(const operation *o)
 {
-    kds_sim_options options = {.budget = 2000000000u};
+    kds_sim_options options = {.budget = 2000000000u,
+                               .cluster = {o->cluster[0], o->cluster[1], o->cluster[2]},
+                               .cooperative = o->cooperative,
+                               .resident = 16};
     kds_sim_result r;
     kds_err e = {0};
     gpu.us += launch_us(o);
@@ -168,6 +171,22 @@ static bool take_parameters(operation *o, void **parameters)
     return true;
 }
 
+static bool take_attribute(operation *o, const kds_cuda_launch_attribute *a)
+{
+    if (a->id == KDS_CUDA_LAUNCH_COOPERATIVE) {
+        o->cooperative = a->value.cooperative == 1;
+        return o->cooperative;
+    }
+    if (a->id != KDS_CUDA_LAUNCH_CLUSTER)
+        return false;
+    for (int i = 0; i < 3; i++) {
+        o->cluster[i] = a->value.cluster[i];
+        if (o->cluster[i] < 1 || o->config.grid[i] % o->cluster[i] != 0)
+            return false;
+    }
+    return true;
+}
+
 ENTRY(int cuLaunchKernelEx(const kds_cuda_launch_config *config, kds_cuda_function f,
                            void **parameters, void **extra))
 {
@@ -182,8 +201,10 @@ ENTRY(int cuLaunchKernelEx(const kds_cuda_launch_config *config, kds_cuda_functi
         return INVALID_VALUE;
     if ((int)config->shared_bytes > (f->shared_max > 0 ? f->shared_max : SHARED_DEFAULT))
         return INVALID_VALUE;
-    if (config->attribute_count > 0)
-        return UNSUPPORTED;
+    for (unsigned i = 0; i < config->attribute_count; i++)
+        if (!take_attribute(&o, &config->attributes[i]))
+            return INVALID_VALUE;
+    o.config.attributes = NULL; /* the caller's */
     return submit(&o);
 }
 

@@ -38,7 +38,9 @@ enum { MODULE = 0x4d4f44, FUNCTION, STREAM, EVENT, GRAPH, EXEC, CONTEXT };
 typedef struct operation {
     bool is_launch;
     kds_cuda_function function;
-    kds_cuda_launch_config config;
+    kds_cuda_launch_config config; /* without its attributes */
+    uint32_t cluster[3];
+    bool cooperative;
     unsigned char parameters[4096];
     size_t parameters_len;
     kds_cuda_address to, from; /* of a set (from 0) or a copy */

@@ -1,16 +1,12 @@
 /* The order of things: all kernels are compiled first, in parallel; then, row by row, each runs on
  * the GPU. Rows are the outer loop, because a row's inputs and the baseline's outputs are made once
  * for all kernels. The report is written after every row, so that an interruption loses one row. */
-#include "search/engine/gpu_bench.h"
+#include "search/engine/gpu_bench_internal.h"
 
-#include "eval/cuda/gpu_job.h"
-#include "eval/cuda/nvml.h"
 #include "eval/judge.h"
 #include "eval/lint.h"
 #include "search/base/clock.h"
-#include "search/base/file.h"
 #include "search/base/spawn.h"
-#include "search/engine/pool.h"
 #include "search/engine/program_id.h"
 
 #include <poll.h>
@@ -26,42 +22,12 @@
 #define ANY_FILE_SIZE UINT64_MAX
 #define FAULTS_MAX 5
 
-typedef struct entry {
-    kds_plan *plan;
-    kds_compiled *compiled;
-    kds_id program;
-    kds_finding f;
-    int deaths;
-    cJSON *json, *rows; /* in the report */
-} entry;
-
-typedef struct bench {
-    const kds_gpu_bench_options *o;
-    kds_task *task;
-    kds_cuda_info info;
-    char *program;
-    kds_gpu_kernels kernels;
-    entry *entries; /* one more than kernels: the baseline is the last */
-    kds_pool *compile, *gpu;
-    cJSON *report, *list, *skipped;
-    double deadline;
-    int done, total;
-    bool answered;   /* the job on the GPU has ended */
-    kds_job_end end; /* how */
-    cJSON *answer;   /* if it was a reply */
-    bool ending,
-        was_ending; /* the worker said that it would end, with this answer, the one before */
-    char why[700];  /* if not */
-    int faults;     /* kernels in a row that failed by no verdict of their own */
-    kds_err error;  /* what ended everything */
-} bench;
-
-static entry *entry_of(bench *b, int i)
+static gpu_entry *entry_of(gpu_bench *b, int i)
 {
     return &b->entries[i == BASELINE ? b->kernels.count : i];
 }
 
-static void fail_bench(bench *b, kds_code code, const char *message)
+static void fail_bench(gpu_bench *b, kds_code code, const char *message)
 {
     if (b->error.code == KDS_OK)
         (void)kds_fail(&b->error, code, "%s", message);
@@ -81,7 +47,7 @@ static kds_code code_named(const char *name)
 }
 
 /* Waits for either pool and lets both do what they can. */
-static kds_code step(bench *b, kds_err *e)
+static kds_code step(gpu_bench *b, kds_err *e)
 {
     struct pollfd fds[2 * KDS_POOL_WORKERS];
     kds_code code = kds_pool_start(b->compile, e);
@@ -105,7 +71,7 @@ static kds_code step(bench *b, kds_err *e)
 
 /* ---- Compiling ---- */
 
-static kds_code submit_compile(bench *b, int i, const char *source, size_t len, kds_err *e)
+static kds_code submit_compile(gpu_bench *b, int i, const char *source, size_t len, kds_err *e)
 {
     kds_frame job;
     kds_frame_init(&job);
@@ -119,9 +85,9 @@ static kds_code submit_compile(bench *b, int i, const char *source, size_t len, 
 static void compile_done(void *user, uint64_t tag, kds_job_end end, const kds_frame *reply,
                          const char *why)
 {
-    bench *b = user;
+    gpu_bench *b = user;
     int i = (int)tag - 1;
-    entry *x = entry_of(b, i);
+    gpu_entry *x = entry_of(b, i);
     kds_err err = {0};
     if (end == KDS_JOB_TIMEOUT) {
         kds_finding_set(&x->f, KDS_VERDICT_COMPILE_TIMEOUT, "compile", 0,
@@ -142,9 +108,9 @@ static void compile_done(void *user, uint64_t tag, kds_job_end end, const kds_fr
 }
 
 /* Lint and plan; what passes is queued for compilation. */
-static kds_code begin_kernel(bench *b, int i, const char *source, size_t len, kds_err *e)
+static kds_code begin_kernel(gpu_bench *b, int i, const char *source, size_t len, kds_err *e)
 {
-    entry *x = entry_of(b, i);
+    gpu_entry *x = entry_of(b, i);
     kds_finding_clear(&x->f);
     kds_code code = kds_lint_source(source, len, &x->f, e);
     if (code == KDS_OK && x->f.verdict == KDS_VERDICT_OK)
@@ -156,10 +122,10 @@ static kds_code begin_kernel(bench *b, int i, const char *source, size_t len, kd
 }
 
 /* Kernels that are the same program as an earlier one of the list are not measured again. */
-static kds_code find_twins(bench *b, kds_err *e)
+static kds_code find_twins(gpu_bench *b, kds_err *e)
 {
     for (int i = 0; i < b->kernels.count; i++) {
-        entry *x = &b->entries[i];
+        gpu_entry *x = &b->entries[i];
         if (x->compiled == NULL)
             continue;
         kds_code code = kds_program_id(x->plan, b->task, x->compiled, &x->program, e);
@@ -175,125 +141,18 @@ static kds_code find_twins(bench *b, kds_err *e)
     return KDS_OK;
 }
 
-static kds_code compile_all(bench *b, kds_err *e)
+static kds_code compile_all(gpu_bench *b, kds_err *e)
 {
     kds_code code = begin_kernel(b, BASELINE, b->task->baseline, strlen(b->task->baseline), e);
     for (int i = 0; code == KDS_OK && i < b->kernels.count; i++)
         code = begin_kernel(b, i, b->kernels.items[i].source, b->kernels.items[i].len, e);
     while (code == KDS_OK && (kds_pool_waiting(b->compile) > 0 || kds_pool_running(b->compile) > 0))
         code = step(b, e);
-    const entry *base = entry_of(b, BASELINE);
+    const gpu_entry *base = entry_of(b, BASELINE);
     if (code == KDS_OK && base->compiled == NULL)
         code = kds_fail(e, KDS_INVALID, "%s/baseline/kernel.cu: %s: %.700s", b->task->dir,
                         kds_verdict_name(base->f.verdict), base->f.text);
     return code == KDS_OK ? find_twins(b, e) : code;
-}
-
-/* ---- The report ---- */
-
-static int most_registers(const kds_compiled *c)
-{
-    int most = 0;
-    for (int m = 0; c != NULL && m < c->module_count; m++)
-        for (int k = 0; k < c->modules[m].kernel_count; k++)
-            if (c->modules[m].kernels[k].registers > most)
-                most = c->modules[m].kernels[k].registers;
-    return most;
-}
-
-static bool add_finding(cJSON *o, const kds_finding *f)
-{
-    return kds_json_add_str(o, "verdict", kds_verdict_name(f->verdict)) &&
-           (f->verdict == KDS_VERDICT_OK ||
-            (kds_json_add_str(o, "stage", f->stage) && kds_json_add_int(o, "line", f->line) &&
-             kds_json_add_str(o, "message", f->text)));
-}
-
-static bool add_device(cJSON *report, const kds_cuda_info *g, int version)
-{
-    kds_nvml *n = NULL;
-    char cuda[32];
-    cJSON *o = cJSON_AddObjectToObject(report, "device");
-    if (kds_nvml_open(&n, NULL) != KDS_OK)
-        n = NULL;
-    (void)snprintf(cuda, sizeof cuda, "%d.%d", version / 1000, version % 1000 / 10);
-    bool good = o != NULL && kds_json_add_str(o, "name", g->name) &&
-                kds_json_add_str(o, "arch", g->arch) && kds_json_add_str(o, "uuid", g->uuid) &&
-                kds_json_add_str(o, "driver", kds_nvml_driver(n)) &&
-                kds_json_add_str(o, "cuda", cuda) && kds_json_add_int(o, "sms", g->sms) &&
-                kds_json_add_int(o, "memory_bytes", g->memory_bytes) &&
-                kds_json_add_int(o, "l2_bytes", g->l2_bytes) &&
-                kds_json_add_int(o, "clock_mhz", g->clock_mhz) &&
-                kds_json_add_int(o, "memory_clock_mhz", g->memory_clock_mhz);
-    kds_nvml_close(n);
-    return good;
-}
-
-static kds_code begin_report(bench *b, int driver_version, kds_err *e)
-{
-    char date[40];
-    kds_clock_format(kds_clock_wall_ms(), date, sizeof date);
-    cJSON *r = b->report = cJSON_CreateObject();
-    bool good =
-        r != NULL && kds_json_add_int(r, "format", 1) && kds_json_add_str(r, "kind", "measured") &&
-        kds_json_add_str(r, "task", b->task->name) &&
-        kds_json_add_str(r, "task_dir", b->o->task_dir) &&
-        kds_json_add_id(r, "task_hash", b->task->hash) && kds_json_add_str(r, "date", date) &&
-        add_device(r, &b->info, driver_version) &&
-        kds_json_add_str(r, "method",
-                         "median over visits; a visit is a graph of launches behind a delay "
-                         "kernel, rotating over sets of buffers") &&
-        kds_json_add_int(r, "seed", (int64_t)b->o->seed) &&
-        (b->skipped = cJSON_AddArrayToObject(r, "rows_skipped")) != NULL &&
-        (b->list = cJSON_AddArrayToObject(r, "kernels")) != NULL;
-    return good ? KDS_OK : no_memory(e);
-}
-
-static kds_code report_kernels(bench *b, kds_err *e)
-{
-    for (int i = 0; i < b->kernels.count; i++) {
-        const kds_gpu_kernel *k = &b->kernels.items[i];
-        entry *x = &b->entries[i];
-        cJSON *tune = cJSON_Duplicate(k->tune_json, true);
-        x->json = cJSON_CreateObject();
-        if (x->json == NULL || !cJSON_AddItemToArray(b->list, x->json) || tune == NULL ||
-            !cJSON_AddItemToObject(x->json, "tune", tune) ||
-            !kds_json_add_str(x->json, "file", k->file) ||
-            !kds_json_add_id(x->json, "id", kds_id_of(k->source, k->len)) ||
-            !kds_json_add_str(x->json, "source", k->source) || !add_finding(x->json, &x->f) ||
-            !kds_json_add_int(x->json, "registers", most_registers(x->compiled)) ||
-            (x->rows = cJSON_AddArrayToObject(x->json, "rows")) == NULL)
-            return no_memory(e);
-    }
-    return KDS_OK;
-}
-
-static kds_code write_report(const bench *b, kds_err *e)
-{
-    if (b->o->out == NULL)
-        return KDS_OK;
-    char *text = kds_json_print_pretty(b->report);
-    kds_code code =
-        text != NULL ? kds_file_write_atomic(b->o->out, text, strlen(text), e) : no_memory(e);
-    free(text);
-    return code;
-}
-
-static void tell(bench *b, int i, const char *row, const cJSON *o)
-{
-    const kds_gpu_kernel *k = &b->kernels.items[i];
-    kds_gpu_bench_note n = {.done = b->done,
-                            .total = b->total,
-                            .row = row,
-                            .file = k->file,
-                            .tune = k->tune,
-                            .message = kds_json_str(o, "message", ""),
-                            .us = kds_json_num(o, "us", 0),
-                            .spread = kds_json_num(o, "spread", 0)};
-    if (!kds_verdict_parse(kds_json_str(o, "verdict", ""), &n.verdict))
-        n.verdict = KDS_VERDICT_DEVICE_FAULT;
-    if (b->o->note != NULL)
-        b->o->note(b->o->user, &n);
 }
 
 /* ---- Measuring ---- */
@@ -301,7 +160,7 @@ static void tell(bench *b, int i, const char *row, const cJSON *o)
 static void gpu_done(void *user, uint64_t tag, kds_job_end end, const kds_frame *reply,
                      const char *why)
 {
-    bench *b = user;
+    gpu_bench *b = user;
     char text[400];
     if (tag == UINT64_MAX) { /* the greeting */
         if (end != KDS_JOB_REPLY) {
@@ -325,7 +184,7 @@ static void gpu_done(void *user, uint64_t tag, kds_job_end end, const kds_frame 
 }
 
 /* Sends one job and waits for its end. */
-static kds_code ask_gpu(bench *b, int i, int row, kds_err *e)
+static kds_code ask_gpu(gpu_bench *b, int i, int row, kds_err *e)
 {
     const kds_gpu_kernel *k = &b->kernels.items[i];
     kds_frame job;
@@ -343,7 +202,7 @@ static kds_code ask_gpu(bench *b, int i, int row, kds_err *e)
     return code;
 }
 
-static kds_code skip_row(bench *b, int row, const char *message, bool *skip, kds_err *e)
+static kds_code skip_row(gpu_bench *b, int row, const char *message, bool *skip, kds_err *e)
 {
     cJSON *o = cJSON_CreateObject();
     *skip = true;
@@ -355,7 +214,7 @@ static kds_code skip_row(bench *b, int row, const char *message, bool *skip, kds
 }
 
 /* Takes the answer into the report, or makes one for a worker that died. */
-static kds_code record(bench *b, int i, int row, kds_err *e)
+static kds_code record(gpu_bench *b, int i, int row, kds_err *e)
 {
     cJSON *o = b->answer;
     b->answer = NULL;
@@ -365,7 +224,7 @@ static kds_code record(bench *b, int i, int row, kds_err *e)
                         b->end == KDS_JOB_TIMEOUT ? KDS_VERDICT_TIMEOUT : KDS_VERDICT_DEVICE_FAULT,
                         "correctness", 0, "the GPU worker: %s",
                         b->end == KDS_JOB_TIMEOUT ? "ran out of time" : b->why);
-        if (!add_finding(o, &f)) {
+        if (!gpu_report_finding(o, &f)) {
             cJSON_Delete(o);
             o = NULL;
         }
@@ -375,7 +234,7 @@ static kds_code record(bench *b, int i, int row, kds_err *e)
         !kds_json_add_str(o, "row", b->task->rows[row].id))
         return no_memory(e);
     b->done++;
-    tell(b, i, b->task->rows[row].id, o);
+    gpu_report_tell(b, i, b->task->rows[row].id, o);
     return KDS_OK;
 }
 
@@ -383,7 +242,7 @@ static kds_code record(bench *b, int i, int row, kds_err *e)
  * well; a worker that was about to end for what came before does not count. What fails twice is the
  * kernel's failure, or the row's if it could not be set up; several kernels in a row, and it is the
  * machine's. */
-static kds_code measure(bench *b, int i, int row, bool *skip, kds_err *e)
+static kds_code measure(gpu_bench *b, int i, int row, bool *skip, kds_err *e)
 {
     for (int attempt = 0;;) {
         kds_code code = ask_gpu(b, i, row, e);
@@ -414,26 +273,26 @@ static kds_code measure(bench *b, int i, int row, bool *skip, kds_err *e)
     }
 }
 
-static bool budget_is_out(const bench *b)
+static bool budget_is_out(const gpu_bench *b)
 {
     return b->deadline > 0 && kds_clock_monotonic() > b->deadline;
 }
 
-static kds_code measure_row(bench *b, int row, kds_err *e)
+static kds_code measure_row(gpu_bench *b, int row, kds_err *e)
 {
     kds_code code = KDS_OK;
     bool skip = false;
     for (int i = 0; code == KDS_OK && !skip && i < b->kernels.count && !budget_is_out(b); i++)
         if (b->entries[i].f.verdict == KDS_VERDICT_OK)
             code = measure(b, i, row, &skip, e);
-    kds_code written = write_report(b, code == KDS_OK ? e : NULL);
+    kds_code written = gpu_report_write(b, code == KDS_OK ? e : NULL);
     return code == KDS_OK ? written : code;
 }
 
 /* ---- Beginning and end ---- */
 
 /* Row numbers, in the task's order. */
-static kds_code choose_rows(bench *b, bool *chosen, kds_err *e)
+static kds_code choose_rows(gpu_bench *b, bool *chosen, kds_err *e)
 {
     const char *at = b->o->rows;
     for (int i = 0; at == NULL && i < b->task->row_count; i++)
@@ -458,7 +317,7 @@ static int pool_size(const kds_gpu_kernels *kernels)
     return kernels->count + 1 < most ? kernels->count + 1 : most;
 }
 
-static kds_code make_pools(bench *b, kds_err *e)
+static kds_code make_pools(gpu_bench *b, kds_err *e)
 {
     const char *named =
         getenv("KDASEARCH_BINARY"); /* a test or an embedding program names another */
@@ -487,7 +346,7 @@ static kds_code make_pools(bench *b, kds_err *e)
     return code == KDS_OK ? kds_pool_create(&b->gpu, &p, e) : code;
 }
 
-static kds_code greet_gpu(bench *b, kds_err *e)
+static kds_code greet_gpu(gpu_bench *b, kds_err *e)
 {
     kds_frame greeting;
     kds_frame_init(&greeting);
@@ -500,7 +359,7 @@ static kds_code greet_gpu(bench *b, kds_err *e)
 }
 
 /* The GPU's facts; no context is made in this process. */
-static kds_code look_at_gpu(bench *b, int *version, kds_err *e)
+static kds_code look_at_gpu(gpu_bench *b, int *version, kds_err *e)
 {
     kds_cuda *cuda = NULL;
     int ordinal = 0;
@@ -519,7 +378,7 @@ static kds_code look_at_gpu(bench *b, int *version, kds_err *e)
     return code;
 }
 
-static kds_code run_bench(bench *b, kds_err *e)
+static kds_code run_bench(gpu_bench *b, kds_err *e)
 {
     bool rows[KDS_ROWS_MAX] = {false};
     int version = 0, row_count = 0, runnable = 0;
@@ -535,11 +394,11 @@ static kds_code run_bench(bench *b, kds_err *e)
     if (code == KDS_OK)
         code = make_pools(b, e);
     if (code == KDS_OK)
-        code = begin_report(b, version, e);
+        code = gpu_report_begin(b, version, e);
     if (code == KDS_OK)
         code = compile_all(b, e);
     if (code == KDS_OK)
-        code = report_kernels(b, e);
+        code = gpu_report_kernels(b, e);
     if (code == KDS_OK)
         code = greet_gpu(b, e);
     for (int i = 0; code == KDS_OK && i < b->task->row_count; i++)
@@ -549,7 +408,7 @@ static kds_code run_bench(bench *b, kds_err *e)
     b->total = row_count * runnable;
     for (int i = 0; code == KDS_OK && i < b->kernels.count; i++)
         if (b->entries[i].f.verdict != KDS_VERDICT_OK)
-            tell(b, i, NULL, b->entries[i].json);
+            gpu_report_tell(b, i, NULL, b->entries[i].json);
     for (int i = 0; code == KDS_OK && i < b->task->row_count && !budget_is_out(b); i++)
         if (rows[i])
             code = measure_row(b, i, e);
@@ -558,13 +417,13 @@ static kds_code run_bench(bench *b, kds_err *e)
 
 kds_code kds_gpu_bench(const kds_gpu_bench_options *o, cJSON **report, kds_err *e)
 {
-    bench b = {.o = o, .deadline = o->seconds > 0 ? kds_clock_monotonic() + o->seconds : 0};
+    gpu_bench b = {.o = o, .deadline = o->seconds > 0 ? kds_clock_monotonic() + o->seconds : 0};
     kds_err err = {0};
     kds_code code = run_bench(&b, &err);
     const char *stopped = code != KDS_OK ? err.message : budget_is_out(&b) ? "--seconds" : NULL;
     /* What was measured before the end is worth keeping, whatever the end. */
     if (b.entries != NULL && b.report != NULL && kds_json_add_str(b.report, "stopped", stopped)) {
-        kds_code written = write_report(&b, code == KDS_OK ? &err : NULL);
+        kds_code written = gpu_report_write(&b, code == KDS_OK ? &err : NULL);
         code = code == KDS_OK ? written : code;
     }
     if (code == KDS_OK) {

@@ -49,8 +49,8 @@ static bool is_simulated(const kds_program *p, kds_finding *f)
  * would not show. */
 static bool reads_no_clock(const kds_compiled *c, kds_finding *f)
 {
-    static const char *const varying[] = {"%clock",  "%globaltimer", "%smid",   "%warpid",
-                                          "%gridid", "%pm",          "%envreg", "%current_graph"};
+    static const char *const varying[] = {"%clock",  "%globaltimer", "%smid",         "%warpid",
+                                          "%gridid", "%pm",          "%current_graph"};
     for (int m = 0; m < c->module_count; m++) {
         for (size_t i = 0; i < sizeof varying / sizeof varying[0]; i++) {
             if (strstr(c->modules[m].ptx, varying[i]) == NULL)

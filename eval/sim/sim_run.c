@@ -195,7 +195,6 @@ static uint64_t choose_blocks(const sim_bench *b, uint64_t grid, int groups, int
 typedef struct totals {
     double counters[KDS_SIM_COUNTER_COUNT];
     double trace_cycles;
-    uint64_t work; /* warp instructions that were executed */
     double far_bytes;
     sim_written written; /* elements that no earlier launch had written */
 } totals;
@@ -204,7 +203,6 @@ static void add_counters(totals *t, const kds_sim_result *r, double scale)
 {
     for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
         t->counters[i] += scale * r->counters[i];
-    t->work += (uint64_t)r->counters[KDS_SIM_COUNTER_WARP_INST];
 }
 
 static void subtract(sim_written *from, const sim_written *what)
@@ -487,15 +485,15 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
                         .at = at,
                         .check_uninitialised = !run->partial,
                         .check_races = o->races};
-        totals t = {{0}, 0, 0, 0, {{0}, {0}}};
+        totals t = {{0}, 0, 0, {{0}, {0}}};
         kds_code code = sim_launch_prepare(&l, f);
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
             return code;
         bool sampled = is_sampled(b, l.launch) && l.grid > 2 + GROUPS * GROUP_BLOCKS;
-        uint64_t budget = o->budget > 0 ? o->budget : DEFAULT_BUDGET;
+        uint64_t budget = o->budget > 0 && o->budget < DEFAULT_BUDGET ? o->budget : DEFAULT_BUDGET;
         code = sampled ? run_sample(&l, o->timed, &t, f, e)
                        : run_whole(&l, budget, o->timed, &t, f, e);
-        run->work += t.work;
+        run->work += (uint64_t)t.counters[KDS_SIM_COUNTER_WARP_INST];
         for (int k = 0; k < KDS_BUFFERS_MAX; k++)
             written.elements[k] += t.written.elements[k];
         if (sampled && code == KDS_OK)

@@ -1,11 +1,13 @@
-/* A block: its warps in turn, each until it ends, waits or has had its share; barriers; what to do
- * when nobody can go on. Blocks run one after the other. */
-#include "eval/sim/machine.h"
+/* A block: its warps in turn, each until it ends, waits or has had its share; barriers of the block
+ * and of its cluster; what to say when nobody can go on. */
+#include "eval/sim/stack.h"
 #include <string.h>
 
 /* Branches that a warp may take before the next one gets its turn, so that a warp that waits in a
  * loop for another one does not starve it. */
 #define QUANTUM 4096
+/* Rounds over its warps that a block gets while other blocks are resident. */
+#define ROUNDS 16
 
 static uint32_t lane_value(const kds_warp *w, int32_t offset, uint32_t mask)
 {
@@ -39,20 +41,20 @@ static void reduction_result(kds_warp *w, const kds_barrier *b)
 }
 
 /* Opens the barrier if all that it expects are there. */
-static void try_open(kds_run *r, uint32_t id)
+static void try_open(kds_block *block, uint32_t id)
 {
-    kds_barrier *b = &r->barriers[id];
-    uint32_t expected = b->expected;
+    kds_barrier *b = &block->barriers[id];
+    uint32_t expected = b->expected, count = block->run->warp_count;
     if (expected == 0)
-        for (uint32_t k = 0; k < r->warp_count; k++)
-            expected += r->warps[k].state != KDS_WARP_DONE;
+        for (uint32_t k = 0; k < count; k++)
+            expected += block->warps[k].state != KDS_WARP_DONE;
     if (b->arrived == 0 || b->arrived < expected)
         return;
-    kds_trace_barrier(r, b->waiting);
-    for (uint32_t k = 0; k < r->warp_count; k++)
+    kds_trace_barrier(block, b->waiting);
+    for (uint32_t k = 0; k < count; k++)
         if ((b->waiting >> k & 1) != 0) {
-            reduction_result(&r->warps[k], b);
-            r->warps[k].state = KDS_WARP_READY;
+            reduction_result(&block->warps[k], b);
+            block->warps[k].state = KDS_WARP_READY;
         }
     *b = (kds_barrier){.all = true};
 }
@@ -68,7 +70,7 @@ static kds_step arrive(kds_warp *w, const kds_ins *i, uint32_t mask)
     if (i->b >= 0 && (threads == 0 || threads % 32 != 0 || threads > 1024))
         return kds_fault_text(r, KDS_SIM_BARRIER, i, lane,
                               "a barrier of %u threads: not a multiple of 32 up to 1024", threads);
-    kds_barrier *b = &r->barriers[id];
+    kds_barrier *b = &w->block->barriers[id];
     if (b->arrived > 0 && b->expected != threads / 32)
         return kds_fault_text(r, KDS_SIM_BARRIER, i, lane,
                               "barrier %u expects %u threads here, but others came for %u", id,
@@ -91,7 +93,56 @@ static kds_step arrive(kds_warp *w, const kds_ins *i, uint32_t mask)
         w->bar = i;
         b->waiting |= 1u << w->index;
     }
-    try_open(r, id);
+    try_open(w->block, id);
+    return KDS_STEP_ON;
+}
+
+/* Opens the cluster's barrier if every warp of the cluster has arrived or ended. */
+static void try_open_cluster(kds_block *any)
+{
+    const kds_run *r = any->run;
+    kds_group *g = any->group;
+    for (uint32_t n = 0; n < r->cluster_size; n++)
+        for (uint32_t k = 0; k < r->warp_count; k++) {
+            const kds_warp *w = &g->blocks[n]->warps[k];
+            if (!w->at_cluster && w->state != KDS_WARP_DONE)
+                return;
+        }
+    for (uint32_t n = 0; n < r->cluster_size; n++) {
+        uint32_t woken = 0;
+        for (uint32_t k = 0; k < r->warp_count; k++) {
+            kds_warp *w = &g->blocks[n]->warps[k];
+            w->at_cluster = false;
+            woken |= (uint32_t)(w->state == KDS_WARP_AT_CLUSTER) << k;
+            if (w->state == KDS_WARP_AT_CLUSTER)
+                w->state = KDS_WARP_READY;
+        }
+        kds_trace_barrier(g->blocks[n], woken);
+    }
+}
+
+/* ins->combine: 0 arrive, 1 wait. A wait whose phase is complete goes on: `at_cluster` is still set
+ * only if it is not. */
+kds_step kds_warp_cluster(kds_warp *w, const kds_ins *i, uint32_t mask)
+{
+    w->splits[0].at++;
+    if (i->combine == 0) {
+        if (w->owes_wait)
+            return kds_fault_text(w->run, KDS_SIM_BARRIER, i, (uint32_t)__builtin_ctz(mask),
+                                  "arrives twice at the cluster's barrier without a wait between");
+        w->at_cluster = w->owes_wait = true;
+        w->run->counts.barriers++;
+        try_open_cluster(w->block);
+        return KDS_STEP_ON;
+    }
+    if (!w->owes_wait)
+        return kds_fault_text(w->run, KDS_SIM_BARRIER, i, (uint32_t)__builtin_ctz(mask),
+                              "waits at the cluster's barrier without having arrived");
+    w->owes_wait = false;
+    if (w->at_cluster) {
+        w->state = KDS_WARP_AT_CLUSTER;
+        w->bar = i;
+    }
     return KDS_STEP_ON;
 }
 
@@ -153,7 +204,7 @@ static bool all_at_one_barrier(const kds_warp *w, uint32_t *mask)
 kds_step kds_warp_stuck(kds_warp *w)
 {
     const kds_ins *code = w->run->kernel->code;
-    if (release_warpsync(w))
+    if (kds_stack_join(w) || release_warpsync(w))
         return KDS_STEP_ON;
     uint32_t mask;
     const kds_ins *first = &code[w->splits[0].at];
@@ -178,74 +229,98 @@ kds_step kds_warp_stuck(kds_warp *w)
                           other->opcode.len < 60 ? (int)other->opcode.len : 60, other->opcode.text);
 }
 
-/* Every living warp waits at a barrier that cannot open. */
-static kds_step deadlock(kds_run *r)
+/* Why a warp does not go on, as a fault of it. */
+static kds_step accuse(kds_warp *w)
 {
+    kds_run *r = w->run;
+    uint32_t lane = w->live != 0 ? (uint32_t)__builtin_ctz(w->live) : 0, live = 0;
+    r->warp = w;
+    for (uint32_t j = 0; j < r->warp_count; j++)
+        live += w->block->warps[j].state != KDS_WARP_DONE;
+    if (w->state == KDS_WARP_AT_CLUSTER)
+        return kds_fault_text(r, KDS_SIM_DEADLOCK, w->bar, lane,
+                              "the barrier of the cluster is never complete: other warps neither "
+                              "arrive nor end");
+    if (w->state == KDS_WARP_AT_BARRIER) {
+        const kds_barrier *b = &w->block->barriers[w->barrier];
+        return kds_fault_text(r, KDS_SIM_BARRIER, w->bar, lane,
+                              "barrier %u is never complete: %u warps arrived, %u expected, "
+                              "and none of the %u that live can go on",
+                              w->barrier, b->arrived, b->expected != 0 ? b->expected : live, live);
+    }
+    const kds_ins *at = NULL;
+    for (int k = 0; k < KDS_POLLS; k++)
+        at = w->poll[k].ins != NULL ? w->poll[k].ins : at;
+    if (at == NULL)
+        at = &r->kernel->code[w->splits[0].at];
+    return kds_fault_text(r, KDS_SIM_DEADLOCK, at, lane,
+                          "waits in a loop for a value that no running thread changes any more");
+}
+
+/* A warp that waits for a value says more than one at a barrier that it would have come to. */
+kds_step kds_block_deadlock(kds_run *r)
+{
+    kds_warp *waiting = NULL, *spinning = NULL;
+    for (uint32_t g = 0; g < r->resident; g++)
+        for (uint32_t n = 0; n < r->cluster_size; n++)
+            for (uint32_t k = 0; k < r->warp_count; k++) {
+                kds_warp *w = &r->groups[g]->blocks[n]->warps[k];
+                if (w->state == KDS_WARP_READY && spinning == NULL)
+                    spinning = w;
+                else if (w->state != KDS_WARP_READY && w->state != KDS_WARP_DONE && waiting == NULL)
+                    waiting = w;
+            }
+    return accuse(spinning != NULL ? spinning : waiting);
+}
+
+/* A warp that has ended makes barriers complete that count the living. */
+static void warp_ended(kds_block *b)
+{
+    for (uint32_t id = 0; id < KDS_BARRIERS; id++)
+        if (b->barriers[id].arrived > 0 && b->barriers[id].expected == 0)
+            try_open(b, id);
+    if (b->run->cluster_size > 1)
+        try_open_cluster(b);
+}
+
+/* One turn for each warp that can run. */
+static kds_step run_round(kds_block *b, bool *moved, bool *done)
+{
+    kds_run *r = b->run;
+    *moved = false;
+    *done = true;
     for (uint32_t k = 0; k < r->warp_count; k++) {
-        const kds_warp *w = &r->warps[k];
-        if (w->state != KDS_WARP_AT_BARRIER)
-            continue;
-        const kds_barrier *b = &r->barriers[w->barrier];
-        uint32_t live = 0;
-        for (uint32_t j = 0; j < r->warp_count; j++)
-            live += r->warps[j].state != KDS_WARP_DONE;
-        kds_step s = kds_fault_text(
-            r, KDS_SIM_BARRIER, w->bar, w->live != 0 ? (uint32_t)__builtin_ctz(w->live) : 0,
-            "barrier %u is never complete: %u warps arrived, %u expected, "
-            "and none of the %u that live can go on",
-            w->barrier, b->arrived, b->expected != 0 ? b->expected : live, live);
-        r->warp_at = k;
-        return s;
+        kds_warp *w = &b->warps[k];
+        if (w->state == KDS_WARP_READY) {
+            r->warp = w;
+            w->polls = 0;
+            w->news = false;
+            kds_step s = r->run_warp(w, QUANTUM);
+            if (s != KDS_STEP_ON)
+                return s;
+            bool spins = w->state == KDS_WARP_READY && w->polls >= KDS_SPIN;
+            *moved |= !spins || w->news;
+            r->polls += spins ? w->polls : 0;
+            if (w->state == KDS_WARP_DONE)
+                warp_ended(b);
+        }
+        *done &= w->state == KDS_WARP_DONE;
     }
     return KDS_STEP_ON;
 }
 
-static void begin_block(kds_run *r)
+kds_step kds_block_run(kds_block *b, bool alone, kds_turn *how)
 {
-    r->block_budget = r->options->block_budget != 0 && r->options->block_budget < r->budget
-                          ? r->options->block_budget
-                          : r->budget;
-    memset(r->shared, 0, r->shared_bytes);
-    memset(r->shared_stored, 0, ((size_t)r->shared_bytes + 63) / 64 * 8);
-    for (int b = 0; b < KDS_BARRIERS; b++)
-        r->barriers[b] = (kds_barrier){.all = true};
-    for (uint32_t k = 0; k < r->warp_count; k++) {
-        kds_warp *w = &r->warps[k];
-        uint32_t left = r->threads - k * KDS_LANES;
-        w->live = left >= KDS_LANES ? KDS_FULL : (1u << left) - 1;
-        w->splits[0] = (kds_split){.at = 0, .mask = w->live};
-        w->split_count = 1;
-        w->carry = w->favoured = w->favour = 0;
-        w->patience = 1;
-        w->state = KDS_WARP_READY;
+    bool moved = true, done = false;
+    *how = KDS_TURN_STUCK;
+    for (int n = 0; moved && !done && (alone || n < ROUNDS); n++) {
+        kds_step s = run_round(b, &moved, &done);
+        if (s != KDS_STEP_ON)
+            return s;
+        if (moved)
+            *how = KDS_TURN_MOVED;
     }
-    r->counts.blocks++;
-    r->counts.warps += r->warp_count;
-}
-
-kds_step kds_run_block(kds_run *r)
-{
-    begin_block(r);
-    for (;;) {
-        bool ran = false, all_done = true;
-        for (uint32_t k = 0; k < r->warp_count; k++) {
-            kds_warp *w = &r->warps[k];
-            if (w->state == KDS_WARP_READY) {
-                ran = true;
-                r->warp_at = k;
-                kds_step s = r->run_warp(w, QUANTUM);
-                if (s != KDS_STEP_ON)
-                    return s;
-                if (w->state == KDS_WARP_DONE)
-                    for (uint32_t b = 0; b < KDS_BARRIERS; b++)
-                        if (r->barriers[b].arrived > 0 && r->barriers[b].expected == 0)
-                            try_open(r, b);
-            }
-            all_done &= w->state == KDS_WARP_DONE;
-        }
-        if (all_done)
-            return KDS_STEP_ON;
-        if (!ran)
-            return deadlock(r);
-    }
+    if (done)
+        *how = KDS_TURN_DONE;
+    return KDS_STEP_ON;
 }

@@ -5,6 +5,7 @@
 #ifndef KDS_EVAL_SIM_CODE_H
 #define KDS_EVAL_SIM_CODE_H
 
+#include "eval/sim/calls.h"
 #include "eval/sim/ops.h"
 #include "eval/sim/ptx.h"
 
@@ -13,6 +14,11 @@
 #define KDS_NO_REF INT32_MIN
 #define KDS_SHARED_CAP (256u << 10) /* static + dynamic shared memory of a block */
 #define KDS_LOCAL_CAP (512u << 10)  /* local memory of a thread */
+
+/* Shared memory of the block with rank r of a cluster lies at (r + 1) times this in
+ * shared::cluster; below it is the block's own. */
+#define KDS_CLUSTER_STEP (UINT32_C(1) << 24)
+#define KDS_CLUSTER_BLOCKS 16
 
 /* Windows of the generic address space. */
 #define KDS_SHARED_WINDOW (UINT64_C(1) << 32)
@@ -24,8 +30,22 @@ enum {
     KDS_INS_GUARD_NEGATED = 2,
     KDS_INS_OWN_MASK = 4,
     KDS_INS_ENDS_RUN = 8,
-    KDS_INS_LEADER = 16
+    KDS_INS_LEADER = 16,
+    KDS_INS_POLLS = 32,  /* an ordered load: may be what a loop waits by */
+    KDS_INS_CLUSTER = 64 /* may use shared memory of other blocks of the cluster */
 };
+
+/* Memory order of an access or fence (ins->rounding) and its scope (ins->type2). */
+enum {
+    KDS_ORDER_WEAK,
+    KDS_ORDER_VOLATILE,
+    KDS_ORDER_RELAXED,
+    KDS_ORDER_ACQUIRE,
+    KDS_ORDER_RELEASE,
+    KDS_ORDER_ACQ_REL,
+    KDS_ORDER_SC
+};
+enum { KDS_SCOPE_CTA, KDS_SCOPE_CLUSTER, KDS_SCOPE_GPU, KDS_SCOPE_SYS };
 
 /* Rounding modes of arithmetic; of conversions to integers the same four. */
 enum { KDS_RN, KDS_RZ, KDS_RM, KDS_RP };
@@ -125,9 +145,11 @@ typedef struct kds_ins {
 } kds_ins;
 
 typedef enum kds_const_kind {
-    KDS_CONST_BITS,   /* bits in every lane */
-    KDS_CONST_SYMBOL, /* address of module symbol `index` plus bits */
-    KDS_CONST_SPECIAL /* special register `index` */
+    KDS_CONST_BITS,    /* bits in every lane */
+    KDS_CONST_SYMBOL,  /* address of module symbol `index` plus bits */
+    KDS_CONST_SPECIAL, /* special register `index` */
+    KDS_CONST_FRAME /* where the frame of each lane begins, see calls.h; `index` of kds_frame_kind
+                     */
 } kds_const_kind;
 
 /* Special registers that do not change while a block runs. */
@@ -155,10 +177,25 @@ typedef enum kds_special {
     KDS_LANEMASK_LT,
     KDS_LANEMASK_GE,
     KDS_LANEMASK_GT,
-    KDS_ZERO,
-    KDS_ONE,
     KDS_DYNAMIC_SMEM_SIZE,
-    KDS_TOTAL_SMEM_SIZE
+    KDS_TOTAL_SMEM_SIZE,
+    KDS_CLUSTER_CTAID_X,
+    KDS_CLUSTER_CTAID_Y,
+    KDS_CLUSTER_CTAID_Z,
+    KDS_CLUSTER_NCTAID_X,
+    KDS_CLUSTER_NCTAID_Y,
+    KDS_CLUSTER_NCTAID_Z,
+    KDS_CLUSTERID_X,
+    KDS_CLUSTERID_Y,
+    KDS_CLUSTERID_Z,
+    KDS_NCLUSTERID_X,
+    KDS_NCLUSTERID_Y,
+    KDS_NCLUSTERID_Z,
+    KDS_CLUSTER_CTARANK,
+    KDS_CLUSTER_NCTARANK,
+    KDS_IS_EXPLICIT_CLUSTER,
+    KDS_WORKSPACE_HIGH, /* %envreg1 and 2: where grid synchronisation keeps its state */
+    KDS_WORKSPACE_LOW
 } kds_special;
 
 typedef struct kds_const {
@@ -167,10 +204,6 @@ typedef struct kds_const {
     uint64_t bits;
     int32_t offset; /* in the register file */
 } kds_const;
-
-typedef struct kds_param {
-    uint32_t offset, bytes;
-} kds_param;
 
 typedef struct kds_kernel {
     char *name;
@@ -190,6 +223,9 @@ typedef struct kds_kernel {
     uint32_t param_bytes;
     uint32_t memo_count;
     uint32_t max_threads, required[3];
+    bool talks; /* blocks may learn of each other, or of time: atomics, ordered accesses, clocks */
+    uint32_t cluster[3]; /* .reqnctapercluster; 0: none */
+    kds_calls calls;
 } kds_kernel;
 
 static inline int kds_type_bytes(int type)

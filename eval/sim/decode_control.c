@@ -119,7 +119,7 @@ static bool decode_bra(kds_decoder *d)
         return kds_why(d, "no such label");
     kds_kind(d, KDS_OP_bra, KDS_PIPE_CONTROL, 1, KDS_WAIT_NONE);
     d->ins.flags |= KDS_INS_ENDS_RUN;
-    d->ins.target = (uint32_t)o->index;
+    d->ins.target = d->start_base + (uint32_t)o->index;
     return kds_emit(d);
 }
 
@@ -149,7 +149,7 @@ static bool decode_brx(kds_decoder *d)
                 d->no_memory = true;
                 return false;
             }
-            k->jumps[k->jump_count++] = (uint32_t)label->index;
+            k->jumps[k->jump_count++] = d->start_base + (uint32_t)label->index;
         }
         return kds_use(d, 0, 4, false, &d->ins.a) && kds_emit(d);
     }
@@ -165,11 +165,33 @@ static bool decode_warp_barrier(kds_decoder *d)
            kds_use(d, 0, 4, false, &d->ins.x) && kds_emit(d);
 }
 
+/* barrier.cluster.arrive{.release|.relaxed}{.aligned} and .wait{.acquire}{.aligned} */
+static bool decode_cluster_barrier(kds_decoder *d)
+{
+    static const char *const kinds[] = {"arrive", "wait", NULL};
+    int kind = kds_accept_of(d, kinds);
+    bool release = kind == 0 && !kds_accept(d, "relaxed");
+    kds_accept(d, kind == 0 ? "release" : "acquire");
+    bool aligned = kds_accept(d, "aligned");
+    if (kind < 0 || !kds_all_read(d) || kds_operand_count(d) != 0)
+        return false;
+    kds_kind(d, KDS_OP_cluster_bar, KDS_PIPE_CONTROL, 1, KDS_WAIT_NONE);
+    d->ins.flags |= KDS_INS_ENDS_RUN | KDS_INS_OWN_MASK;
+    d->ins.combine = (uint8_t)kind;
+    d->ins.compare = aligned;
+    d->ins.rounding = kind == 1 ? KDS_ORDER_ACQUIRE
+                      : release ? KDS_ORDER_RELEASE
+                                : KDS_ORDER_RELAXED;
+    return kds_emit(d);
+}
+
 static bool decode_bar(kds_decoder *d, bool aligned)
 {
     static const char *const kinds[] = {"sync", "arrive", "red", NULL};
     static const char *const reductions[] = {"popc", "and", "or", NULL};
     kds_accept(d, "cta");
+    if (!aligned && kds_accept(d, "cluster"))
+        return decode_cluster_barrier(d);
     if (aligned && kds_accept(d, "warp"))
         return decode_warp_barrier(d);
     int kind = kds_accept_of(d, kinds), reduction = kind == 2 ? kds_accept_of(d, reductions) : -1;
@@ -197,18 +219,29 @@ static bool decode_bar(kds_decoder *d, bool aligned)
            (end - at == 1 || kds_use(d, at + 1, 4, false, &d->ins.b)) && kds_emit(d);
 }
 
-/* Memory is sequentially consistent here: fences have nothing to do. */
+/* Memory is sequentially consistent here: what a fence orders is only noted. */
 static bool decode_fence(kds_decoder *d)
 {
     static const char *const levels[] = {"cta", "gl", "sys", NULL};
+    static const uint8_t level_scopes[] = {KDS_SCOPE_CTA, KDS_SCOPE_GPU, KDS_SCOPE_SYS};
     static const char *const orders[] = {"sc", "acq_rel", "acquire", "release", NULL};
+    static const uint8_t order_kinds[] = {KDS_ORDER_SC, KDS_ORDER_ACQ_REL, KDS_ORDER_ACQUIRE,
+                                          KDS_ORDER_RELEASE};
     static const char *const scopes[] = {"cta", "cluster", "gpu", "sys", NULL};
-    bool known = base_is(d, "membar") ? kds_accept_of(d, levels) >= 0
-                                      : (kds_accept_of(d, orders), kds_accept_of(d, scopes) >= 0);
-    if (!known || !kds_all_read(d) || kds_operand_count(d) != 0)
+    int order = -1, scope;
+    if (base_is(d, "membar")) {
+        scope = kds_accept_of(d, levels);
+        scope = scope >= 0 ? level_scopes[scope] : -1;
+    } else {
+        order = kds_accept_of(d, orders);
+        scope = kds_accept_of(d, scopes);
+    }
+    if (scope < 0 || !kds_all_read(d) || kds_operand_count(d) != 0)
         return false;
-    kds_kind(d, KDS_OP_nop, KDS_PIPE_LSU, 1, KDS_WAIT_NONE);
+    kds_kind(d, KDS_OP_fence, KDS_PIPE_LSU, 1, KDS_WAIT_NONE);
     d->ins.flags |= KDS_INS_OWN_MASK;
+    d->ins.rounding = order >= 0 ? order_kinds[order] : KDS_ORDER_SC;
+    d->ins.type2 = (uint8_t)scope;
     return kds_emit(d);
 }
 

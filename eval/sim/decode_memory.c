@@ -12,7 +12,7 @@ static bool base_is(const kds_decoder *d, const char *name)
 
 static const char *const scopes[] = {"cta", "cluster", "gpu", "sys", NULL};
 
-/* "shared::cluster" is not read: the block alone is simulated. */
+/* The state space of the opcode; sets KDS_INS_CLUSTER for shared::cluster. */
 static bool accept_space(kds_decoder *d, kds_ptx_space *space)
 {
     static const char *const names[] = {"global", "shared",       "shared::cta", "local",
@@ -20,6 +20,11 @@ static bool accept_space(kds_decoder *d, kds_ptx_space *space)
     static const kds_ptx_space spaces[] = {KDS_SPACE_GLOBAL, KDS_SPACE_SHARED, KDS_SPACE_SHARED,
                                            KDS_SPACE_LOCAL,  KDS_SPACE_PARAM,  KDS_SPACE_PARAM,
                                            KDS_SPACE_CONST};
+    if (kds_accept(d, "shared::cluster")) {
+        d->ins.flags |= KDS_INS_CLUSTER;
+        *space = KDS_SPACE_SHARED;
+        return true;
+    }
     int i = kds_accept_of(d, names);
     if (i >= 0)
         *space = spaces[i];
@@ -42,7 +47,7 @@ static bool accept_hint(kds_decoder *d, bool *has_policy)
     return kds_accept_of(d, caching) >= 0 || kds_accept_of(d, hints) >= 0;
 }
 
-static bool plain_type(kds_ptx_type t)
+bool kds_plain_type(kds_ptx_type t)
 {
     return t != KDS_PTX_NO_TYPE && t != KDS_PTX_PRED && t != KDS_PTX_F16 && t != KDS_PTX_BF16 &&
            t != KDS_PTX_F16X2 && t != KDS_PTX_BF16X2 && t != KDS_PTX_B128;
@@ -53,8 +58,7 @@ static bool real_type(kds_ptx_type t)
     return t == KDS_PTX_F32 || t == KDS_PTX_F64;
 }
 
-/* The registers that are loaded or stored, into the list; all of one size. */
-static bool data_operands(kds_decoder *d, int position, bool load, kds_ptx_type type)
+bool kds_data_operands(kds_decoder *d, int position, bool load, kds_ptx_type type)
 {
     const kds_ptx_operand *o = kds_operand(d, position);
     int count = o->kind == KDS_OPERAND_VECTOR ? o->count : 1;
@@ -108,11 +112,15 @@ static bool decode_load_store(kds_decoder *d, bool load)
     static const char *const orders[] = {"weak", "volatile", "relaxed", "acquire", "release", NULL};
     kds_ptx_space space = KDS_SPACE_GENERIC, named;
     bool policy = false;
-    int order = kds_accept_of(d, orders);
-    if ((order == 3 && !load) || (order == 4 && load))
+    int order = kds_accept_of(d, orders), scope = KDS_SCOPE_SYS;
+    if ((order == KDS_ORDER_ACQUIRE && !load) || (order == KDS_ORDER_RELEASE && load))
         return false;
-    if (order >= 2 && kds_accept_of(d, scopes) < 0)
+    if (order >= KDS_ORDER_RELAXED && (scope = kds_accept_of(d, scopes)) < 0)
         return false;
+    d->ins.rounding = (uint8_t)(order > 0 ? order : KDS_ORDER_WEAK);
+    d->ins.type2 = (uint8_t)scope;
+    if (load && order > KDS_ORDER_WEAK)
+        d->ins.flags |= KDS_INS_POLLS;
     accept_space(d, &space);
     while (accept_hint(d, &policy))
         continue;
@@ -121,7 +129,7 @@ static bool decode_load_store(kds_decoder *d, bool load)
                       : kds_accept(d, "v8") ? 8
                                             : 1;
     kds_ptx_type type = kds_accept_type(d);
-    if (!plain_type(type) || !kds_all_read(d) || kds_operand_count(d) != 2 + policy)
+    if (!kds_plain_type(type) || !kds_all_read(d) || kds_operand_count(d) != 2 + policy)
         return false;
     if (!load && (space == KDS_SPACE_PARAM || space == KDS_SPACE_CONST))
         return false;
@@ -140,11 +148,12 @@ static bool decode_load_store(kds_decoder *d, bool load)
     bool in_bank = space == KDS_SPACE_PARAM;
     kds_kind(d, load ? loads[space] : stores[space], in_bank ? KDS_PIPE_NONE : KDS_PIPE_LSU,
              in_bank ? 0 : 1, load ? wait : KDS_WAIT_NONE);
-    d->ins.flags |= KDS_INS_OWN_MASK;
+    d->ins.flags |=
+        (uint8_t)(KDS_INS_OWN_MASK | (space == KDS_SPACE_GENERIC ? KDS_INS_CLUSTER : 0));
     if (space == KDS_SPACE_SHARED || space == KDS_SPACE_GENERIC)
         d->ins.memo = (int32_t)d->kernel->memo_count++;
     return kds_address(d, load ? 1 : 0, &named) && space_fits(d, space, named) &&
-           data_operands(d, load ? 0 : 1, load, type) && (!policy || policy_operand(d, 2)) &&
+           kds_data_operands(d, load ? 0 : 1, load, type) && (!policy || policy_operand(d, 2)) &&
            kds_emit(d);
 }
 
@@ -180,10 +189,12 @@ static bool decode_atomic(kds_decoder *d, bool returns)
     static const char *const ops[] = {"add",  "min", "max", "and", "or", "xor",
                                       "exch", "cas", "inc", "dec", NULL};
     kds_ptx_space space = KDS_SPACE_GENERIC, named;
-    kds_accept_of(d, orders);
-    kds_accept_of(d, scopes);
+    int order = kds_accept_of(d, orders), scope = kds_accept_of(d, scopes);
     accept_space(d, &space);
     int op = kds_accept_of(d, ops);
+    /* ptxas takes the order after the operation as well, as libcu++ writes it. */
+    order = order >= 0 ? order : kds_accept_of(d, orders);
+    scope = scope >= 0 ? scope : kds_accept_of(d, scopes);
     bool noftz = kds_accept(d, "noftz"), policy = kds_accept(d, "L2::cache_hint");
     kds_ptx_type type = kds_accept_type(d);
     if (op < 0 || !kds_all_read(d) || !atomic_fits((kds_atom_op)op, type, noftz) ||
@@ -194,7 +205,10 @@ static bool decode_atomic(kds_decoder *d, bool returns)
     if (kds_operand_count(d) != at + 2 + (op == KDS_ATOM_CAS) + policy)
         return kds_why(d, "another number of operands");
     kds_kind(d, KDS_OP_atom, KDS_PIPE_LSU, 1, returns ? KDS_WAIT_ATOMIC : KDS_WAIT_NONE);
-    d->ins.flags |= KDS_INS_OWN_MASK;
+    d->ins.flags |=
+        (uint8_t)(KDS_INS_OWN_MASK | (space == KDS_SPACE_GENERIC ? KDS_INS_CLUSTER : 0));
+    d->ins.rounding = (uint8_t)(KDS_ORDER_RELAXED + (order > 0 ? order : 0));
+    d->ins.type2 = (uint8_t)(scope >= 0 ? scope : KDS_SCOPE_GPU);
     d->ins.compare = (uint8_t)op;
     d->ins.type = (uint8_t)type;
     d->ins.bytes = d->ins.result_bytes = (uint8_t)bytes;
@@ -273,6 +287,26 @@ static bool decode_isspacep(kds_decoder *d)
     return kds_define(d, 0, 0, &d->ins.d) && kds_use(d, 1, 8, false, &d->ins.a) && kds_emit(d);
 }
 
+/* mapa{.shared::cluster}.type d, a, rank and getctarank{.shared::cluster}.type d, a. */
+static bool decode_cluster_address(kds_decoder *d, bool map)
+{
+    bool shared = kds_accept(d, "shared::cluster");
+    kds_ptx_type type = kds_accept_type(d);
+    int bytes = type == KDS_PTX_U32 ? 4 : type == KDS_PTX_U64 ? 8 : 0;
+    if (bytes == 0 || (bytes == 4 && !shared) || !kds_all_read(d) ||
+        kds_operand_count(d) != 2 + map)
+        return false;
+    if (bytes == 8 && shared)
+        return kds_why(d, "a 64-bit address in shared::cluster");
+    kds_kind(d, map ? KDS_OP_mapa : KDS_OP_getctarank, KDS_PIPE_ALU, 2, KDS_WAIT_ALU);
+    d->ins.flags |= KDS_INS_OWN_MASK;
+    d->ins.bytes = (uint8_t)bytes;
+    d->ins.result_bytes = map ? (uint8_t)bytes : 4;
+    return kds_define(d, 0, d->ins.result_bytes, &d->ins.d) &&
+           kds_use(d, 1, bytes, false, &d->ins.a) && (!map || kds_use(d, 2, 4, false, &d->ins.b)) &&
+           kds_emit(d);
+}
+
 /* prefetch.global.L2 [a]: no fault, no effect. */
 static bool decode_prefetch(kds_decoder *d)
 {
@@ -316,6 +350,8 @@ bool kds_decode_memory(kds_decoder *d)
         return decode_cp_async(d);
     if (base_is(d, "isspacep"))
         return decode_isspacep(d);
+    if (base_is(d, "mapa") || base_is(d, "getctarank"))
+        return decode_cluster_address(d, base_is(d, "mapa"));
     if (base_is(d, "prefetch") || base_is(d, "prefetchu"))
         return decode_prefetch(d);
     if (base_is(d, "createpolicy"))

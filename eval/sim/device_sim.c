@@ -49,8 +49,8 @@ static bool is_simulated(const kds_program *p, kds_finding *f)
  * would not show. */
 static bool reads_no_clock(const kds_compiled *c, kds_finding *f)
 {
-    static const char *const varying[] = {"%clock",  "%globaltimer", "%smid",   "%warpid",
-                                          "%gridid", "%pm",          "%envreg", "%current_graph"};
+    static const char *const varying[] = {"%clock",  "%globaltimer", "%smid",         "%warpid",
+                                          "%gridid", "%pm",          "%current_graph"};
     for (int m = 0; m < c->module_count; m++) {
         for (size_t i = 0; i < sizeof varying / sizeof varying[0]; i++) {
             if (strstr(c->modules[m].ptx, varying[i]) == NULL)
@@ -392,6 +392,7 @@ kds_code kds_device_sim_open(kds_device **out, const char *gpu, const kds_task *
         d->base.modelled = true;
         d->base.bytes_per_second = g->dram_bytes_per_second;
         d->base.flops_per_second = kds_gpu_flops(g);
+        d->base.tensor_flops_per_second = kds_gpu_tensor_flops(g);
         (void)snprintf(d->base.name, sizeof d->base.name, "sim:%s", g->name);
         kds_id_format(kds_id_of(text.data, text.len), d->base.fingerprint);
         d->gpu = g;

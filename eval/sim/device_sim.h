@@ -105,10 +105,12 @@ typedef struct sim_launch {
     const kds_launch *launch;
     const kds_kernel_facts *kernel;
     sim_memory *at;
-    uint64_t grid; /* blocks in all */
-    bool check_uninitialised;
+    uint64_t grid;             /* units in all: blocks, or clusters of a launch in clusters */
+    uint32_t cluster[3], unit; /* blocks of a unit */
+    bool check_uninitialised, check_races;
 } sim_launch;
 kds_code sim_launch_prepare(sim_launch *l, kds_finding *f);
+/* `blocks` are units. */
 kds_code sim_launch_blocks(const sim_launch *l, const uint64_t *blocks, uint64_t count,
                            uint64_t budget, bool trace, kds_sim_result *r, kds_finding *f,
                            kds_err *e);

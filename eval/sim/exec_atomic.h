@@ -80,11 +80,12 @@ static inline kds_step atomic_place(kds_warp *w, const kds_ins *i, int l, u64 ad
     if (space == KDS_SPACE_SHARED) {
         if (i->space == KDS_SPACE_GENERIC)
             address &= 0xffffffffu;
-        kds_step s = check_shared(run, i, l, address, i->bytes, i->compare == KDS_ATOM_EXCH);
+        shared_place p = {NULL, 0};
+        kds_step s = check_shared(w, i, l, address, i->bytes, i->compare == KDS_ATOM_EXCH, &p);
         if (s != KDS_STEP_ON)
             return s;
-        *at = run->shared + address;
-        kds_bits_set(run->shared_stored, address, i->bytes);
+        *at = p.block->shared + p.at;
+        kds_bits_set(p.block->shared_stored, p.at, i->bytes);
         return s;
     }
     if (space != KDS_SPACE_GLOBAL)
@@ -98,8 +99,8 @@ static inline kds_step atomic_place(kds_warp *w, const kds_ins *i, int l, u64 ad
     if (s != KDS_STEP_ON)
         return s;
     *at = p->data + inside;
-    kds_bits_set(p->stored, inside, i->bytes);
-    run->counts.unique_stores += kds_bits_new(p->changed, inside / 32, 1);
+    mark_stored(run, p, inside, i->bytes);
+    run->counts.unique_stores += new_sectors(run, p->changed, inside / 32, 1);
     return s;
 }
 
@@ -110,6 +111,8 @@ HANDLER(atom)
     u64 a[KDS_LANES] __attribute__((aligned(64))), t[KDS_LANES] __attribute__((aligned(64)));
     lane_addresses(w, i->a, i->combine, i->imm, a);
     uint32_t in_global = 0;
+    u64 seen = w->mask;
+    bool changed = false;
     for (uint32_t left = w->mask; left != 0; left &= left - 1) {
         int l = __builtin_ctz(left);
         u8 *at = NULL;
@@ -124,6 +127,8 @@ HANDLER(atom)
         u64 other = i->c >= 0 ? lane_bits(w, i->c, i->bytes, l) : 0;
         u64 fresh = atomic_result(i, old, value, other, global);
         memcpy(at, &fresh, i->bytes);
+        seen = (seen ^ old ^ a[l]) * 0x9e3779b97f4a7c15u;
+        changed |= fresh != old;
         if (i->bytes == 8)
             t[l] = old;
         else if (i->bytes == 4)
@@ -140,6 +145,7 @@ HANDLER(atom)
         unsigned ideal, wavefronts = count_wavefronts(a, in_shared, i->bytes, &ideal);
         count_shared(run, wavefronts, ideal, true);
     }
+    note_poll(w, i, seen, changed);
     merge(w, i->d, i->bytes, t);
     return KDS_STEP_ON;
 }

@@ -17,20 +17,20 @@ typedef struct matrix_piece {
 /* One piece of shared memory. */
 static inline kds_step move_shared(kds_warp *w, const kds_ins *i, const matrix_piece *p, bool store)
 {
-    kds_run *run = w->run;
-    kds_step s = check_shared(run, i, p->lane, p->address, p->bytes, store);
+    shared_place place = {NULL, 0}, part = {NULL, 0};
+    kds_step s = check_shared(w, i, p->lane, p->address, p->bytes, store, &place);
     for (unsigned k = 0; s != KDS_STEP_ON && k < p->bytes; k += p->part) {
-        kds_step own = check_shared(run, i, p->lane + (int)(k / p->part) * p->step, p->address + k,
-                                    p->part, store);
+        kds_step own = check_shared(w, i, p->lane + (int)(k / p->part) * p->step, p->address + k,
+                                    p->part, store, &part);
         if (own != KDS_STEP_ON)
             return own;
     }
     if (s != KDS_STEP_ON)
         return s;
-    u8 *shared = run->shared + p->address;
+    u8 *shared = place.block->shared + place.at;
     if (store) {
         copy_lane(shared, p->data, p->bytes);
-        kds_bits_set(run->shared_stored, p->address, p->bytes);
+        kds_bits_set(place.block->shared_stored, place.at, p->bytes);
     } else {
         copy_lane(p->data, shared, p->bytes);
     }
@@ -53,11 +53,11 @@ static inline kds_step move_global(kds_warp *w, const kds_ins *i, const matrix_p
         return s;
     if (store) {
         copy_lane(page->data + inside, p->data, p->bytes);
-        kds_bits_set(page->stored, inside, p->bytes);
-        run->counts.unique_stores += kds_bits_new(page->changed, inside / 32, 1);
+        mark_stored(run, page, inside, p->bytes);
+        run->counts.unique_stores += new_sectors(run, page->changed, inside / 32, 1);
     } else {
         copy_lane(p->data, page->data + inside, p->bytes);
-        run->counts.unique_loads += kds_bits_new(page->loaded, inside / 32, 1);
+        run->counts.unique_loads += new_sectors(run, page->loaded, inside / 32, 1);
     }
     return KDS_STEP_ON;
 }

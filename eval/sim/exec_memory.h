@@ -2,6 +2,49 @@
  * is checked once and moved at once; every other way goes lane by lane. All checks are exact to the
  * byte on every way. */
 
+/* Bytes of a page were stored. */
+static inline void mark_stored(const kds_run *run, kds_page *p, u64 first, u64 count)
+{
+    if (run->parallel)
+        kds_bits_set_atomic(p->stored, first, count);
+    else
+        kds_bits_set(p->stored, first, count);
+}
+
+/* How many of the sectors are new to the set. */
+static inline unsigned new_sectors(const kds_run *run, uint64_t *set, u64 first, unsigned count)
+{
+    return run->parallel ? kds_bits_new_atomic(set, first, count) : kds_bits_new(set, first, count);
+}
+
+/* A polling instruction gave `value`: is that news? What changes memory always is. */
+static inline void note_poll(kds_warp *w, const kds_ins *i, u64 value, bool changed)
+{
+    kds_poll *p = &w->poll[i->line % KDS_POLLS];
+    if (p->ins == i && p->value == value && !changed) {
+        w->polls++;
+        return;
+    }
+    *p = (kds_poll){.ins = i, .value = value};
+    w->polls = 0;
+    w->news = true;
+}
+
+/* What a load of `mask` from addresses `a` gave, in one number. */
+static inline void note_polled_load(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
+                                    const u8 *stage)
+{
+    unsigned bytes = (unsigned)i->bytes * i->elements;
+    u64 value = mask;
+    for (uint32_t left = mask; left != 0; left &= left - 1) {
+        int l = __builtin_ctz(left);
+        value = value * 0x9e3779b97f4a7c15u ^ a[l];
+        for (unsigned k = 0; k < bytes; k++)
+            value = (value ^ stage[(unsigned)l * bytes + k]) * 0x100000001b3u;
+    }
+    note_poll(w, i, value, false);
+}
+
 /* The page and place of an access of one lane in global memory, or the fault. */
 static inline kds_step locate(kds_warp *w, const kds_ins *i, int lane, u64 address, unsigned bytes,
                               bool store, kds_page **page, u64 *inside)
@@ -36,11 +79,7 @@ static inline kds_step locate(kds_warp *w, const kds_ins *i, int lane, u64 addre
                                     address, bytes, store);
         }
     }
-    if (p->epoch != run->memory->epoch) {
-        p->epoch = run->memory->epoch;
-        memset(p->loaded, 0, sizeof p->loaded);
-        memset(p->changed, 0, sizeof p->changed);
-    }
+    kds_memory_freshen(run->memory, p);
     return KDS_STEP_ON;
 }
 
@@ -52,19 +91,15 @@ static inline void count_run(kds_run *run, const kds_ins *i, kds_page *p, u64 in
         return;
     unsigned first = (unsigned)(inside / 32),
              count = (unsigned)((inside + len - 1) / 32) - first + 1;
-    if (p->epoch != run->memory->epoch) {
-        p->epoch = run->memory->epoch;
-        memset(p->loaded, 0, sizeof p->loaded);
-        memset(p->changed, 0, sizeof p->changed);
-    }
+    kds_memory_freshen(run->memory, p);
     if (store) {
         run->counts.store_requests++;
         run->counts.store_sectors += count;
-        run->counts.unique_stores += kds_bits_new(p->changed, first, count);
+        run->counts.unique_stores += new_sectors(run, p->changed, first, count);
     } else {
         run->counts.load_requests++;
         run->counts.load_sectors += count;
-        run->counts.unique_loads += kds_bits_new(p->loaded, first, count);
+        run->counts.unique_loads += new_sectors(run, p->loaded, first, count);
     }
 }
 
@@ -109,15 +144,15 @@ static inline kds_step each_lane_flat(kds_warp *w, const kds_ins *i, const u64 *
             return s;
         if (store) {
             copy_lane(p->data + inside, stage + (unsigned)l * bytes, bytes);
-            kds_bits_set(p->stored, inside, bytes);
+            mark_stored(run, p, inside, bytes);
         } else {
             copy_lane(stage + (unsigned)l * bytes, p->data + inside, bytes);
         }
         if (counted && (fresh >> l & 1) != 0) {
             if (store)
-                run->counts.unique_stores += kds_bits_new(p->changed, inside / 32, 1);
+                run->counts.unique_stores += new_sectors(run, p->changed, inside / 32, 1);
             else
-                run->counts.unique_loads += kds_bits_new(p->loaded, inside / 32, 1);
+                run->counts.unique_loads += new_sectors(run, p->loaded, inside / 32, 1);
         }
     }
     if (counted && store) {
@@ -136,7 +171,7 @@ static inline kds_step load_flat(kds_warp *w, const kds_ins *i, const u64 *a, ui
     unsigned bytes = (unsigned)i->bytes * i->elements;
     kds_page *p;
     u64 at;
-    if (mask == KDS_FULL && evenly_spaced(a, bytes)) {
+    if (mask == KDS_FULL && evenly_spaced(a, bytes) && (i->flags & KDS_INS_POLLS) == 0) {
         u8 *from = whole_warp(w->run, i, a[0], bytes, bytes * 32, false, &p, &at);
         if (from != NULL) {
             count_run(w->run, i, p, at, bytes * 32, false);
@@ -168,7 +203,10 @@ HANDLER(ld_global)
     u64 a[KDS_LANES] __attribute__((aligned(64)));
     u8 stage[1024] __attribute__((aligned(64)));
     lane_addresses(w, i->a, i->combine, i->imm, a);
-    return load_flat(w, i, a, w->mask, stage);
+    kds_step s = load_flat(w, i, a, w->mask, stage);
+    if (s == KDS_STEP_ON && (i->flags & KDS_INS_POLLS) != 0)
+        note_polled_load(w, i, a, w->mask, stage);
+    return s;
 }
 
 static inline kds_step store_flat(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
@@ -181,7 +219,7 @@ static inline kds_step store_flat(kds_warp *w, const kds_ins *i, const u64 *a, u
         u8 *to = whole_warp(w->run, i, a[0], bytes, bytes * 32, true, &p, &at);
         if (to != NULL) {
             count_run(w->run, i, p, at, bytes * 32, true);
-            kds_bits_set(p->stored, at, bytes * 32);
+            mark_stored(w->run, p, at, bytes * 32);
             pack(w, i, to);
             return KDS_STEP_ON;
         }
@@ -212,17 +250,36 @@ static inline void count_shared(kds_run *run, unsigned wavefronts, unsigned idea
     }
 }
 
-/* Bounds, alignment and initialisation of one lane. */
-static inline kds_step check_shared(kds_run *run, const kds_ins *i, int lane, u64 address,
-                                    unsigned bytes, bool store)
+/* A place in the shared memory of a block. */
+typedef struct shared_place {
+    kds_block *block;
+    u32 at;
+} shared_place;
+
+/* Bounds, alignment and initialisation of one lane; `p` gets whose memory it is. */
+static inline kds_step check_shared(kds_warp *w, const kds_ins *i, int lane, u64 address,
+                                    unsigned bytes, bool store, shared_place *p)
 {
+    kds_run *run = w->run;
     kds_sim_status s = KDS_SIM_OK;
-    if (address >= run->shared_bytes || bytes > run->shared_bytes - address)
+    u64 inside = address;
+    p->block = w->block;
+    if (address >= KDS_CLUSTER_STEP && address < (u64)KDS_CLUSTER_STEP * (run->cluster_size + 1) &&
+        (i->flags & KDS_INS_CLUSTER) != 0) {
+        p->block = w->block->group->blocks[address / KDS_CLUSTER_STEP - 1];
+        inside = address % KDS_CLUSTER_STEP;
+        if (p->block->done)
+            return kds_fault_text(run, KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)lane,
+                                  "shared memory of block %u of the cluster, which has ended",
+                                  p->block->rank);
+    }
+    p->at = (u32)inside;
+    if (inside >= run->shared_bytes || bytes > run->shared_bytes - inside)
         s = KDS_SIM_OUT_OF_BOUNDS;
-    else if ((address & (bytes - 1)) != 0)
+    else if ((inside & (bytes - 1)) != 0)
         s = KDS_SIM_MISALIGNED;
     else if (!store && run->check_uninitialised &&
-             !used_bytes_set(run->shared_stored, address, bytes, i->used_bytes))
+             !used_bytes_set(p->block->shared_stored, inside, bytes, i->used_bytes))
         s = KDS_SIM_UNINITIALISED;
     if (s == KDS_SIM_OK)
         return KDS_STEP_ON;
@@ -268,11 +325,11 @@ static inline bool known_pattern(kds_run *run, const kds_ins *i, const u64 *a, u
 
 /* All bytes between the first and the last lane's are initialised (a cheap test that mostly holds).
  */
-static inline bool hull_stored(const kds_run *run, const u64 *a, const kds_memo *m, unsigned bytes)
+static inline bool hull_stored(const kds_warp *w, const u64 *a, const kds_memo *m, unsigned bytes)
 {
     u64 first = a[0] + (u64)(s64)(s32)m->smallest,
         len = (u64)((s32)m->largest - (s32)m->smallest) + bytes;
-    return len <= 8192 && kds_bits_all(run->shared_stored, first, len);
+    return len <= 8192 && kds_bits_all(w->block->shared_stored, first, len);
 }
 
 static inline kds_step load_shared(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
@@ -281,9 +338,9 @@ static inline kds_step load_shared(kds_warp *w, const kds_ins *i, const u64 *a, 
     kds_run *run = w->run;
     unsigned bytes = (unsigned)i->bytes * i->elements, ideal;
     kds_memo *m;
-    const u8 *shared = run->shared;
+    const u8 *shared = w->block->shared;
     if (mask == KDS_FULL && i->used_bytes == 0 && known_pattern(run, i, a, bytes, &m) &&
-        (!run->check_uninitialised || hull_stored(run, a, m, bytes))) {
+        (!run->check_uninitialised || hull_stored(w, a, m, bytes))) {
         count_shared(run, m->wavefronts, m->ideal, false);
         if (m->largest == 31 * bytes && evenly_spaced(a, bytes)) {
             memcpy(stage, shared + a[0], bytes * 32);
@@ -294,10 +351,11 @@ static inline kds_step load_shared(kds_warp *w, const kds_ins *i, const u64 *a, 
     } else {
         for (uint32_t left = mask; left != 0; left &= left - 1) {
             int l = __builtin_ctz(left);
-            kds_step s = check_shared(run, i, l, a[l], bytes, false);
+            shared_place p = {NULL, 0};
+            kds_step s = check_shared(w, i, l, a[l], bytes, false, &p);
             if (s != KDS_STEP_ON)
                 return s;
-            copy_lane(stage + (unsigned)l * bytes, shared + a[l], bytes);
+            copy_lane(stage + (unsigned)l * bytes, p.block->shared + p.at, bytes);
         }
         unsigned wavefronts = count_wavefronts(a, mask, bytes, &ideal);
         count_shared(run, wavefronts, ideal, false);
@@ -313,7 +371,10 @@ HANDLER(ld_shared)
     u64 a[KDS_LANES] __attribute__((aligned(64)));
     u8 stage[1024] __attribute__((aligned(64)));
     lane_addresses(w, i->a, i->combine, i->imm, a);
-    return load_shared(w, i, a, w->mask, stage);
+    kds_step s = load_shared(w, i, a, w->mask, stage);
+    if (s == KDS_STEP_ON && (i->flags & KDS_INS_POLLS) != 0)
+        note_polled_load(w, i, a, w->mask, stage);
+    return s;
 }
 
 static inline kds_step store_shared(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
@@ -326,23 +387,24 @@ static inline kds_step store_shared(kds_warp *w, const kds_ins *i, const u64 *a,
     if (mask == KDS_FULL && known_pattern(run, i, a, bytes, &m)) {
         count_shared(run, m->wavefronts, m->ideal, true);
         if (m->largest == 31 * bytes && evenly_spaced(a, bytes)) {
-            memcpy(run->shared + a[0], stage, bytes * 32);
-            kds_bits_set(run->shared_stored, a[0], bytes * 32);
+            memcpy(w->block->shared + a[0], stage, bytes * 32);
+            kds_bits_set(w->block->shared_stored, a[0], bytes * 32);
         } else {
             for (unsigned l = 0; l < 32; l++) {
-                copy_lane(run->shared + a[l], stage + l * bytes, bytes);
-                kds_bits_set(run->shared_stored, a[l], bytes);
+                copy_lane(w->block->shared + a[l], stage + l * bytes, bytes);
+                kds_bits_set(w->block->shared_stored, a[l], bytes);
             }
         }
         return KDS_STEP_ON;
     }
     for (uint32_t left = mask; left != 0; left &= left - 1) {
         int l = __builtin_ctz(left);
-        kds_step s = check_shared(run, i, l, a[l], bytes, true);
+        shared_place p = {NULL, 0};
+        kds_step s = check_shared(w, i, l, a[l], bytes, true, &p);
         if (s != KDS_STEP_ON)
             return s;
-        copy_lane(run->shared + a[l], stage + (unsigned)l * bytes, bytes);
-        kds_bits_set(run->shared_stored, a[l], bytes);
+        copy_lane(p.block->shared + p.at, stage + (unsigned)l * bytes, bytes);
+        kds_bits_set(p.block->shared_stored, p.at, bytes);
     }
     unsigned wavefronts = count_wavefronts(a, mask, bytes, &ideal);
     count_shared(run, wavefronts, ideal, true);

@@ -2,7 +2,6 @@
  * was counted into counters. */
 #include "eval/sim/machine.h"
 #include "eval/sim/module.h"
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,154 +84,25 @@ static bool check_launch(const kds_kernel *k, const char *name, const uint32_t g
     return true;
 }
 
-static uint32_t special_value(const kds_run *r, const kds_warp *w, kds_special s, uint32_t lane)
-{
-    uint32_t t = w->index * KDS_LANES + lane;
-    switch (s) {
-    case KDS_TID_X:
-        return t % r->block[0];
-    case KDS_TID_Y:
-        return t / r->block[0] % r->block[1];
-    case KDS_TID_Z:
-        return t / r->block[0] / r->block[1];
-    case KDS_NTID_X:
-    case KDS_NTID_Y:
-    case KDS_NTID_Z:
-        return r->block[s - KDS_NTID_X];
-    case KDS_CTAID_X:
-    case KDS_CTAID_Y:
-    case KDS_CTAID_Z:
-        return r->block_at[s - KDS_CTAID_X];
-    case KDS_NCTAID_X:
-    case KDS_NCTAID_Y:
-    case KDS_NCTAID_Z:
-        return r->grid[s - KDS_NCTAID_X];
-    case KDS_LANEID:
-        return lane;
-    case KDS_WARPID:
-        return w->index;
-    case KDS_NWARPID:
-        return 64;
-    case KDS_LANEMASK_EQ:
-        return 1u << lane;
-    case KDS_LANEMASK_LE:
-        return (2u << lane) - 1;
-    case KDS_LANEMASK_LT:
-        return (1u << lane) - 1;
-    case KDS_LANEMASK_GE:
-        return ~((1u << lane) - 1);
-    case KDS_LANEMASK_GT:
-        return ~((2u << lane) - 1);
-    case KDS_NSMID:
-    case KDS_ONE:
-        return 1;
-    case KDS_DYNAMIC_SMEM_SIZE:
-        return r->dynamic_shared;
-    case KDS_TOTAL_SMEM_SIZE:
-        return r->shared_bytes;
-    default:
-        return 0;
-    }
-}
-
-static void fill_const(kds_warp *w, const kds_const *c, uint64_t bits)
-{
-    if (c->bytes == 0) {
-        uint32_t p = bits != 0 ? KDS_FULL : 0;
-        memcpy(w->file + c->offset, &p, sizeof p);
-    }
-    uint32_t small = (uint32_t)bits;
-    for (uint32_t l = 0; l < KDS_LANES; l++)
-        if (c->bytes == 4)
-            memcpy(w->file + c->offset + l * 4, &small, 4);
-        else
-            memcpy(w->file + c->offset + l * c->bytes, &bits, c->bytes);
-}
-
-static void fill_special(const kds_run *r, kds_warp *w, const kds_const *c)
-{
-    for (uint32_t l = 0; l < KDS_LANES; l++) {
-        uint32_t v = special_value(r, w, (kds_special)c->index, l);
-        memcpy(w->file + c->offset + l * c->bytes, &v, c->bytes);
-    }
-}
-
-/* Constants and special registers into every warp's file, once per launch. False: the result says
- * what is wrong. */
-static bool fill_constants(kds_run *r, const kds_sim_module *m, kds_sim_result *out,
-                           bool *no_memory)
-{
-    for (uint32_t i = 0; i < r->kernel->const_count; i++) {
-        const kds_const *c = &r->kernel->consts[i];
-        uint64_t bits = c->bits;
-        if (c->kind == KDS_CONST_SYMBOL) {
-            char why[160];
-            uint64_t address =
-                kds_module_variable(m, r->memory, (uint32_t)c->index, why, sizeof why);
-            *no_memory = address == 0 && why[0] == '\0';
-            if (address == 0)
-                return refuse(out, KDS_SIM_NOT_SIMULATED, "not simulated: kernel %.300s: %s",
-                              r->kernel->name, why);
-            bits += address;
-        }
-        for (uint32_t k = 0; k < r->warp_count; k++)
-            if (c->kind == KDS_CONST_SPECIAL)
-                fill_special(r, &r->warps[k], c);
-            else
-                fill_const(&r->warps[k], c, bits);
-    }
-    return true;
-}
-
-/* The block number changes, everything else stays. */
-static void place_block(kds_run *r, uint64_t number)
-{
-    r->block_at[0] = (uint32_t)(number % r->grid[0]);
-    r->block_at[1] = (uint32_t)(number / r->grid[0] % r->grid[1]);
-    r->block_at[2] = (uint32_t)(number / r->grid[0] / r->grid[1]);
-    for (uint32_t i = 0; i < r->kernel->const_count; i++) {
-        const kds_const *c = &r->kernel->consts[i];
-        if (c->kind == KDS_CONST_SPECIAL && c->index >= KDS_CTAID_X && c->index <= KDS_CTAID_Z)
-            for (uint32_t k = 0; k < r->warp_count; k++)
-                fill_const(&r->warps[k], c, r->block_at[c->index - KDS_CTAID_X]);
-    }
-}
-
 static bool allocate(kds_run *r)
 {
     const kds_kernel *k = r->kernel;
-    size_t file = ((size_t)k->file_bytes + 255) / 64 * 64;
-    for (uint32_t i = 0; i < r->warp_count; i++) {
-        kds_warp *w = &r->warps[i];
-        w->run = r;
-        w->index = i;
-        w->file = aligned_alloc(64, file);
-        if (w->file == NULL)
-            return false;
-        memset(w->file, 0, file);
-    }
-    r->shared = aligned_alloc(64, ((size_t)r->shared_bytes + 127) / 64 * 64);
-    r->shared_stored = calloc((size_t)r->shared_bytes / 64 + 2, sizeof *r->shared_stored);
     size_t memos = ((size_t)k->memo_count + 1) * sizeof(kds_memo);
     r->memos = aligned_alloc(64, (memos + 63) / 64 * 64);
     r->warp_runs = calloc((size_t)k->code_count + 1, sizeof *r->warp_runs);
     r->thread_runs = calloc((size_t)k->code_count + 1, sizeof *r->thread_runs);
-    if (r->shared == NULL || r->shared_stored == NULL || r->memos == NULL || r->warp_runs == NULL ||
-        r->thread_runs == NULL)
+    if (r->memos == NULL || r->warp_runs == NULL || r->thread_runs == NULL)
         return false;
     memset(r->memos, 0, memos);
     return true;
 }
 
-static void release(kds_run *r)
+void kds_run_free(kds_run *r)
 {
-    for (uint32_t i = 0; i < KDS_WARPS; i++) {
-        free(r->warps[i].file);
-        free(r->warps[i].local);
-        free(r->warps[i].ready);
-    }
-    free(r->shared);
-    free(r->shared_stored);
+    if (r == NULL)
+        return;
+    kds_groups_free(r);
+    free(r->const_bits);
     free(r->memos);
     free(r->warp_runs);
     free(r->thread_runs);
@@ -278,45 +148,129 @@ static void collect(const kds_run *r, double counters[KDS_SIM_COUNTER_COUNT])
     counters[KDS_SIM_COUNTER_UNIQUE_ST_SECTORS] = (double)c->unique_stores;
 }
 
-/* Is the n-th of `count` blocks one of the traced ones, which are spread evenly? */
-static bool is_traced(const kds_sim_options *o, uint64_t n, uint64_t count)
+/* The cluster of a launch: what it asks for, else what the kernel was compiled for. */
+static void choose_cluster(const kds_kernel *k, const kds_sim_options *o, uint32_t cluster[3])
 {
-    if (o->latency == NULL)
-        return false;
-    uint64_t want = o->trace_blocks > 0 ? (uint64_t)o->trace_blocks : 2;
-    if (want >= count)
-        return true;
-    double k = floor(((double)n * (double)want) / (double)count);
-    double middle = floor((k + 0.5) * (double)count / (double)want);
-    return (double)n == middle;
+    for (int d = 0; d < 3; d++) {
+        cluster[d] = o->cluster[0] != 0 ? o->cluster[d] : k->cluster[d];
+        cluster[d] = cluster[d] != 0 ? cluster[d] : 1;
+    }
 }
 
-static kds_step run_blocks(kds_run *r, kds_sim_result *out, bool *bad_block)
+static bool check_cluster(const kds_kernel *k, const char *name, const uint32_t grid[3],
+                          const kds_sim_options *o, kds_sim_result *out)
 {
-    const kds_sim_options *o = r->options;
-    uint64_t all = (uint64_t)r->grid[0] * r->grid[1] * r->grid[2];
-    uint64_t count = o->blocks != NULL ? o->block_count : all, traced = 0;
-    double cycles = 0;
-    for (uint64_t n = 0; n < count; n++) {
-        uint64_t number = o->blocks != NULL ? o->blocks[n] : n;
-        if (number >= all) {
-            *bad_block = true;
-            return KDS_STEP_ON;
-        }
-        place_block(r, number);
-        bool trace = is_traced(o, n, count);
-        if (trace && !kds_trace_begin(r))
-            return KDS_STEP_NO_MEMORY;
-        kds_step s = kds_run_block(r);
-        if (trace) {
-            cycles += kds_trace_end(r);
-            traced++;
-        }
-        if (s != KDS_STEP_ON)
-            return s;
+    uint32_t c[3];
+    choose_cluster(k, o, c);
+    if (k->cluster[0] != 0 && memcmp(c, k->cluster, sizeof c) != 0)
+        return refuse(out, KDS_SIM_BAD_LAUNCH,
+                      "bad launch: kernel %.300s was compiled for clusters of (%u, %u, %u)", name,
+                      k->cluster[0], k->cluster[1], k->cluster[2]);
+    if ((uint64_t)c[0] * c[1] * c[2] > KDS_CLUSTER_BLOCKS || c[0] > KDS_CLUSTER_BLOCKS ||
+        c[1] > KDS_CLUSTER_BLOCKS || c[2] > KDS_CLUSTER_BLOCKS)
+        return refuse(out, KDS_SIM_BAD_LAUNCH,
+                      "bad launch: kernel %.300s: a cluster of (%u, %u, %u) is above %d blocks",
+                      name, c[0], c[1], c[2], KDS_CLUSTER_BLOCKS);
+    if (grid[0] % c[0] != 0 || grid[1] % c[1] != 0 || grid[2] % c[2] != 0)
+        return refuse(out, KDS_SIM_BAD_LAUNCH,
+                      "bad launch: kernel %.300s: the grid (%u, %u, %u) is no multiple of the "
+                      "cluster (%u, %u, %u)",
+                      name, grid[0], grid[1], grid[2], c[0], c[1], c[2]);
+    return true;
+}
+
+/* Blocks asked for must be in the grid; a cooperative launch has all of them. */
+static bool check_blocks(const char *name, const uint32_t grid[3], const kds_sim_options *o,
+                         kds_sim_result *out)
+{
+    uint64_t all = (uint64_t)grid[0] * grid[1] * grid[2];
+    for (uint64_t n = 0; o->blocks != NULL && n < o->block_count; n++)
+        if (o->blocks[n] >= all)
+            return refuse(out, KDS_SIM_BAD_LAUNCH,
+                          "bad launch: kernel %.300s: a block beyond "
+                          "the grid",
+                          name);
+    if (!o->cooperative)
+        return true;
+    if (o->blocks != NULL)
+        return refuse(out, KDS_SIM_BAD_LAUNCH,
+                      "bad launch: kernel %.300s: some blocks of a cooperative launch", name);
+    uint64_t room = o->resident != 0 ? o->resident : KDS_RESIDENT_DEFAULT;
+    if (all > room)
+        return refuse(out, KDS_SIM_BAD_LAUNCH,
+                      "bad launch: kernel %.300s: a cooperative launch of %llu blocks, of which "
+                      "at most %llu can be resident",
+                      name, (unsigned long long)all, (unsigned long long)room);
+    return true;
+}
+
+static kds_run *make_run(const kds_kernel *k, const uint32_t grid[3], const uint32_t block[3],
+                         uint32_t dynamic_shared, const kds_sim_options *o)
+{
+    kds_run *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    r->kernel = k;
+    r->options = o;
+    memcpy(r->grid, grid, sizeof r->grid);
+    memcpy(r->block, block, sizeof r->block);
+    choose_cluster(k, o, r->cluster);
+    r->cluster_size = r->cluster[0] * r->cluster[1] * r->cluster[2];
+    r->threads = block[0] * block[1] * block[2];
+    r->warp_count = (r->threads + KDS_LANES - 1) / KDS_LANES;
+    r->budget = o->budget != 0 ? o->budget : DEFAULT_BUDGET;
+    r->dynamic_shared = dynamic_shared;
+    uint32_t align = k->dynamic_align != 0 ? k->dynamic_align : 1;
+    r->shared_bytes = (k->shared_bytes + align - 1) / align * align + dynamic_shared;
+    r->check_uninitialised = o->check_uninitialised;
+    r->run_warp = interpreter(o->isa);
+    if (allocate(r))
+        return r;
+    kds_run_free(r);
+    return NULL;
+}
+
+kds_run *kds_run_clone(const kds_run *r)
+{
+    kds_run *c = make_run(r->kernel, r->grid, r->block, r->dynamic_shared, r->options);
+    size_t consts = (size_t)r->kernel->const_count + 1;
+    if (c == NULL)
+        return NULL;
+    c->memory = r->memory;
+    c->params = r->params;
+    c->const_bits = malloc(consts * sizeof *c->const_bits);
+    if (c->const_bits == NULL) {
+        kds_run_free(c);
+        return NULL;
     }
-    out->trace_cycles = traced > 0 ? cycles / (double)traced : 0;
-    return KDS_STEP_ON;
+    memcpy(c->const_bits, r->const_bits, consts * sizeof *c->const_bits);
+    memcpy(c->block_consts, r->block_consts, sizeof c->block_consts);
+    c->block_const_count = r->block_const_count;
+    return c;
+}
+
+void kds_run_merge(kds_run *to, const kds_run *from)
+{
+    uint64_t *sum = (uint64_t *)&to->counts;
+    const uint64_t *more = (const uint64_t *)&from->counts;
+    for (size_t i = 0; i < sizeof to->counts / sizeof *sum; i++)
+        sum[i] += more[i];
+    for (uint32_t i = 0; i <= to->kernel->code_count; i++) {
+        to->warp_runs[i] += from->warp_runs[i];
+        to->thread_runs[i] += from->thread_runs[i];
+    }
+}
+
+/* What a grid's barrier keeps in memory of the driver: its size, and the word that blocks count in.
+ */
+static bool give_workspace(kds_run *r)
+{
+    uint32_t content[64] = {sizeof content};
+    if (!r->options->cooperative)
+        return true;
+    r->workspace = kds_memory_workspace(r->memory, sizeof content);
+    return r->workspace != 0 &&
+           kds_sim_memory_write(r->memory, r->workspace, sizeof content, content);
 }
 
 kds_code kds_sim_launch(const kds_sim_module *m, const char *kernel, const uint32_t grid[3],
@@ -327,40 +281,31 @@ kds_code kds_sim_launch(const kds_sim_module *m, const char *kernel, const uint3
     static const kds_sim_options plain = {.check_uninitialised = true};
     const kds_kernel *k = kds_module_find(m, kernel);
     *out = (kds_sim_result){.status = KDS_SIM_OK};
-    if (!check_launch(k, kernel, grid, block, dynamic_shared, params_len, out))
+    o = o != NULL ? o : &plain;
+    if (!check_launch(k, kernel, grid, block, dynamic_shared, params_len, out) ||
+        !check_cluster(k, kernel, grid, o, out) || !check_blocks(kernel, grid, o, out))
         return KDS_OK;
-    kds_run *r = aligned_alloc(64, (sizeof *r + 63) / 64 * 64);
+    kds_step s = KDS_STEP_NO_MEMORY;
+    char why[160] = "";
+    kds_run *r = make_run(k, grid, block, dynamic_shared, o);
     if (r == NULL)
-        return kds_fail(e, KDS_NO_MEMORY, "out of memory while launching %.300s", kernel);
-    memset(r, 0, sizeof *r);
-    r->kernel = k;
+        goto out;
     r->memory = memory;
-    r->options = o != NULL ? o : &plain;
-    memcpy(r->grid, grid, sizeof r->grid);
-    memcpy(r->block, block, sizeof r->block);
-    r->threads = block[0] * block[1] * block[2];
-    r->warp_count = (r->threads + KDS_LANES - 1) / KDS_LANES;
-    r->budget = r->options->budget != 0 ? r->options->budget : DEFAULT_BUDGET;
     r->params = params;
-    r->dynamic_shared = dynamic_shared;
-    uint32_t align = k->dynamic_align != 0 ? k->dynamic_align : 1;
-    r->shared_bytes = (k->shared_bytes + align - 1) / align * align + dynamic_shared;
-    r->check_uninitialised = r->options->check_uninitialised;
-    r->run_warp = interpreter(r->options->isa);
     memory->epoch++;
-    bool no_memory = !allocate(r), bad_block = false;
-    kds_step s = KDS_STEP_ON;
-    if (!no_memory && fill_constants(r, m, out, &no_memory))
-        s = run_blocks(r, out, &bad_block);
-    if (s == KDS_STEP_FAULT)
-        kds_report(r, &r->warps[r->warp_at], out);
-    else if (bad_block)
-        refuse(out, KDS_SIM_BAD_LAUNCH, "bad launch: kernel %.300s: a block beyond the grid",
-               kernel);
-    no_memory |= s == KDS_STEP_NO_MEMORY;
-    if (!no_memory)
+    if (!give_workspace(r))
+        goto out;
+    if (kds_run_resolve(r, m, why, sizeof why))
+        s = kds_run_blocks(r, out);
+    else if (why[0] != '\0')
+        s = KDS_STEP_ON;
+    if (why[0] != '\0')
+        refuse(out, KDS_SIM_NOT_SIMULATED, "not simulated: kernel %.300s: %s", kernel, why);
+    if (s != KDS_STEP_NO_MEMORY)
         collect(r, out->counters);
-    release(r);
-    return no_memory ? kds_fail(e, KDS_NO_MEMORY, "out of memory while simulating %.300s", kernel)
-                     : KDS_OK;
+out:
+    kds_run_free(r);
+    return s != KDS_STEP_NO_MEMORY
+               ? KDS_OK
+               : kds_fail(e, KDS_NO_MEMORY, "out of memory while simulating %.300s", kernel);
 }

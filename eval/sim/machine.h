@@ -8,6 +8,8 @@
 
 #define KDS_WARPS 32
 #define KDS_BARRIERS 16
+#define KDS_BLOCK_CONSTS 32       /* ten special registers, of 2 or 4 bytes */
+#define KDS_RESIDENT_DEFAULT 4096 /* blocks */
 
 /* What a handler returns. */
 typedef enum kds_step {
@@ -31,12 +33,32 @@ typedef struct kds_fault {
 /* The lanes of a warp that are at one instruction. */
 typedef struct kds_split {
     uint32_t at, mask;
-    bool waits; /* for others at the same place, or at a barrier */
+    uint32_t depth; /* of calls */
+    bool waits;     /* for others at the same place, or at a barrier */
 } kds_split;
 
-typedef enum kds_warp_state { KDS_WARP_READY, KDS_WARP_AT_BARRIER, KDS_WARP_DONE } kds_warp_state;
+typedef enum kds_warp_state {
+    KDS_WARP_READY,
+    KDS_WARP_AT_BARRIER,
+    KDS_WARP_AT_CLUSTER, /* waits for the barrier of its cluster */
+    KDS_WARP_DONE
+} kds_warp_state;
 
 typedef struct kds_run kds_run;
+typedef struct kds_block kds_block;
+typedef struct kds_group kds_group;
+
+/* What a polling instruction (an ordered load, an atomic) gave last: a warp that gets the same
+ * again and again spins, and lets others run. */
+typedef struct kds_poll {
+    const kds_ins *ins;
+    uint64_t value;
+} kds_poll;
+#define KDS_POLLS 4
+/* Polls without news after which a warp counts as spinning. */
+#define KDS_SPIN 64
+typedef struct kds_stack kds_stack; /* stack.h */
+typedef struct kds_taint kds_taint; /* taint.h */
 
 typedef struct kds_warp {
     uint8_t *file; /* registers */
@@ -44,25 +66,42 @@ typedef struct kds_warp {
     uint32_t live; /* lanes that have not exited */
     uint32_t carry;
     kds_run *run;
+    kds_block *block;
     kds_split splits[KDS_LANES];
     int split_count;
     uint32_t patience;         /* backward branches left before another split gets its turn */
     uint32_t favoured, favour; /* the lane let ahead when patience is out, for so many runs */
     kds_warp_state state;
-    uint32_t index;
-    uint32_t barrier;   /* at which it waits */
-    const kds_ins *bar; /* by which instruction */
-    uint8_t *local;     /* words of all lanes side by side; NULL until touched */
-    double *ready;      /* per 4 bytes of the file: when a result is there; NULL if not traced */
-    double now;         /* cycle of the latest issue */
-    double issued;      /* issue slots taken */
+    uint32_t polls; /* in a row that brought nothing new */
+    kds_poll poll[KDS_POLLS];
+    bool news;              /* a poll brought something new in this turn */
+    bool at_cluster;        /* has arrived at the cluster's barrier, which is not complete yet */
+    bool owes_wait;         /* has arrived at it and not waited since */
+    uint32_t index;         /* in its block */
+    uint32_t barrier;       /* at which it waits */
+    const kds_ins *bar;     /* by which instruction */
+    uint8_t *local;         /* words of all lanes side by side; NULL until touched */
+    uint32_t *local_stored; /* for each byte of it, the lanes that have stored to it */
+    uint32_t local_room;    /* bytes of each lane */
+    kds_stack *stack;       /* NULL if the kernel calls nothing */
+    uint32_t depth;         /* of the split at hand */
+    double *ready; /* per 4 bytes of the file: when a result is there; NULL if not traced */
+    double now;    /* cycle of the latest issue */
+    double issued; /* issue slots taken */
     /* Tracing within a region, between two places that instructions do not move across. */
     double floor;         /* earliest cycle of an issue */
     double slots;         /* taken in the region */
     const kds_ins *load;  /* the last global load, while it is not known what it hit; else NULL */
     double load_issue;    /* when that was */
     uint64_t load_unique; /* distinct sectors read before it */
-    bool traced;
+    union {
+        struct {
+            bool traced;
+            bool tainted; /* a register holds what nobody wrote */
+        };
+        uint16_t watched; /* either */
+    };
+    kds_taint *taint;                  /* NULL: none has so far */
     _Alignas(64) uint8_t scratch[256]; /* a result before it is merged */
 } kds_warp;
 
@@ -92,28 +131,61 @@ typedef struct kds_counts {
 
 typedef kds_step kds_run_warp(kds_warp *w, uint32_t quantum);
 
+/* A resident block: everything that is its own, so that it can stop anywhere and go on later. */
+struct kds_block {
+    kds_run *run;
+    kds_group *group;
+    uint64_t number; /* linear, in the grid */
+    uint32_t at[3];
+    uint32_t rank; /* in its cluster */
+    bool done;
+    uint64_t budget; /* warp instructions left */
+    uint8_t *shared;
+    uint64_t *shared_stored; /* a bit per byte */
+    kds_barrier barriers[KDS_BARRIERS];
+    kds_warp *warps; /* run->warp_count */
+};
+
+/* Blocks that start and run together: a cluster, or one block. */
+struct kds_group {
+    uint64_t number;    /* of the cluster, in the grid of clusters */
+    kds_block **blocks; /* run->cluster_size, by rank */
+    bool traced;
+};
+
+/* What a turn brought a block. */
+typedef enum kds_turn {
+    KDS_TURN_MOVED,
+    KDS_TURN_STUCK, /* every warp waits or spins: only others can help */
+    KDS_TURN_DONE
+} kds_turn;
+
 struct kds_run {
     const kds_kernel *kernel;
     kds_sim_memory *memory;
     const kds_sim_options *options;
-    uint32_t grid[3], block[3], block_at[3];
-    uint32_t threads, warp_count, dynamic_shared;
-    uint64_t budget, block_budget; /* warp instructions left */
+    uint32_t grid[3], block[3], cluster[3];
+    uint32_t cluster_size;
+    uint32_t threads, warp_count, dynamic_shared, shared_bytes;
+    uint64_t budget; /* warp instructions left */
     const uint8_t *params;
-    /* Shared memory of the block that runs. */
-    uint8_t *shared;
-    uint64_t *shared_stored; /* a bit per byte */
-    uint32_t shared_bytes;
-    kds_warp warps[KDS_WARPS];
-    kds_barrier barriers[KDS_BARRIERS];
+    uint64_t *const_bits;                    /* of the kernel's constants, addresses resolved */
+    uint32_t block_consts[KDS_BLOCK_CONSTS]; /* those that change from block to block */
+    uint32_t block_const_count;
+    uint64_t workspace; /* of a cooperative launch: what grid synchronisation uses; else 0 */
+    /* Resident groups in the order of their start, then spare ones. */
+    kds_group **groups;
+    uint32_t resident, group_count, group_room;
     kds_memo *memos;
     kds_counts counts;
     /* Differences of how often each instruction was executed, by warps and by threads. */
     int64_t *warp_runs, *thread_runs;
     kds_fault fault;
-    uint32_t warp_at; /* the warp at hand */
+    kds_warp *warp; /* the one at hand */
     bool check_uninitialised;
+    bool parallel;  /* other threads run blocks of the same launch */
     uint64_t clock; /* warp instructions so far: what clock registers show */
+    uint64_t polls; /* without news, since anything moved */
     kds_run_warp *run_warp;
 };
 
@@ -132,14 +204,58 @@ kds_step kds_warp_barrier(kds_warp *w, const kds_ins *i, uint32_t mask);
 /* Lanes have exited: others may have waited for them. */
 void kds_warp_exited(kds_warp *w);
 
-/* Runs the block at run->block_at to its end. */
-kds_step kds_run_block(kds_run *r);
+/* The whole warp has come to barrier.cluster.arrive or .wait. */
+kds_step kds_warp_cluster(kds_warp *w, const kds_ins *i, uint32_t mask);
+
+/* Runs the warps of a block in turn until it is done, or stuck, or, unless it is `alone`, has had
+ * its share. */
+kds_step kds_block_run(kds_block *b, bool alone, kds_turn *how);
+/* Names who waits for what, when nobody can go on. */
+kds_step kds_block_deadlock(kds_run *r);
+
+/* ---- In resident.c ---- */
+/* Addresses of the kernel's constants. False with `why` empty: out of memory. */
+bool kds_run_resolve(kds_run *r, const kds_sim_module *m, char *why, size_t size);
+/* Makes group `number` resident at its start: NULL if out of memory. */
+kds_group *kds_group_start(kds_run *r, uint64_t number);
+/* Takes resident group `index` out again. */
+void kds_group_end(kds_run *r, uint32_t index);
+void kds_groups_free(kds_run *r);
+
+/* ---- In schedule.c ---- */
+/* Groups to be run, in order. */
+typedef struct kds_queue {
+    const uint64_t *numbers; /* NULL: the number is the place in the queue */
+    uint64_t next, end, all;
+} kds_queue;
+typedef struct kds_tracing {
+    double cycles;
+    uint64_t blocks;
+} kds_tracing;
+kds_step kds_run_queue(kds_run *r, kds_queue *q, kds_tracing *t);
+/* Is the n-th group of a queue to be traced? */
+bool kds_queue_traces(const kds_queue *q, const kds_sim_options *o, uint64_t n);
+/* Runs all blocks asked for. */
+kds_step kds_run_blocks(kds_run *r, kds_sim_result *out);
+
+/* ---- In parallel.c ---- */
+/* Can its blocks run on several cores, with the same results? */
+bool kds_run_can_split(const kds_run *r);
+/* As kds_run_queue, with the report of a fault: that of the first block that has one. */
+kds_step kds_run_split(kds_run *r, kds_queue *q, kds_tracing *t, kds_sim_result *out);
+
+/* ---- In launch.c ---- */
+/* A run of the same launch with counts of its own; NULL if out of memory. */
+kds_run *kds_run_clone(const kds_run *r);
+/* Adds what was counted in `from`. */
+void kds_run_merge(kds_run *to, const kds_run *from);
+void kds_run_free(kds_run *r);
 
 /* ---- In trace.c ---- */
-bool kds_trace_begin(kds_run *r);
-double kds_trace_end(kds_run *r);
+bool kds_trace_begin(kds_block *b);
+double kds_trace_end(kds_block *b);
 /* Warps of `mask` leave a barrier together. */
-void kds_trace_barrier(kds_run *r, uint32_t mask);
+void kds_trace_barrier(kds_block *b, uint32_t mask);
 void kds_trace_step(kds_warp *w, const kds_ins *i, uint32_t mask);
 
 /* ---- In report.c ---- */

@@ -55,6 +55,9 @@ void kds_sim_module_free(kds_sim_module *m);
  * if there is none. */
 const char *kds_sim_module_missing(const kds_sim_module *m, const char *kernel);
 
+/* The cluster that a kernel was compiled for; all 1 if none. */
+void kds_sim_module_cluster(const kds_sim_module *m, const char *kernel, uint32_t cluster[3]);
+
 /* ---- Launching ---- */
 typedef enum kds_sim_status {
     KDS_SIM_OK,
@@ -65,8 +68,11 @@ typedef enum kds_sim_status {
     KDS_SIM_WROTE_INPUT,
     KDS_SIM_BARRIER, /* divergent or never-reached barrier */
     KDS_SIM_TRAP,
-    KDS_SIM_BUDGET,    /* instruction budget used up: endless loop */
-    KDS_SIM_BAD_LAUNCH /* parameters, block size, shared memory */
+    KDS_SIM_BUDGET,     /* instruction budget used up: endless loop */
+    KDS_SIM_BAD_LAUNCH, /* parameters, block size, shared memory, cluster */
+    KDS_SIM_DEADLOCK,   /* every resident block waits for a value that nobody changes any more */
+    KDS_SIM_RACE,       /* accesses of one place that nothing orders, at least one a store */
+    KDS_SIM_ASYNC       /* use of memory that an asynchronous copy may still read or write */
 } kds_sim_status;
 const char *kds_sim_status_name(kds_sim_status s);
 
@@ -118,11 +124,19 @@ typedef struct kds_sim_latency {
 } kds_sim_latency;
 
 typedef struct kds_sim_options {
-    uint64_t budget;        /* warp instructions over the launch; 0: 2^40 */
-    uint64_t block_budget;  /* warp instructions of one block; 0: budget */
-    const uint64_t *blocks; /* linear block numbers to run, ascending; NULL: all */
+    uint64_t budget;       /* warp instructions over the launch; 0: 2^40 */
+    uint64_t block_budget; /* warp instructions of one block; 0: budget */
+    /* Linear block numbers to run, ascending; NULL: all. A cluster runs whole if one of its blocks
+     * is among them. */
+    const uint64_t *blocks;
     uint64_t block_count;
+    uint32_t cluster[3]; /* blocks per cluster; 0: what the kernel was compiled for, or 1 */
+    bool cooperative;    /* all blocks resident; grid synchronisation has its workspace */
+    uint32_t resident;   /* blocks that can be resident at once; 0: 4096 */
     bool check_uninitialised;
+    bool check_races; /* of shared memory within a block or cluster, of global between blocks */
+    int threads; /* cores that blocks may run on; 0: 1. Results do not depend on it; kernels whose
+                    blocks may talk to each other run on one. */
     const kds_sim_latency *latency; /* NULL: no dependency timing */
     int trace_blocks; /* how many of the blocks are traced (spread evenly); 0 with latency: 2 */
     const char *isa;  /* NULL: the best one here; "baseline": the one of the whole program */

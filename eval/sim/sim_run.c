@@ -25,36 +25,59 @@ static int64_t product(const int64_t v[3])
     return v[0] * v[1] * v[2];
 }
 
+/* Blocks of the launch that the GPU can hold at once. */
+static uint64_t resident_blocks(const sim_launch *l)
+{
+    const kds_gpu *g = l->program->device->gpu;
+    kds_sim_shape shape = {.blocks = l->grid * l->unit,
+                           .threads = (int)product(l->launch->block),
+                           .registers = l->kernel->registers,
+                           .shared_bytes =
+                               l->kernel->static_shared_bytes + (int)l->launch->shared_bytes};
+    return (uint64_t)kds_gpu_resident_blocks(g, &shape) * (uint64_t)g->sms;
+}
+
+/* The cluster of the launch: what the plan says, else what the kernel was compiled for. */
+static void choose_cluster(sim_launch *l)
+{
+    const kds_launch *x = l->launch;
+    for (int d = 0; d < 3; d++)
+        l->cluster[d] = (uint32_t)x->cluster[d];
+    if (product(x->cluster) == 1 && l->kernel != NULL)
+        kds_sim_module_cluster(l->program->modules[l->binding->group], l->kernel->lowered,
+                               l->cluster);
+    l->unit = l->cluster[0] * l->cluster[1] * l->cluster[2];
+    l->grid = (uint64_t)product(x->grid) / l->unit;
+}
+
 /* What the hardware would refuse, before anything runs. */
 kds_code sim_launch_prepare(sim_launch *l, kds_finding *f)
 {
     const kds_launch *x = l->launch;
     int64_t threads = product(x->block);
     l->kernel = kds_module_kernel(&l->program->compiled->modules[l->binding->group], x->kernel);
-    l->grid = (uint64_t)product(x->grid);
+    choose_cluster(l);
     if (l->kernel == NULL) {
         kds_finding_set(f, KDS_VERDICT_PLAN_INVALID, "plan", x->line, "the source has no kernel %s",
                         x->kernel);
-    } else if (product(x->cluster) != 1 || x->cooperative) {
-        kds_finding_set(f, KDS_VERDICT_NOT_SIMULATED, "safety", x->line,
-                        "%s launches are not simulated",
-                        x->cooperative ? "cooperative" : "cluster");
     } else if (threads > l->kernel->max_threads) {
         kds_finding_set(f, KDS_VERDICT_LAUNCH_FAILED, "safety", x->line,
                         "%s is launched with %" PRId64 " threads per block, but it was compiled "
                         "for at most %d (__launch_bounds__)",
                         x->kernel, threads, l->kernel->max_threads);
     } else {
-        kds_sim_shape shape = {.blocks = l->grid,
-                               .threads = (int)threads,
-                               .registers = l->kernel->registers,
-                               .shared_bytes =
-                                   l->kernel->static_shared_bytes + (int)x->shared_bytes};
-        if (kds_gpu_resident_blocks(l->program->device->gpu, &shape) < 1)
+        uint64_t resident = resident_blocks(l);
+        if (resident < 1)
             kds_finding_set(f, KDS_VERDICT_LAUNCH_FAILED, "safety", x->line,
-                            "%s: a block of %" PRId64 " threads with %d registers each and %d "
-                            "bytes of shared memory does not fit on a multiprocessor",
-                            x->kernel, threads, shape.registers, shape.shared_bytes);
+                            "%s: a block of %" PRId64 " threads with %d registers each and %" PRId64
+                            " bytes of shared memory does not fit on a multiprocessor",
+                            x->kernel, threads, l->kernel->registers,
+                            l->kernel->static_shared_bytes + x->shared_bytes);
+        else if (x->cooperative && l->grid * l->unit > resident)
+            kds_finding_set(f, KDS_VERDICT_LAUNCH_FAILED, "safety", x->line,
+                            "%s: a cooperative launch of %" PRIu64 " blocks, of which %" PRIu64
+                            " fit on the GPU at once",
+                            x->kernel, l->grid * l->unit, resident);
     }
     return KDS_OK;
 }
@@ -72,6 +95,7 @@ static kds_verdict verdict_of(const kds_sim_result *r)
     case KDS_SIM_BAD_LAUNCH:
         return KDS_VERDICT_LAUNCH_FAILED;
     case KDS_SIM_BUDGET:
+    case KDS_SIM_DEADLOCK:
         return KDS_VERDICT_TIMEOUT;
     case KDS_SIM_OUT_OF_BOUNDS: /* of global memory: a store may have hit what is not its own */
         if (strstr(r->report, ": writes ") != NULL && strstr(r->report, " of shared ") == NULL &&
@@ -81,9 +105,24 @@ static kds_verdict verdict_of(const kds_sim_result *r)
     case KDS_SIM_MISALIGNED:
     case KDS_SIM_UNINITIALISED:
     case KDS_SIM_BARRIER:
+    case KDS_SIM_RACE:
+    case KDS_SIM_ASYNC:
         break;
     }
     return KDS_VERDICT_UNSAFE;
+}
+
+/* The first block of a cluster, in the grid. */
+static uint64_t first_block(const sim_launch *l, uint64_t cluster)
+{
+    const int64_t *grid = l->launch->grid;
+    uint64_t at[3];
+    for (int d = 0; d < 3; d++) {
+        uint64_t clusters = (uint64_t)grid[d] / l->cluster[d];
+        at[d] = cluster % clusters * l->cluster[d];
+        cluster /= clusters;
+    }
+    return at[0] + (uint64_t)grid[0] * (at[1] + (uint64_t)grid[1] * at[2]);
 }
 
 kds_code sim_launch_blocks(const sim_launch *l, const uint64_t *blocks, uint64_t count,
@@ -96,16 +135,31 @@ kds_code sim_launch_blocks(const sim_launch *l, const uint64_t *blocks, uint64_t
     kds_sim_options o = {.budget = budget,
                          .blocks = blocks,
                          .block_count = count,
+                         .cluster = {l->cluster[0], l->cluster[1], l->cluster[2]},
+                         .cooperative = x->cooperative,
+                         .resident = (uint32_t)resident_blocks(l),
                          .check_uninitialised = l->check_uninitialised,
+                         .check_races = l->check_races,
+                         .threads = l->program->device->base.threads,
                          .latency = trace ? &l->program->device->gpu->latency : NULL,
                          .trace_blocks = trace ? TRACED : 0};
     sim_params params;
+    uint64_t *first = NULL;
     memset(r, 0, sizeof *r);
     if (!sim_params_build(&params, x, l->kernel, l->at, f))
         return KDS_OK;
+    if (blocks != NULL && l->unit > 1) {
+        first = malloc((count + 1) * sizeof *first);
+        if (first == NULL)
+            return kds_fail(e, KDS_NO_MEMORY, "cannot run blocks: out of memory");
+        for (uint64_t n = 0; n < count; n++)
+            first[n] = first_block(l, blocks[n]);
+        o.blocks = first;
+    }
     kds_code code = kds_sim_launch(l->program->modules[l->binding->group], l->kernel->lowered, grid,
                                    block, (uint32_t)x->shared_bytes, params.bytes, params.len,
                                    l->at->memory, &o, r, e);
+    free(first);
     if (code != KDS_OK)
         return code;
     if (r->status != KDS_SIM_OK)
@@ -325,7 +379,7 @@ static void time_launch(const sim_launch *l, const totals *t, touched *seen, kds
 {
     const kds_gpu *g = l->program->device->gpu;
     const kds_launch *x = l->launch;
-    kds_sim_shape shape = {.blocks = l->grid,
+    kds_sim_shape shape = {.blocks = l->grid * l->unit,
                            .threads = (int)product(x->block),
                            .registers = l->kernel->registers,
                            .shared_bytes = l->kernel->static_shared_bytes + (int)x->shared_bytes};
@@ -398,6 +452,13 @@ static void find_state(const sim_memory *at, kds_finding *f)
     }
 }
 
+/* Does a launch run a sample of its blocks? The blocks of a cooperative one need each other. */
+static bool is_sampled(const sim_bench *b, const kds_launch *x)
+{
+    return b->base.sampled && !x->cooperative &&
+           product(x->grid) / product(x->cluster) > 2 + GROUPS * GROUP_BLOCKS;
+}
+
 /* One pass over the launches of a plan in memory that is ready. */
 static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding, sim_memory *at,
                              const kds_run_options *o, kds_run_result *run, kds_finding *f,
@@ -410,19 +471,22 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
     begin_touched(&seen, b, binding, g);
     if (o->timed)
         add_zeroing(binding, g, run, &s.dram);
-    run->partial = b->base.sampled && (binding->launch_count > 1 || binding->scratch_count > 0);
+    for (int i = 0; i < binding->launch_count; i++)
+        run->partial |= is_sampled(b, &binding->launches[i]) &&
+                        (binding->launch_count > 1 || binding->scratch_count > 0);
     for (int i = 0; i < binding->launch_count; i++) {
         sim_launch l = {.bench = b,
                         .program = p,
                         .binding = binding,
                         .launch = &binding->launches[i],
                         .at = at,
-                        .check_uninitialised = !run->partial};
+                        .check_uninitialised = !run->partial,
+                        .check_races = o->races};
         totals t = {{0}, 0, 0, 0, {{0}, {0}}};
         kds_code code = sim_launch_prepare(&l, f);
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
             return code;
-        bool sampled = b->base.sampled && l.grid > 2 + GROUPS * GROUP_BLOCKS;
+        bool sampled = is_sampled(b, l.launch) && l.grid > 2 + GROUPS * GROUP_BLOCKS;
         uint64_t budget = o->budget > 0 ? o->budget : DEFAULT_BUDGET;
         code = sampled ? run_sample(&l, o->timed, &t, f, e)
                        : run_whole(&l, budget, o->timed, &t, f, e);

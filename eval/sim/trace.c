@@ -1,10 +1,10 @@
 /* Dependency timing of a block that runs alone. The compiler schedules: it hoists loads and turns
- * short forward branches into predicates. So between barriers and backward branches an instruction
- * issues when its sources are there, whatever stands before it, one per cycle; nothing issues
- * before the predicate of a forward branch is known; and nothing crosses a barrier or a backward
- * branch. A load of sectors that this launch has read before hits the L2. Warps of a block share
- * four schedulers (warp number modulo 4), which is taken into account as a lower bound by issue
- * slots.
+ * short forward branches into predicates. So between barriers, calls and backward branches an
+ * instruction issues when its sources are there, whatever stands before it, one per cycle; nothing
+ * issues before the predicate of a forward branch is known; and nothing crosses a barrier, a
+ * backward branch, a call or a return. A load of sectors that this launch has read before hits the
+ * L2. Warps of a block share four schedulers (warp number modulo 4), which is taken into account as
+ * a lower bound by issue slots.
  */
 #include "eval/sim/machine.h"
 #include <stdlib.h>
@@ -110,6 +110,8 @@ void kds_trace_step(kds_warp *w, const kds_ins *i, uint32_t mask)
     w->slots += slots;
     if (i->op == KDS_OP_bra) {
         trace_branch(w, i, mask);
+    } else if (i->op == KDS_OP_call || i->op == KDS_OP_ret) {
+        begin_region(w, w->now + 1);
     } else if (i->wait == KDS_WAIT_GLOBAL && i->space != KDS_SPACE_LOCAL) {
         w->load = i;
         w->load_issue = issue;
@@ -117,26 +119,27 @@ void kds_trace_step(kds_warp *w, const kds_ins *i, uint32_t mask)
     }
 }
 
-void kds_trace_barrier(kds_run *r, uint32_t mask)
+void kds_trace_barrier(kds_block *b, uint32_t mask)
 {
+    const kds_run *r = b->run;
     double latest = 0;
-    if (!r->warps[0].traced)
+    if (!b->warps[0].traced)
         return;
     for (uint32_t k = 0; k < r->warp_count; k++)
-        if ((mask >> k & 1) != 0 && r->warps[k].now > latest)
-            latest = r->warps[k].now;
+        if ((mask >> k & 1) != 0 && b->warps[k].now > latest)
+            latest = b->warps[k].now;
     for (uint32_t k = 0; k < r->warp_count; k++)
         if ((mask >> k & 1) != 0) {
-            r->warps[k].now = latest + r->options->latency->barrier;
-            begin_region(&r->warps[k], r->warps[k].now);
+            b->warps[k].now = latest + r->options->latency->barrier;
+            begin_region(&b->warps[k], b->warps[k].now);
         }
 }
 
-bool kds_trace_begin(kds_run *r)
+bool kds_trace_begin(kds_block *b)
 {
-    size_t slots = r->kernel->file_bytes / 4 + 1;
-    for (uint32_t k = 0; k < r->warp_count; k++) {
-        kds_warp *w = &r->warps[k];
+    size_t slots = b->run->kernel->file_bytes / 4 + 1;
+    for (uint32_t k = 0; k < b->run->warp_count; k++) {
+        kds_warp *w = &b->warps[k];
         if (w->ready == NULL)
             w->ready = malloc(slots * sizeof *w->ready);
         if (w->ready == NULL)
@@ -151,11 +154,11 @@ bool kds_trace_begin(kds_run *r)
     return true;
 }
 
-double kds_trace_end(kds_run *r)
+double kds_trace_end(kds_block *b)
 {
     double cycles = 0, scheduler[4] = {0};
-    for (uint32_t k = 0; k < r->warp_count; k++) {
-        kds_warp *w = &r->warps[k];
+    for (uint32_t k = 0; k < b->run->warp_count; k++) {
+        kds_warp *w = &b->warps[k];
         cycles = w->now > cycles ? w->now : cycles;
         scheduler[k % 4] += w->issued;
         w->traced = false;

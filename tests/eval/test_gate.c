@@ -159,9 +159,9 @@ static void launches_that_do_not_fit_are_told(void **state)
                    "__global__ void __launch_bounds__(256) k(short *y) { y[0] = 1; }\n",
                    "launch_failed", "safety", "__launch_bounds__");
     expect_finding(&rope,
-                   "#pragma kda launch k(y) grid(1) block(32) cooperative\n"
+                   "#pragma kda launch k(y) grid(100000) block(32) cooperative\n"
                    "__global__ void k(short *y) { y[0] = 1; }\n",
-                   "not_simulated", "safety", "cooperative");
+                   "launch_failed", "safety", "fit on the GPU at once");
 }
 
 int main(void)

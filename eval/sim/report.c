@@ -92,9 +92,10 @@ static void place(const kds_run *r, const kds_fault *f, char *out, size_t size)
 {
     unsigned long long at = f->address;
     long long near = (long long)(int32_t)(uint32_t)f->address;
+    bool before = near < 0 && (at <= UINT32_MAX || at == (unsigned long long)near);
     switch (f->space) {
     case KDS_SPACE_SHARED:
-        if (near < 0 && at <= UINT32_MAX)
+        if (before)
             snprintf(out, size, "at %lld bytes before the start of shared memory (%u bytes)", -near,
                      r->shared_bytes);
         else if (at >= KDS_CLUSTER_STEP && at / KDS_CLUSTER_STEP <= r->cluster_size)
@@ -106,7 +107,12 @@ static void place(const kds_run *r, const kds_fault *f, char *out, size_t size)
             snprintf(out, size, "at byte %llu of shared memory (%u bytes)", at, r->shared_bytes);
         return;
     case KDS_SPACE_LOCAL:
-        snprintf(out, size, "at byte %llu of local memory (%u bytes)", at, r->kernel->local_bytes);
+        if (before)
+            snprintf(out, size, "at %lld bytes before the start of local memory (%u bytes)", -near,
+                     r->kernel->local_bytes);
+        else
+            snprintf(out, size, "at byte %llu of local memory (%u bytes)", at,
+                     r->kernel->local_bytes);
         return;
     case KDS_SPACE_PARAM:
         snprintf(out, size, "at byte %llu of the parameters (%u bytes)", at,

@@ -515,11 +515,12 @@ static bool prepare(kds_decoder *d)
     const kds_ptx_function *f = d->function;
     d->register_room = d->register_count = f->register_count;
     d->registers = calloc(f->register_count + 1, 1);
+    d->mentions = calloc(f->register_count + 1, 1);
     d->starts = calloc(f->code_count + 1, sizeof *d->starts);
     d->module_offsets = malloc((d->ptx->symbol_count + 1) * sizeof(uint32_t));
     d->function_offsets = malloc((f->symbol_count + 1) * sizeof(uint32_t));
-    if (d->registers == NULL || d->starts == NULL || d->module_offsets == NULL ||
-        d->function_offsets == NULL)
+    if (d->registers == NULL || d->mentions == NULL || d->starts == NULL ||
+        d->module_offsets == NULL || d->function_offsets == NULL)
         return false;
     memset(d->module_offsets, 0xff, d->ptx->symbol_count * sizeof(uint32_t));
     memset(d->function_offsets, 0xff, f->symbol_count * sizeof(uint32_t));
@@ -527,6 +528,9 @@ static bool prepare(kds_decoder *d)
         int bytes = kds_ptx_type_size((kds_ptx_type)f->registers[i]);
         d->registers[i] = (uint8_t)(bytes == 1 ? 2 : bytes);
     }
+    for (uint32_t i = 0; i < f->operand_count; i++)
+        if (f->operands[i].kind == KDS_OPERAND_REGISTER && d->mentions[f->operands[i].index] < 2)
+            d->mentions[f->operands[i].index]++;
     return true;
 }
 
@@ -556,6 +560,7 @@ kds_code kds_decode(kds_kernel *out, const kds_ptx *ptx, const kds_ptx_function 
     if (!ok || d.no_memory)
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory while decoding PTX");
     free(d.registers);
+    free(d.mentions);
     free(d.starts);
     free(d.module_offsets);
     free(d.function_offsets);

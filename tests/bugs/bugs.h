@@ -3,8 +3,8 @@
 #ifndef KDS_TESTS_BUGS_H
 #define KDS_TESTS_BUGS_H
 
-#include "eval/task.h"
 #include "eval/sim/sim.h"
+#include "eval/task.h"
 
 #define BUG_ARGS 8
 #define BUG_SAYS 4
@@ -64,6 +64,7 @@ typedef struct bug_arg {
 #define GRID(...) .grid = {__VA_ARGS__}
 #define BLOCK(...) .block = {__VA_ARGS__}
 #define ARGS(...) .args = {__VA_ARGS__}
+#define OR(what) (1u << KDS_SIM_##what)
 #define FINDS(what, ...) .status = KDS_SIM_##what, .says = {__VA_ARGS__}
 
 typedef struct bug_case {
@@ -75,8 +76,8 @@ typedef struct bug_case {
      * 0). */
     bug_value *want;
     int result;
-    kds_sim_status status;      /* of the planted bug */
-    kds_sim_status or_status;   /* another one that is as true; KDS_SIM_OK: none */
+    kds_sim_status status;      /* of the planted bug; KDS_SIM_OK: this launch does not show it */
+    uint32_t also;              /* OR(...) of others that are as true */
     const char *says[BUG_SAYS]; /* what its report must contain, beside the kernel's name */
     const char *needs;          /* a part of the simulator that is still being built */
     uint32_t cluster;

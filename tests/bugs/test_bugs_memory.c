@@ -366,9 +366,8 @@ static const bug_case aligned[] = {
      FINDS(MISALIGNED, "thread (1, 0, 0)", "at byte 8 of x (264 bytes)")},
     {"wide_atomic", GRID(2), BLOCK(32), .want = third_counts, ARGS(INOUT(y, I32, 8, zero)),
      FINDS(MISALIGNED, "at byte 4 of y (32 bytes): not a multiple of 8")},
-    {"matrix_rows", GRID(1), BLOCK(32), .want = pair,
-     ARGS(IN(x, BF16, 64, noise), OUT(y, F32, 32)), .needs = "tensor instructions",
-     FINDS(MISALIGNED, "at byte 40 of shared memory")},
+    {"matrix_rows", GRID(1), BLOCK(32), .want = pair, ARGS(IN(x, BF16, 64, noise), OUT(y, F32, 32)),
+     .needs = "tensor instructions", FINDS(MISALIGNED, "at byte 40 of shared memory")},
 };
 
 static double columns_of_200(uint64_t i)
@@ -483,8 +482,8 @@ static const bug_case uninit[] = {
      ARGS(IN(x, F32, 192, noise), OUT(y, F32, 192), INT(192)),
      FINDS(UNINITIALISED, "block (0, 0, 0), thread (0, 0, 0)", "at byte 0 of shared memory")},
     {"local_not_filled", GRID(1), BLOCK(32), .want = positive_sum,
-     ARGS(IN(x, F32, 8, noise), OUT(y, F32, 32), INT(8), INT(8)),
-     .needs = "checks of local memory", FINDS(UNINITIALISED, "of local memory (32 bytes)")},
+     ARGS(IN(x, F32, 8, noise), OUT(y, F32, 32), INT(8), INT(8)), .needs = "checks of local memory",
+     FINDS(UNINITIALISED, "of local memory (32 bytes)")},
     {"exit_before_fill", GRID(1), BLOCK(64), .want = reversed_or_zero,
      ARGS(IN(x, F32, 50, noise), OUT(y, F32, 50), INT(50)),
      FINDS(UNINITIALISED, "thread (0, 0, 0)", "at byte 252 of shared memory (256 bytes)")},

@@ -8,7 +8,7 @@ __device__ unsigned shared_address(const void *p)
 
 __device__ void copy16(void *to, const void *from)
 {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from) : "memory");
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from) : "memory"); // BUG
 }
 
 __device__ void commit()

@@ -175,29 +175,34 @@ static kds_sim_result run(const kds_sim_module *m, const bug_case *c, trial *t, 
     return r;
 }
 
-/* Does a line of the kernel that is marked have this number? Sets whether any is marked. */
+/* Is a line with this number marked, in the kernel or in a device function? Sets whether any line
+ * of the kernel is. */
 static bool at_marked_line(const char *source, const char *kernel, int line, bool *any)
 {
     char head[128];
-    snprintf(head, sizeof head, " %s(", kernel);
-    const char *at = strstr(source, head);
-    const char *start = at;
-    *any = false;
-    if (at == NULL)
-        fail_msg("no kernel %s", kernel);
-    const char *end = strstr(at, "extern \"C\"");
+    bool here = false, helper = false, known = false, marked = false;
     int number = 1;
-    for (const char *s = source; s < start; s++)
-        number += *s == '\n';
-    for (; *at != '\0' && (end == NULL || at < end); at++) {
-        number += *at == '\n';
-        if (strncmp(at, "// BUG\n", 7) != 0)
-            continue;
-        *any = true;
-        if (number == line)
-            return true;
+    snprintf(head, sizeof head, "extern \"C\" __global__ void %s(", kernel);
+    *any = false;
+    for (const char *s = source; s != NULL && *s != '\0'; number++) {
+        const char *end = strchr(s, '\n');
+        if (strncmp(s, "extern \"C\"", 10) == 0) {
+            here = strncmp(s, head, strlen(head)) == 0;
+            known |= here;
+            helper = false;
+        } else if (strncmp(s, "__device__", 10) == 0) {
+            here = false;
+            helper = true;
+        }
+        if (end != NULL && end - s > 6 && strncmp(end - 6, "// BUG", 6) == 0) {
+            *any |= here;
+            marked |= (here || helper) && number == line;
+        }
+        s = end != NULL ? end + 1 : NULL;
     }
-    return false;
+    if (!known)
+        fail_msg("no kernel %s", kernel);
+    return marked;
 }
 
 static void check_result(const bug_file *f, const bug_case *c, trial *t)

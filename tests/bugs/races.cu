@@ -127,15 +127,14 @@ extern "C" __global__ void last_steps(const float *x, float *y)
         __syncthreads();
     }
     if (t < 32) {
-        volatile float *v = s;
         for (int o = 32; o > 0; o >>= 1) {
+            float v = s[t + o]; // BUG
 #ifdef FIXED
-            float a = v[t + o];
             __syncwarp();
-            v[t] = v[t] + a;
+#endif
+            s[t] += v; // BUG
+#ifdef FIXED
             __syncwarp();
-#else
-            v[t] = v[t] + v[t + o]; // BUG
 #endif
         }
     }

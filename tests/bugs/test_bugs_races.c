@@ -163,6 +163,11 @@ static const bug_case races[] = {
      ARGS(IN(x, U8, 128, byte), OUT(y, U8, 128)), FINDS(RACE, "shared memory")},
 };
 
+static double sum_and_one(uint64_t i)
+{
+    return sum_of_128(i) + 1;
+}
+
 static double doubled(uint64_t i)
 {
     return 2 * noise(i);
@@ -190,8 +195,8 @@ static const bug_case races_global[] = {
      ARGS(IN(x, F32, 128, noise), INOUT(y, F32, 1, zero)), FINDS(RACE, "of y (4 bytes)")},
     {"overlapping_tiles", GRID(4), BLOCK(32), RACES, .want = iota, ARGS(OUT(y, F32, 128)),
      FINDS(RACE, "at byte 124 of y (512 bytes)")},
-    {"cleared_by_one", GRID(4), BLOCK(32), RACES, .want = sum_of_128,
-     ARGS(IN(x, F32, 128, noise), INOUT(y, F32, 1, zero)), FINDS(RACE, "of y (4 bytes)")},
+    {"cleared_by_one", GRID(4), BLOCK(32), RACES, .want = sum_and_one,
+     ARGS(IN(x, F32, 128, noise), INOUT(y, F32, 1, one)), FINDS(RACE, "of y (4 bytes)")},
     {"flag_no_fence", GRID(4), BLOCK(32), RACES, .result = 3, .want = running,
      ARGS(IN(x, F32, 4, noise), OUT(value, F32, 4), INOUT(flag, I32, 4, zero), OUT(y, F32, 4)),
      FINDS(RACE, "of value (16 bytes)")},

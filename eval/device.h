@@ -21,6 +21,7 @@ typedef struct kds_outputs kds_outputs; /* what one run left in the output buffe
 typedef struct kds_run_options {
     uint8_t poison;  /* byte that outputs and undefined scratch hold before the run */
     bool timed;      /* give time and counters */
+    bool races;      /* look for data races as well, where the device can */
     bool repeat;     /* then run all again in the same process, on new outputs: what is kept is the
                         second run's */
     uint64_t budget; /* work (kds_run_result.work) after which the run ends as a timeout; 0: the
@@ -81,10 +82,13 @@ typedef struct kds_device_ops {
 struct kds_device {
     const kds_device_ops *ops;
     const kds_task *task;
-    char name[32];                             /* "sim:h200" */
-    char fingerprint[KDS_ID_HEX];              /* equal fingerprints: comparable results */
-    bool modelled;                             /* times are modelled */
+    char name[32];                /* "sim:h200" */
+    char fingerprint[KDS_ID_HEX]; /* equal fingerprints: comparable results */
+    bool modelled;                /* times are modelled */
+    int threads; /* cores that one run may use; 0: 1. Set by the caller; results do not depend on it
+                  */
     double bytes_per_second, flops_per_second; /* the roofline */
+    double tensor_flops_per_second;            /* on 16-bit numbers; 0: not known */
 };
 
 /* The first member of every bench. */

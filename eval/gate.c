@@ -331,7 +331,7 @@ static kds_code check_again(trial *t, const kds_outputs *first, kds_run_options 
     kds_outputs *second = NULL;
     kds_run_result run;
     o.poison = POISON_PLAUSIBLE;
-    o.timed = false;
+    o.timed = o.races = false;
     o.repeat = true;
     kds_code code = ops->run(t->x->bench, t->program, &o, &run, &second, t->f, e);
     if (code == KDS_OK && !failed(t))
@@ -353,6 +353,7 @@ static kds_code check_case(trial *t, bool timed, bool again, kds_err *e)
     uint64_t budget = t->x->work * BUDGET_FACTOR;
     kds_run_options o = {.poison = POISON_NAN,
                          .timed = timed,
+                         .races = again,
                          .budget = budget > BUDGET_LEAST ? budget : BUDGET_LEAST};
     kds_outputs *got = NULL;
     kds_run_result run;

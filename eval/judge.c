@@ -168,6 +168,8 @@ kds_code kds_judge_open(kds_judge **out, const kds_task *t, const kds_judge_opti
         code = kds_device_open(&j->device, o->device != NULL ? o->device : "sim", t, o->gate_seed,
                                toolchain, e);
     if (code == KDS_OK)
+        j->device->threads = o->threads;
+    if (code == KDS_OK)
         code = load_own(j, "baseline", t->baseline, baseline, false, &j->baseline_plan,
                         &j->baseline, e);
     if (code == KDS_OK && reference != NULL)

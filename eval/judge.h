@@ -13,6 +13,7 @@ typedef struct kds_judge_options {
     uint64_t gate_seed; /* secret: inputs of the gate derive from it */
     int seeds;          /* secret seeds per row and regime; default 2 */
     bool only_safety;   /* stop after the quick rows */
+    int threads;        /* cores that one candidate may use; 0: 1 */
 } kds_judge_options;
 
 /* Opens the device and prepares the baseline (judged by the same gate: a baseline that fails is

@@ -105,9 +105,9 @@ typedef struct sim_launch {
     const kds_launch *launch;
     const kds_kernel_facts *kernel;
     sim_memory *at;
-    uint64_t grid;    /* units in all: blocks, or clusters of a launch in clusters */
-    uint32_t cluster; /* blocks of a unit */
-    bool check_uninitialised;
+    uint64_t grid;             /* units in all: blocks, or clusters of a launch in clusters */
+    uint32_t cluster[3], unit; /* blocks of a unit */
+    bool check_uninitialised, check_races;
 } sim_launch;
 kds_code sim_launch_prepare(sim_launch *l, kds_finding *f);
 /* `blocks` are units. */

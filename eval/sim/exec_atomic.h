@@ -99,8 +99,8 @@ static inline kds_step atomic_place(kds_warp *w, const kds_ins *i, int l, u64 ad
     if (s != KDS_STEP_ON)
         return s;
     *at = p->data + inside;
-    kds_bits_set(p->stored, inside, i->bytes);
-    run->counts.unique_stores += kds_bits_new(p->changed, inside / 32, 1);
+    mark_stored(run, p, inside, i->bytes);
+    run->counts.unique_stores += new_sectors(run, p->changed, inside / 32, 1);
     return s;
 }
 

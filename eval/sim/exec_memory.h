@@ -2,6 +2,21 @@
  * is checked once and moved at once; every other way goes lane by lane. All checks are exact to the
  * byte on every way. */
 
+/* Bytes of a page were stored. */
+static inline void mark_stored(const kds_run *run, kds_page *p, u64 first, u64 count)
+{
+    if (run->parallel)
+        kds_bits_set_atomic(p->stored, first, count);
+    else
+        kds_bits_set(p->stored, first, count);
+}
+
+/* How many of the sectors are new to the set. */
+static inline unsigned new_sectors(const kds_run *run, uint64_t *set, u64 first, unsigned count)
+{
+    return run->parallel ? kds_bits_new_atomic(set, first, count) : kds_bits_new(set, first, count);
+}
+
 /* A polling instruction gave `value`: is that news? What changes memory always is. */
 static inline void note_poll(kds_warp *w, const kds_ins *i, u64 value, bool changed)
 {
@@ -64,11 +79,7 @@ static inline kds_step locate(kds_warp *w, const kds_ins *i, int lane, u64 addre
                                     address, bytes, store);
         }
     }
-    if (p->epoch != run->memory->epoch) {
-        p->epoch = run->memory->epoch;
-        memset(p->loaded, 0, sizeof p->loaded);
-        memset(p->changed, 0, sizeof p->changed);
-    }
+    kds_memory_freshen(run->memory, p);
     return KDS_STEP_ON;
 }
 
@@ -80,19 +91,15 @@ static inline void count_run(kds_run *run, const kds_ins *i, kds_page *p, u64 in
         return;
     unsigned first = (unsigned)(inside / 32),
              count = (unsigned)((inside + len - 1) / 32) - first + 1;
-    if (p->epoch != run->memory->epoch) {
-        p->epoch = run->memory->epoch;
-        memset(p->loaded, 0, sizeof p->loaded);
-        memset(p->changed, 0, sizeof p->changed);
-    }
+    kds_memory_freshen(run->memory, p);
     if (store) {
         run->counts.store_requests++;
         run->counts.store_sectors += count;
-        run->counts.unique_stores += kds_bits_new(p->changed, first, count);
+        run->counts.unique_stores += new_sectors(run, p->changed, first, count);
     } else {
         run->counts.load_requests++;
         run->counts.load_sectors += count;
-        run->counts.unique_loads += kds_bits_new(p->loaded, first, count);
+        run->counts.unique_loads += new_sectors(run, p->loaded, first, count);
     }
 }
 
@@ -137,15 +144,15 @@ static inline kds_step each_lane_flat(kds_warp *w, const kds_ins *i, const u64 *
             return s;
         if (store) {
             copy_lane(p->data + inside, stage + (unsigned)l * bytes, bytes);
-            kds_bits_set(p->stored, inside, bytes);
+            mark_stored(run, p, inside, bytes);
         } else {
             copy_lane(stage + (unsigned)l * bytes, p->data + inside, bytes);
         }
         if (counted && (fresh >> l & 1) != 0) {
             if (store)
-                run->counts.unique_stores += kds_bits_new(p->changed, inside / 32, 1);
+                run->counts.unique_stores += new_sectors(run, p->changed, inside / 32, 1);
             else
-                run->counts.unique_loads += kds_bits_new(p->loaded, inside / 32, 1);
+                run->counts.unique_loads += new_sectors(run, p->loaded, inside / 32, 1);
         }
     }
     if (counted && store) {
@@ -212,7 +219,7 @@ static inline kds_step store_flat(kds_warp *w, const kds_ins *i, const u64 *a, u
         u8 *to = whole_warp(w->run, i, a[0], bytes, bytes * 32, true, &p, &at);
         if (to != NULL) {
             count_run(w->run, i, p, at, bytes * 32, true);
-            kds_bits_set(p->stored, at, bytes * 32);
+            mark_stored(w->run, p, at, bytes * 32);
             pack(w, i, to);
             return KDS_STEP_ON;
         }

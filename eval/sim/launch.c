@@ -97,8 +97,10 @@ static bool allocate(kds_run *r)
     return true;
 }
 
-static void release(kds_run *r)
+void kds_run_free(kds_run *r)
 {
+    if (r == NULL)
+        return;
     kds_groups_free(r);
     free(r->const_bits);
     free(r->memos);
@@ -224,8 +226,39 @@ static kds_run *make_run(const kds_kernel *k, const uint32_t grid[3], const uint
     r->run_warp = interpreter(o->isa);
     if (allocate(r))
         return r;
-    release(r);
+    kds_run_free(r);
     return NULL;
+}
+
+kds_run *kds_run_clone(const kds_run *r)
+{
+    kds_run *c = make_run(r->kernel, r->grid, r->block, r->dynamic_shared, r->options);
+    size_t consts = (size_t)r->kernel->const_count + 1;
+    if (c == NULL)
+        return NULL;
+    c->memory = r->memory;
+    c->params = r->params;
+    c->const_bits = malloc(consts * sizeof *c->const_bits);
+    if (c->const_bits == NULL) {
+        kds_run_free(c);
+        return NULL;
+    }
+    memcpy(c->const_bits, r->const_bits, consts * sizeof *c->const_bits);
+    memcpy(c->block_consts, r->block_consts, sizeof c->block_consts);
+    c->block_const_count = r->block_const_count;
+    return c;
+}
+
+void kds_run_merge(kds_run *to, const kds_run *from)
+{
+    uint64_t *sum = (uint64_t *)&to->counts;
+    const uint64_t *more = (const uint64_t *)&from->counts;
+    for (size_t i = 0; i < sizeof to->counts / sizeof *sum; i++)
+        sum[i] += more[i];
+    for (uint32_t i = 0; i <= to->kernel->code_count; i++) {
+        to->warp_runs[i] += from->warp_runs[i];
+        to->thread_runs[i] += from->thread_runs[i];
+    }
 }
 
 /* What a grid's barrier keeps in memory of the driver: its size, and the word that blocks count in.
@@ -268,13 +301,10 @@ kds_code kds_sim_launch(const kds_sim_module *m, const char *kernel, const uint3
         s = KDS_STEP_ON;
     if (why[0] != '\0')
         refuse(out, KDS_SIM_NOT_SIMULATED, "not simulated: kernel %.300s: %s", kernel, why);
-    if (s == KDS_STEP_FAULT)
-        kds_report(r, r->warp, out);
     if (s != KDS_STEP_NO_MEMORY)
         collect(r, out->counters);
 out:
-    if (r != NULL)
-        release(r);
+    kds_run_free(r);
     return s != KDS_STEP_NO_MEMORY
                ? KDS_OK
                : kds_fail(e, KDS_NO_MEMORY, "out of memory while simulating %.300s", kernel);

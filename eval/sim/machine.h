@@ -8,6 +8,7 @@
 
 #define KDS_WARPS 32
 #define KDS_BARRIERS 16
+#define KDS_BLOCK_CONSTS 32       /* ten special registers, of 2 or 4 bytes */
 #define KDS_RESIDENT_DEFAULT 4096 /* blocks */
 
 /* What a handler returns. */
@@ -32,7 +33,8 @@ typedef struct kds_fault {
 /* The lanes of a warp that are at one instruction. */
 typedef struct kds_split {
     uint32_t at, mask;
-    bool waits; /* for others at the same place, or at a barrier */
+    uint32_t depth; /* of calls */
+    bool waits;     /* for others at the same place, or at a barrier */
 } kds_split;
 
 typedef enum kds_warp_state {
@@ -55,6 +57,8 @@ typedef struct kds_poll {
 #define KDS_POLLS 4
 /* Polls without news after which a warp counts as spinning. */
 #define KDS_SPIN 64
+typedef struct kds_stack kds_stack; /* stack.h */
+typedef struct kds_taint kds_taint; /* taint.h */
 
 typedef struct kds_warp {
     uint8_t *file; /* registers */
@@ -70,23 +74,34 @@ typedef struct kds_warp {
     kds_warp_state state;
     uint32_t polls; /* in a row that brought nothing new */
     kds_poll poll[KDS_POLLS];
-    bool news;          /* a poll brought something new in this turn */
-    bool at_cluster;    /* has arrived at the cluster's barrier, which is not complete yet */
-    bool owes_wait;     /* has arrived at it and not waited since */
-    uint32_t index;     /* in its block */
-    uint32_t barrier;   /* at which it waits */
-    const kds_ins *bar; /* by which instruction */
-    uint8_t *local;     /* words of all lanes side by side; NULL until touched */
-    double *ready;      /* per 4 bytes of the file: when a result is there; NULL if not traced */
-    double now;         /* cycle of the latest issue */
-    double issued;      /* issue slots taken */
+    bool news;              /* a poll brought something new in this turn */
+    bool at_cluster;        /* has arrived at the cluster's barrier, which is not complete yet */
+    bool owes_wait;         /* has arrived at it and not waited since */
+    uint32_t index;         /* in its block */
+    uint32_t barrier;       /* at which it waits */
+    const kds_ins *bar;     /* by which instruction */
+    uint8_t *local;         /* words of all lanes side by side; NULL until touched */
+    uint32_t *local_stored; /* for each byte of it, the lanes that have stored to it */
+    uint32_t local_room;    /* bytes of each lane */
+    kds_stack *stack;       /* NULL if the kernel calls nothing */
+    uint32_t depth;         /* of the split at hand */
+    double *ready; /* per 4 bytes of the file: when a result is there; NULL if not traced */
+    double now;    /* cycle of the latest issue */
+    double issued; /* issue slots taken */
     /* Tracing within a region, between two places that instructions do not move across. */
     double floor;         /* earliest cycle of an issue */
     double slots;         /* taken in the region */
     const kds_ins *load;  /* the last global load, while it is not known what it hit; else NULL */
     double load_issue;    /* when that was */
     uint64_t load_unique; /* distinct sectors read before it */
-    bool traced;
+    union {
+        struct {
+            bool traced;
+            bool tainted; /* a register holds what nobody wrote */
+        };
+        uint16_t watched; /* either */
+    };
+    kds_taint *taint;                  /* NULL: none has so far */
     _Alignas(64) uint8_t scratch[256]; /* a result before it is merged */
 } kds_warp;
 
@@ -138,12 +153,12 @@ struct kds_group {
     bool traced;
 };
 
-/* What a slice of time brought a block. */
-typedef enum kds_slice {
-    KDS_SLICE_MOVED,
-    KDS_SLICE_STUCK, /* every warp waits or spins: only others can help */
-    KDS_SLICE_DONE
-} kds_slice;
+/* What a turn brought a block. */
+typedef enum kds_turn {
+    KDS_TURN_MOVED,
+    KDS_TURN_STUCK, /* every warp waits or spins: only others can help */
+    KDS_TURN_DONE
+} kds_turn;
 
 struct kds_run {
     const kds_kernel *kernel;
@@ -154,8 +169,10 @@ struct kds_run {
     uint32_t threads, warp_count, dynamic_shared, shared_bytes;
     uint64_t budget; /* warp instructions left */
     const uint8_t *params;
-    uint64_t *const_bits; /* of the kernel's constants, addresses resolved */
-    uint64_t workspace;   /* of a cooperative launch: what grid synchronisation uses; else 0 */
+    uint64_t *const_bits;                    /* of the kernel's constants, addresses resolved */
+    uint32_t block_consts[KDS_BLOCK_CONSTS]; /* those that change from block to block */
+    uint32_t block_const_count;
+    uint64_t workspace; /* of a cooperative launch: what grid synchronisation uses; else 0 */
     /* Resident groups in the order of their start, then spare ones. */
     kds_group **groups;
     uint32_t resident, group_count, group_room;
@@ -166,6 +183,7 @@ struct kds_run {
     kds_fault fault;
     kds_warp *warp; /* the one at hand */
     bool check_uninitialised;
+    bool parallel;  /* other threads run blocks of the same launch */
     uint64_t clock; /* warp instructions so far: what clock registers show */
     uint64_t polls; /* without news, since anything moved */
     kds_run_warp *run_warp;
@@ -191,7 +209,7 @@ kds_step kds_warp_cluster(kds_warp *w, const kds_ins *i, uint32_t mask);
 
 /* Runs the warps of a block in turn until it is done, or stuck, or, unless it is `alone`, has had
  * its share. */
-kds_step kds_block_run(kds_block *b, bool alone, kds_slice *how);
+kds_step kds_block_run(kds_block *b, bool alone, kds_turn *how);
 /* Names who waits for what, when nobody can go on. */
 kds_step kds_block_deadlock(kds_run *r);
 
@@ -205,8 +223,33 @@ void kds_group_end(kds_run *r, uint32_t index);
 void kds_groups_free(kds_run *r);
 
 /* ---- In schedule.c ---- */
+/* Groups to be run, in order. */
+typedef struct kds_queue {
+    const uint64_t *numbers; /* NULL: the number is the place in the queue */
+    uint64_t next, end, all;
+} kds_queue;
+typedef struct kds_tracing {
+    double cycles;
+    uint64_t blocks;
+} kds_tracing;
+kds_step kds_run_queue(kds_run *r, kds_queue *q, kds_tracing *t);
+/* Is the n-th group of a queue to be traced? */
+bool kds_queue_traces(const kds_queue *q, const kds_sim_options *o, uint64_t n);
 /* Runs all blocks asked for. */
 kds_step kds_run_blocks(kds_run *r, kds_sim_result *out);
+
+/* ---- In parallel.c ---- */
+/* Can its blocks run on several cores, with the same results? */
+bool kds_run_can_split(const kds_run *r);
+/* As kds_run_queue, with the report of a fault: that of the first block that has one. */
+kds_step kds_run_split(kds_run *r, kds_queue *q, kds_tracing *t, kds_sim_result *out);
+
+/* ---- In launch.c ---- */
+/* A run of the same launch with counts of its own; NULL if out of memory. */
+kds_run *kds_run_clone(const kds_run *r);
+/* Adds what was counted in `from`. */
+void kds_run_merge(kds_run *to, const kds_run *from);
+void kds_run_free(kds_run *r);
 
 /* ---- In trace.c ---- */
 bool kds_trace_begin(kds_block *b);

@@ -9,7 +9,10 @@
 
 kds_sim_memory *kds_sim_memory_create(void)
 {
-    return calloc(1, sizeof(kds_sim_memory));
+    kds_sim_memory *m = calloc(1, sizeof *m);
+    if (m != NULL)
+        pthread_mutex_init(&m->lock, NULL);
+    return m;
 }
 
 static void free_region(kds_region *r)
@@ -38,6 +41,7 @@ void kds_sim_memory_free(kds_sim_memory *m)
         free(i);
         i = next;
     }
+    pthread_mutex_destroy(&m->lock);
     free(m->regions);
     free(m->granules);
     free(m);
@@ -82,6 +86,7 @@ uint64_t kds_memory_add_region(kds_sim_memory *m, const kds_sim_buffer *b, bool 
         free_region(r);
         return 0;
     }
+    r->memory = m;
     r->address = (start + KDS_FIRST_GRANULE) << 32;
     r->bytes = b->bytes;
     r->read_only = b->read_only;
@@ -111,7 +116,7 @@ uint64_t kds_memory_workspace(kds_sim_memory *m, uint64_t bytes)
     return m->workspace;
 }
 
-kds_page *kds_memory_make_page(kds_region *r, uint64_t index)
+static kds_page *make_page(kds_region *r, uint64_t index)
 {
     kds_page *p = calloc(1, sizeof *p);
     if (p == NULL)
@@ -122,8 +127,27 @@ kds_page *kds_memory_make_page(kds_region *r, uint64_t index)
         memset(p->data, r->poison, len);
     else if (r->fill != NULL)
         r->fill(r->user, first, len, p->data);
-    r->pages[index] = p;
+    __atomic_store_n(&r->pages[index], p, __ATOMIC_RELEASE);
     return p;
+}
+
+kds_page *kds_memory_make_page(kds_region *r, uint64_t index)
+{
+    pthread_mutex_lock(&r->memory->lock);
+    kds_page *p = r->pages[index] != NULL ? r->pages[index] : make_page(r, index);
+    pthread_mutex_unlock(&r->memory->lock);
+    return p;
+}
+
+void kds_memory_renew(kds_sim_memory *m, kds_page *p)
+{
+    pthread_mutex_lock(&m->lock);
+    if (p->epoch != m->epoch) {
+        memset(p->loaded, 0, sizeof p->loaded);
+        memset(p->changed, 0, sizeof p->changed);
+        __atomic_store_n(&p->epoch, m->epoch, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&m->lock);
 }
 
 const kds_region *kds_memory_nearest(const kds_sim_memory *m, uint64_t address)

@@ -5,6 +5,7 @@
 #define KDS_EVAL_SIM_MEMORY_H
 
 #include "eval/sim/sim.h"
+#include <pthread.h>
 
 #define KDS_PAGE_BYTES 65536u
 #define KDS_PAGE_SECTORS (KDS_PAGE_BYTES / 32)
@@ -20,6 +21,7 @@ typedef struct kds_page {
 } kds_page;
 
 typedef struct kds_region {
+    kds_sim_memory *memory;
     char *name;
     uint64_t address, bytes;
     bool read_only;
@@ -38,7 +40,8 @@ struct kds_sim_memory {
     kds_region **regions;
     uint32_t region_count, region_room;
     uint64_t epoch;
-    uint64_t workspace; /* of cooperative launches; 0: none yet */
+    pthread_mutex_t lock; /* of making pages, for launches whose blocks run on several cores */
+    uint64_t workspace;   /* of cooperative launches; 0: none yet */
     /* Module variables: where the symbols of a module lie in this memory. */
     struct kds_module_image *images;
 };
@@ -61,8 +64,17 @@ kds_page *kds_memory_make_page(kds_region *r, uint64_t index);
 
 static inline kds_page *kds_memory_page(kds_region *r, uint64_t index)
 {
-    kds_page *p = r->pages[index];
+    kds_page *p = __atomic_load_n(&r->pages[index], __ATOMIC_ACQUIRE);
     return p != NULL ? p : kds_memory_make_page(r, index);
+}
+
+/* Empties the sets of sectors if they are of an earlier launch. */
+void kds_memory_renew(kds_sim_memory *m, kds_page *p);
+
+static inline void kds_memory_freshen(kds_sim_memory *m, kds_page *p)
+{
+    if (__atomic_load_n(&p->epoch, __ATOMIC_ACQUIRE) != m->epoch)
+        kds_memory_renew(m, p);
 }
 
 /* The region nearest to an address, for reports; NULL if there is none. */
@@ -85,6 +97,20 @@ static inline void kds_bits_set(uint64_t *bits, uint64_t first, uint64_t count)
         bits[word++] = ~UINT64_C(0);
     if (count > 0)
         bits[word] |= (UINT64_C(1) << count) - 1;
+}
+
+/* The same where other threads may set bits of the same words. */
+static inline void kds_bits_set_atomic(uint64_t *bits, uint64_t first, uint64_t count)
+{
+    while (count > 0) {
+        uint64_t low = first % 64, n = 64 - low < count ? 64 - low : count;
+        if (n == 64)
+            __atomic_store_n(&bits[first / 64], ~UINT64_C(0), __ATOMIC_RELAXED);
+        else
+            __atomic_fetch_or(&bits[first / 64], ((UINT64_C(1) << n) - 1) << low, __ATOMIC_RELAXED);
+        first += n;
+        count -= n;
+    }
 }
 
 /* True if all bits of the run are set. */
@@ -119,6 +145,21 @@ static inline unsigned kds_bits_new(uint64_t *bits, uint64_t first, unsigned cou
         mask = run >> (64 - low);
         fresh += (unsigned)__builtin_popcountll(mask & ~bits[word + 1]);
         bits[word + 1] |= mask;
+    }
+    return fresh;
+}
+
+/* The same where other threads may set bits of the same words. */
+static inline unsigned kds_bits_new_atomic(uint64_t *bits, uint64_t first, unsigned count)
+{
+    unsigned fresh = 0;
+    while (count > 0) {
+        unsigned low = (unsigned)(first % 64), n = 64 - low < count ? 64 - low : count;
+        uint64_t mask = (n == 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1) << low;
+        uint64_t old = __atomic_fetch_or(&bits[first / 64], mask, __ATOMIC_RELAXED);
+        fresh += (unsigned)__builtin_popcountll(mask & ~old);
+        first += n;
+        count -= n;
     }
     return fresh;
 }

@@ -1,7 +1,7 @@
 /* Resident blocks: their memory, and the constants and special registers at the front of each
  * warp's file. Blocks that have ended leave their memory to those that start. */
-#include "eval/sim/machine.h"
 #include "eval/sim/module.h"
+#include "eval/sim/stack.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,13 +97,16 @@ static bool is_of_block(const kds_const *c)
 static void fill_same(kds_warp *w, const kds_const *c, uint64_t bits)
 {
     uint32_t small = (uint32_t)bits, p = bits != 0 ? KDS_FULL : 0;
-    if (c->bytes == 0)
-        memcpy(w->file + c->offset, &p, sizeof p);
-    for (uint32_t l = 0; l < KDS_LANES; l++)
-        if (c->bytes == 4)
-            memcpy(w->file + c->offset + l * 4, &small, 4);
-        else
-            memcpy(w->file + c->offset + l * c->bytes, &bits, c->bytes);
+    uint8_t *to = w->file + c->offset;
+    if (c->bytes == 0) {
+        memcpy(to, &p, sizeof p);
+    } else if (c->bytes == 4) {
+        for (uint32_t l = 0; l < KDS_LANES; l++)
+            memcpy(to + l * 4, &small, 4);
+    } else {
+        for (uint32_t l = 0; l < KDS_LANES; l++)
+            memcpy(to + l * c->bytes, &bits, c->bytes);
+    }
 }
 
 static void fill_special(const kds_block *b, kds_warp *w, const kds_const *c)
@@ -141,6 +144,8 @@ bool kds_run_resolve(kds_run *r, const kds_sim_module *m, char *why, size_t size
     for (uint32_t i = 0; i < r->kernel->const_count; i++) {
         const kds_const *c = &r->kernel->consts[i];
         r->const_bits[i] = c->bits;
+        if (is_of_block(c) && r->block_const_count < KDS_BLOCK_CONSTS)
+            r->block_consts[r->block_const_count++] = i;
         if (c->kind != KDS_CONST_SYMBOL)
             continue;
         uint64_t address = kds_module_variable(m, r->memory, (uint32_t)c->index, why, size);
@@ -157,7 +162,7 @@ static void block_free(kds_block *b, uint32_t warps)
         return;
     for (uint32_t k = 0; b->warps != NULL && k < warps; k++) {
         free(b->warps[k].file);
-        free(b->warps[k].local);
+        kds_stack_free(&b->warps[k]);
         free(b->warps[k].ready);
     }
     free(b->warps);
@@ -188,7 +193,7 @@ static kds_block *block_create(kds_run *r, kds_group *g, uint32_t rank)
         w->block = b;
         w->index = k;
         w->file = aligned_alloc(64, file);
-        ok = w->file != NULL;
+        ok = w->file != NULL && kds_stack_create(w);
         if (ok)
             memset(w->file, 0, file);
     }
@@ -217,15 +222,19 @@ static void block_begin(kds_block *b)
         w->live = left >= KDS_LANES ? KDS_FULL : (1u << left) - 1;
         w->splits[0] = (kds_split){.at = 0, .mask = w->live};
         w->split_count = 1;
+        kds_stack_begin(w);
         w->carry = w->favoured = w->favour = w->polls = 0;
         w->patience = 1;
         w->at_cluster = w->owes_wait = false;
         w->state = KDS_WARP_READY;
         memset(w->poll, 0, sizeof w->poll);
     }
-    for (uint32_t i = 0; i < r->kernel->const_count; i++)
-        for (uint32_t k = 0; is_of_block(&r->kernel->consts[i]) && k < r->warp_count; k++)
-            fill_special(b, &b->warps[k], &r->kernel->consts[i]);
+    for (uint32_t i = 0; i < r->block_const_count; i++) {
+        const kds_const *c = &r->kernel->consts[r->block_consts[i]];
+        uint32_t value = special_value(b, b->warps, (kds_special)c->index, 0);
+        for (uint32_t k = 0; k < r->warp_count; k++)
+            fill_same(&b->warps[k], c, value);
+    }
     r->counts.blocks++;
     r->counts.warps += r->warp_count;
 }

@@ -10,53 +10,47 @@
 #define IDLE_ROUNDS 64
 #define IDLE_POLLS 4000000u
 
-/* The groups to be run, in order. */
-typedef struct queue {
-    uint64_t *numbers; /* NULL: all from 0 */
-    uint64_t count, next;
-} queue;
-
 static int ascending(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return (x > y) - (x < y);
 }
 
-/* The groups of the blocks asked for, each once. */
-static bool make_queue(const kds_run *r, queue *q)
+/* The groups of the blocks asked for, each once; `numbers` owns their numbers. */
+static bool make_queue(const kds_run *r, kds_queue *q, uint64_t **numbers)
 {
     const kds_sim_options *o = r->options;
-    uint64_t all = (uint64_t)r->grid[0] * r->grid[1] * r->grid[2];
-    *q = (queue){.count = all / r->cluster_size};
-    if (o->blocks == NULL)
-        return true;
-    q->numbers = malloc((o->block_count + 1) * sizeof *q->numbers);
-    if (q->numbers == NULL)
-        return false;
-    q->count = 0;
-    for (uint64_t n = 0; n < o->block_count; n++) {
-        uint64_t left = o->blocks[n], group = 0, step = 1;
-        for (int d = 0; d < 3; d++) {
-            group += left % r->grid[d] / r->cluster[d] * step;
-            step *= r->grid[d] / r->cluster[d];
-            left /= r->grid[d];
+    *q = (kds_queue){.end = (uint64_t)r->grid[0] * r->grid[1] * r->grid[2] / r->cluster_size};
+    *numbers = NULL;
+    if (o->blocks != NULL) {
+        uint64_t *list = malloc((o->block_count + 1) * sizeof *list), kept = 0;
+        if (list == NULL)
+            return false;
+        for (uint64_t n = 0; n < o->block_count; n++) {
+            uint64_t left = o->blocks[n], step = 1;
+            list[n] = 0;
+            for (int d = 0; d < 3; d++) {
+                list[n] += left % r->grid[d] / r->cluster[d] * step;
+                step *= r->grid[d] / r->cluster[d];
+                left /= r->grid[d];
+            }
         }
-        q->numbers[q->count++] = group;
+        if (r->cluster_size > 1)
+            qsort(list, o->block_count, sizeof *list, ascending);
+        for (uint64_t n = 0; n < o->block_count; n++)
+            if (n == 0 || r->cluster_size == 1 || list[n] != list[kept - 1])
+                list[kept++] = list[n];
+        q->end = kept;
+        q->numbers = *numbers = list;
     }
-    if (r->cluster_size == 1)
-        return true;
-    qsort(q->numbers, q->count, sizeof *q->numbers, ascending);
-    uint64_t kept = 0;
-    for (uint64_t n = 0; n < q->count; n++)
-        if (n == 0 || q->numbers[n] != q->numbers[kept - 1])
-            q->numbers[kept++] = q->numbers[n];
-    q->count = kept;
+    q->all = q->end;
     return true;
 }
 
 /* Is the n-th group one of the traced ones, which are spread evenly? */
-static bool is_traced(const kds_sim_options *o, uint64_t n, uint64_t count)
+bool kds_queue_traces(const kds_queue *q, const kds_sim_options *o, uint64_t n)
 {
+    uint64_t count = q->all;
     if (o->latency == NULL)
         return false;
     uint64_t want = o->trace_blocks > 0 ? (uint64_t)o->trace_blocks : 2;
@@ -68,46 +62,41 @@ static bool is_traced(const kds_sim_options *o, uint64_t n, uint64_t count)
 }
 
 /* Lets the next group in. */
-static kds_step admit(kds_run *r, queue *q)
+static kds_step admit(kds_run *r, kds_queue *q)
 {
     uint64_t n = q->next++;
     kds_group *g = kds_group_start(r, q->numbers != NULL ? q->numbers[n] : n);
     if (g == NULL)
         return KDS_STEP_NO_MEMORY;
-    g->traced = is_traced(r->options, n, q->count);
+    g->traced = kds_queue_traces(q, r->options, n);
     for (uint32_t k = 0; g->traced && k < r->cluster_size; k++)
         if (!kds_trace_begin(g->blocks[k]))
             return KDS_STEP_NO_MEMORY;
     return KDS_STEP_ON;
 }
 
-typedef struct tracing {
-    double cycles;
-    uint64_t blocks;
-} tracing;
-
 /* Gives every block of a resident group its turn. */
-static kds_step run_group(kds_run *r, uint32_t index, tracing *t, kds_slice *how)
+static kds_step run_group(kds_run *r, uint32_t index, kds_tracing *t, kds_turn *how)
 {
     kds_group *g = r->groups[index];
     bool alone = r->resident == 1 && r->cluster_size == 1, all_done = true;
-    *how = KDS_SLICE_STUCK;
+    *how = KDS_TURN_STUCK;
     for (uint32_t k = 0; k < r->cluster_size; k++) {
         kds_block *b = g->blocks[k];
-        kds_slice one = KDS_SLICE_DONE;
+        kds_turn one = KDS_TURN_DONE;
         if (b->done)
             continue;
         kds_step s = kds_block_run(b, alone, &one);
         if (s != KDS_STEP_ON)
             return s;
-        b->done = one == KDS_SLICE_DONE;
+        b->done = one == KDS_TURN_DONE;
         all_done &= b->done;
-        if (one != KDS_SLICE_STUCK)
-            *how = KDS_SLICE_MOVED;
+        if (one != KDS_TURN_STUCK)
+            *how = KDS_TURN_MOVED;
     }
     if (!all_done)
         return KDS_STEP_ON;
-    *how = KDS_SLICE_DONE;
+    *how = KDS_TURN_DONE;
     for (uint32_t k = 0; g->traced && k < r->cluster_size; k++, t->blocks++)
         t->cycles += kds_trace_end(g->blocks[k]);
     kds_group_end(r, index);
@@ -115,31 +104,31 @@ static kds_step run_group(kds_run *r, uint32_t index, tracing *t, kds_slice *how
 }
 
 /* Every resident block once. */
-static kds_step run_round(kds_run *r, tracing *t, bool *moved)
+static kds_step run_round(kds_run *r, kds_tracing *t, bool *moved)
 {
     *moved = false;
     for (uint32_t i = 0; i < r->resident;) {
-        kds_slice how;
+        kds_turn how;
         kds_step s = run_group(r, i, t, &how);
         if (s != KDS_STEP_ON)
             return s;
-        *moved |= how != KDS_SLICE_STUCK;
-        i += how != KDS_SLICE_DONE;
+        *moved |= how != KDS_TURN_STUCK;
+        i += how != KDS_TURN_DONE;
     }
     return KDS_STEP_ON;
 }
 
-static kds_step run_queue(kds_run *r, queue *q, tracing *t)
+kds_step kds_run_queue(kds_run *r, kds_queue *q, kds_tracing *t)
 {
     uint64_t room = r->options->resident != 0 ? r->options->resident : KDS_RESIDENT_DEFAULT;
     uint64_t wanted = 1;
     uint32_t idle = 0;
     room = room / r->cluster_size > 0 ? room / r->cluster_size : 1;
     if (r->options->cooperative)
-        wanted = q->count;
-    while (q->next < q->count || r->resident > 0) {
+        wanted = q->end - q->next;
+    while (q->next < q->end || r->resident > 0) {
         bool moved;
-        while (q->next < q->count && r->resident < wanted) {
+        while (q->next < q->end && r->resident < wanted) {
             kds_step s = admit(r, q);
             if (s != KDS_STEP_ON)
                 return s;
@@ -150,8 +139,8 @@ static kds_step run_queue(kds_run *r, queue *q, tracing *t)
         if (moved) {
             idle = 0;
             r->polls = 0;
-            wanted = r->options->cooperative ? q->count : 1;
-        } else if (q->next < q->count && r->resident < room) {
+            wanted = r->options->cooperative ? q->end : 1;
+        } else if (q->next < q->end && r->resident < room) {
             wanted = r->resident + 1 + r->resident / 4;
             wanted = wanted < room ? wanted : room;
         } else if (r->polls == 0 || (++idle >= IDLE_ROUNDS && r->polls >= IDLE_POLLS)) {
@@ -163,12 +152,20 @@ static kds_step run_queue(kds_run *r, queue *q, tracing *t)
 
 kds_step kds_run_blocks(kds_run *r, kds_sim_result *out)
 {
-    queue q;
-    tracing t = {0, 0};
-    if (!make_queue(r, &q))
+    kds_queue q;
+    kds_tracing t = {0, 0};
+    uint64_t *numbers;
+    if (!make_queue(r, &q, &numbers))
         return KDS_STEP_NO_MEMORY;
-    kds_step s = run_queue(r, &q, &t);
-    free(q.numbers);
+    kds_step s;
+    if (kds_run_can_split(r)) {
+        s = kds_run_split(r, &q, &t, out);
+    } else {
+        s = kds_run_queue(r, &q, &t);
+        if (s == KDS_STEP_FAULT)
+            kds_report(r, r->warp, out);
+    }
+    free(numbers);
     out->trace_cycles = t.blocks > 0 ? t.cycles / (double)t.blocks : 0;
     return s;
 }

@@ -55,6 +55,9 @@ void kds_sim_module_free(kds_sim_module *m);
  * if there is none. */
 const char *kds_sim_module_missing(const kds_sim_module *m, const char *kernel);
 
+/* The cluster that a kernel was compiled for; all 1 if none. */
+void kds_sim_module_cluster(const kds_sim_module *m, const char *kernel, uint32_t cluster[3]);
+
 /* ---- Launching ---- */
 typedef enum kds_sim_status {
     KDS_SIM_OK,
@@ -132,6 +135,8 @@ typedef struct kds_sim_options {
     uint32_t resident;   /* blocks that can be resident at once; 0: 4096 */
     bool check_uninitialised;
     bool check_races; /* of shared memory within a block or cluster, of global between blocks */
+    int threads; /* cores that blocks may run on; 0: 1. Results do not depend on it; kernels whose
+                    blocks may talk to each other run on one. */
     const kds_sim_latency *latency; /* NULL: no dependency timing */
     int trace_blocks; /* how many of the blocks are traced (spread evenly); 0 with latency: 2 */
     const char *isa;  /* NULL: the best one here; "baseline": the one of the whole program */

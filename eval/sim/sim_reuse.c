@@ -52,7 +52,7 @@ kds_code sim_far_bytes(const sim_launch *l, double *bytes, kds_finding *f, kds_e
     sim_launch apart = *l;
     *bytes = 0;
     /* One row only, or blocks that depend on others: nothing can be learnt from two. */
-    if ((grid[1] < 2 && grid[2] < 2) || l->cluster > 1 || !l->check_uninitialised)
+    if ((grid[1] < 2 && grid[2] < 2) || l->unit > 1 || !l->check_uninitialised)
         return KDS_OK;
     apart.at = &scratch;
     kds_code code = sim_memory_fill(&scratch, l->bench, l->binding, l->program->oracle, 0, e);

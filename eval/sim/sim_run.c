@@ -29,12 +29,25 @@ static int64_t product(const int64_t v[3])
 static uint64_t resident_blocks(const sim_launch *l)
 {
     const kds_gpu *g = l->program->device->gpu;
-    kds_sim_shape shape = {.blocks = l->grid * l->cluster,
+    kds_sim_shape shape = {.blocks = l->grid * l->unit,
                            .threads = (int)product(l->launch->block),
                            .registers = l->kernel->registers,
                            .shared_bytes =
                                l->kernel->static_shared_bytes + (int)l->launch->shared_bytes};
     return (uint64_t)kds_gpu_resident_blocks(g, &shape) * (uint64_t)g->sms;
+}
+
+/* The cluster of the launch: what the plan says, else what the kernel was compiled for. */
+static void choose_cluster(sim_launch *l)
+{
+    const kds_launch *x = l->launch;
+    for (int d = 0; d < 3; d++)
+        l->cluster[d] = (uint32_t)x->cluster[d];
+    if (product(x->cluster) == 1 && l->kernel != NULL)
+        kds_sim_module_cluster(l->program->modules[l->binding->group], l->kernel->lowered,
+                               l->cluster);
+    l->unit = l->cluster[0] * l->cluster[1] * l->cluster[2];
+    l->grid = (uint64_t)product(x->grid) / l->unit;
 }
 
 /* What the hardware would refuse, before anything runs. */
@@ -43,8 +56,7 @@ kds_code sim_launch_prepare(sim_launch *l, kds_finding *f)
     const kds_launch *x = l->launch;
     int64_t threads = product(x->block);
     l->kernel = kds_module_kernel(&l->program->compiled->modules[l->binding->group], x->kernel);
-    l->cluster = (uint32_t)product(x->cluster);
-    l->grid = (uint64_t)product(x->grid) / l->cluster;
+    choose_cluster(l);
     if (l->kernel == NULL) {
         kds_finding_set(f, KDS_VERDICT_PLAN_INVALID, "plan", x->line, "the source has no kernel %s",
                         x->kernel);
@@ -61,11 +73,11 @@ kds_code sim_launch_prepare(sim_launch *l, kds_finding *f)
                             " bytes of shared memory does not fit on a multiprocessor",
                             x->kernel, threads, l->kernel->registers,
                             l->kernel->static_shared_bytes + x->shared_bytes);
-        else if (x->cooperative && l->grid * l->cluster > resident)
+        else if (x->cooperative && l->grid * l->unit > resident)
             kds_finding_set(f, KDS_VERDICT_LAUNCH_FAILED, "safety", x->line,
                             "%s: a cooperative launch of %" PRIu64 " blocks, of which %" PRIu64
                             " fit on the GPU at once",
-                            x->kernel, l->grid * l->cluster, resident);
+                            x->kernel, l->grid * l->unit, resident);
     }
     return KDS_OK;
 }
@@ -101,15 +113,16 @@ static kds_verdict verdict_of(const kds_sim_result *r)
 }
 
 /* The first block of a cluster, in the grid. */
-static uint64_t first_block(const kds_launch *x, uint64_t cluster)
+static uint64_t first_block(const sim_launch *l, uint64_t cluster)
 {
+    const int64_t *grid = l->launch->grid;
     uint64_t at[3];
     for (int d = 0; d < 3; d++) {
-        uint64_t clusters = (uint64_t)(x->grid[d] / x->cluster[d]);
-        at[d] = cluster % clusters * (uint64_t)x->cluster[d];
+        uint64_t clusters = (uint64_t)grid[d] / l->cluster[d];
+        at[d] = cluster % clusters * l->cluster[d];
         cluster /= clusters;
     }
-    return at[0] + (uint64_t)x->grid[0] * (at[1] + (uint64_t)x->grid[1] * at[2]);
+    return at[0] + (uint64_t)grid[0] * (at[1] + (uint64_t)grid[1] * at[2]);
 }
 
 kds_code sim_launch_blocks(const sim_launch *l, const uint64_t *blocks, uint64_t count,
@@ -119,27 +132,28 @@ kds_code sim_launch_blocks(const sim_launch *l, const uint64_t *blocks, uint64_t
     const kds_launch *x = l->launch;
     const uint32_t grid[3] = {(uint32_t)x->grid[0], (uint32_t)x->grid[1], (uint32_t)x->grid[2]};
     const uint32_t block[3] = {(uint32_t)x->block[0], (uint32_t)x->block[1], (uint32_t)x->block[2]};
-    kds_sim_options o = {
-        .budget = budget,
-        .blocks = blocks,
-        .block_count = count,
-        .cluster = {(uint32_t)x->cluster[0], (uint32_t)x->cluster[1], (uint32_t)x->cluster[2]},
-        .cooperative = x->cooperative,
-        .resident = (uint32_t)resident_blocks(l),
-        .check_uninitialised = l->check_uninitialised,
-        .latency = trace ? &l->program->device->gpu->latency : NULL,
-        .trace_blocks = trace ? TRACED : 0};
+    kds_sim_options o = {.budget = budget,
+                         .blocks = blocks,
+                         .block_count = count,
+                         .cluster = {l->cluster[0], l->cluster[1], l->cluster[2]},
+                         .cooperative = x->cooperative,
+                         .resident = (uint32_t)resident_blocks(l),
+                         .check_uninitialised = l->check_uninitialised,
+                         .check_races = l->check_races,
+                         .threads = l->program->device->base.threads,
+                         .latency = trace ? &l->program->device->gpu->latency : NULL,
+                         .trace_blocks = trace ? TRACED : 0};
     sim_params params;
     uint64_t *first = NULL;
     memset(r, 0, sizeof *r);
     if (!sim_params_build(&params, x, l->kernel, l->at, f))
         return KDS_OK;
-    if (blocks != NULL && l->cluster > 1) {
+    if (blocks != NULL && l->unit > 1) {
         first = malloc((count + 1) * sizeof *first);
         if (first == NULL)
             return kds_fail(e, KDS_NO_MEMORY, "cannot run blocks: out of memory");
         for (uint64_t n = 0; n < count; n++)
-            first[n] = first_block(x, blocks[n]);
+            first[n] = first_block(l, blocks[n]);
         o.blocks = first;
     }
     kds_code code = kds_sim_launch(l->program->modules[l->binding->group], l->kernel->lowered, grid,
@@ -365,7 +379,7 @@ static void time_launch(const sim_launch *l, const totals *t, touched *seen, kds
 {
     const kds_gpu *g = l->program->device->gpu;
     const kds_launch *x = l->launch;
-    kds_sim_shape shape = {.blocks = l->grid * l->cluster,
+    kds_sim_shape shape = {.blocks = l->grid * l->unit,
                            .threads = (int)product(x->block),
                            .registers = l->kernel->registers,
                            .shared_bytes = l->kernel->static_shared_bytes + (int)x->shared_bytes};
@@ -466,12 +480,13 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
                         .binding = binding,
                         .launch = &binding->launches[i],
                         .at = at,
-                        .check_uninitialised = !run->partial};
+                        .check_uninitialised = !run->partial,
+                        .check_races = o->races};
         totals t = {{0}, 0, 0, 0, {{0}, {0}}};
         kds_code code = sim_launch_prepare(&l, f);
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
             return code;
-        bool sampled = is_sampled(b, l.launch);
+        bool sampled = is_sampled(b, l.launch) && l.grid > 2 + GROUPS * GROUP_BLOCKS;
         uint64_t budget = o->budget > 0 ? o->budget : DEFAULT_BUDGET;
         code = sampled ? run_sample(&l, o->timed, &t, f, e)
                        : run_whole(&l, budget, o->timed, &t, f, e);

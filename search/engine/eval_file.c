@@ -126,6 +126,7 @@ kds_code kds_eval_sources(const kds_task *task, const kds_settings *s,
     kds_evaluator_options o = {.task = task,
                                .settings = s,
                                .gate_seed = kds_hash64(seed, strlen(seed), 0) >> 11,
+                               .one_by_one = true,
                                .stage = gather_stage,
                                .user = &g};
     kds_code code = kds_evaluator_create(&x, &o, e);

@@ -492,7 +492,8 @@ static kds_code set_greeting(kds_evaluator *x, kds_err *e)
     kds_frame_init(&greeting);
     kds_judge_options o = {.device = kds_settings_text(x->o.settings, "device"),
                            .gate_seed = x->o.gate_seed,
-                           .seeds = (int)kds_settings_int(x->o.settings, "gate-seeds")};
+                           .seeds = (int)kds_settings_int(x->o.settings, "gate-seeds"),
+                           .threads = x->o.one_by_one ? worker_count(x->o.settings) : 1};
     kds_code code =
         kds_judge_prepare_job(&greeting, x->o.task->dir, &o, x->baseline, x->reference, e);
     if (code == KDS_OK)

@@ -291,10 +291,11 @@ static const bug_case shared[] = {
      FINDS(OUT_OF_BOUNDS, "4 bytes at byte 64 of shared memory (64 bytes)")},
     {"local_past_end", GRID(1), BLOCK(32), .want = sum_of_eight,
      ARGS(IN(x, F32, 64, noise), OUT(y, F32, 32), INT(8)),
-     FINDS(OUT_OF_BOUNDS, "writes 4 bytes at byte 32 of local memory (32 bytes)")},
+     FINDS(OUT_OF_BOUNDS, "writes 4 bytes at the end of __local_depot",
+           "(32 bytes of local memory)")},
     {"local_before_start", GRID(1), BLOCK(32), .want = fourth_of_twelve,
      ARGS(IN(x, F32, 64, noise), OUT(y, F32, 32), INT(12)),
-     FINDS(OUT_OF_BOUNDS, "reads 4 bytes at 4 bytes before the start of local memory")},
+     FINDS(OUT_OF_BOUNDS, "reads 4 bytes at 4 bytes before the start of __local_depot")},
 };
 
 static double row_of_33(uint64_t i)
@@ -367,7 +368,7 @@ static const bug_case aligned[] = {
     {"wide_atomic", GRID(2), BLOCK(32), .want = third_counts, ARGS(INOUT(y, I32, 8, zero)),
      FINDS(MISALIGNED, "at byte 4 of y (32 bytes): not a multiple of 8")},
     {"matrix_rows", GRID(1), BLOCK(32), .want = pair, ARGS(IN(x, BF16, 64, noise), OUT(y, F32, 32)),
-     .needs = "tensor instructions", FINDS(MISALIGNED, "at byte 40 of shared memory")},
+     FINDS(MISALIGNED, "at byte 40 of shared memory")},
 };
 
 static double columns_of_200(uint64_t i)
@@ -482,8 +483,8 @@ static const bug_case uninit[] = {
      ARGS(IN(x, F32, 192, noise), OUT(y, F32, 192), INT(192)),
      FINDS(UNINITIALISED, "block (0, 0, 0), thread (0, 0, 0)", "at byte 0 of shared memory")},
     {"local_not_filled", GRID(1), BLOCK(32), .want = positive_sum,
-     ARGS(IN(x, F32, 8, noise), OUT(y, F32, 32), INT(8), INT(8)), .needs = "checks of local memory",
-     FINDS(UNINITIALISED, "of local memory (32 bytes)")},
+     ARGS(IN(x, F32, 8, noise), OUT(y, F32, 32), INT(8), INT(8)),
+     FINDS(UNINITIALISED, "(32 bytes of local memory)")},
     {"exit_before_fill", GRID(1), BLOCK(64), .want = reversed_or_zero,
      ARGS(IN(x, F32, 50, noise), OUT(y, F32, 50), INT(50)),
      FINDS(UNINITIALISED, "thread (0, 0, 0)", "at byte 252 of shared memory (256 bytes)")},

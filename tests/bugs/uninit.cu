@@ -215,8 +215,8 @@ extern "C" __global__ void local_not_filled(const float *x, float *y, int n, int
 #else
     for (int k = 0; k < places; k++)
 #endif
-        sum += kept[k]; // BUG
-    y[threadIdx.x] = sum;
+        sum += kept[k];
+    y[threadIdx.x] = sum; // BUG
 }
 
 // Early exit of the threads beyond n, which were to fill their part of the tile.

@@ -284,6 +284,50 @@ static void a_cooperative_launch_needs_room_for_all(void **state)
     expect(&r, KDS_SIM_BAD_LAUNCH, "some blocks of a cooperative launch");
 }
 
+/* Work of uneven length; half of the blocks of a word share the bitmaps of one page. */
+#define UNEVEN                                                                                     \
+    "rem.u32 %r1, %b, 37; mul.lo.s32 %r1, %r1, 20; mov.u32 %r2, 0;\n"                              \
+    "LOOP: add.s32 %r0, %r0, %b; xor.b32 %r0, %r0, %r2; add.s32 %r2, %r2, 1;\n"                    \
+    "setp.lt.s32 %p1, %r2, %r1; @%p1 bra LOOP;\n"
+
+static void same_results_on_any_number_of_cores(void **state)
+{
+    (void)state;
+    static uint32_t one[500 * THREADS], many[500 * THREADS];
+    static const kds_sim_latency latency = {.alu = 4, .global_l2 = 200, .global_dram = 600};
+    kds_sim_options o = patient;
+    o.latency = &latency;
+    o.trace_blocks = 3;
+    kds_sim_result want = run_blocks(UNEVEN, 500, &o, one);
+    assert_string_equal(want.report, "");
+    for (int threads = 2; threads <= 7; threads++) {
+        o.threads = threads;
+        kds_sim_result got = run_blocks(UNEVEN, 500, &o, many);
+        assert_string_equal(got.report, "");
+        assert_memory_equal(one, many, sizeof one);
+        assert_memory_equal(want.counters, got.counters, sizeof want.counters);
+        assert_true(want.trace_cycles == got.trace_cycles);
+    }
+}
+
+static void the_first_fault_is_reported_on_any_number_of_cores(void **state)
+{
+    (void)state;
+    const char *body = UNEVEN "rem.u32 %r3, %b, 100; setp.eq.s32 %p2, %r3, 71;\n"
+                              "mov.u64 %d1, 64; @%p2 st.global.u32 [%d1], %b;\n";
+    kds_sim_options o = patient;
+    kds_sim_result want = run_blocks(body, 500, &o, NULL);
+    expect(&want, KDS_SIM_OUT_OF_BOUNDS, "block (71, 0, 0)");
+    for (int n = 0; n < 20; n++) {
+        o.threads = 2 + n % 5;
+        kds_sim_result got = run_blocks(body, 500, &o, NULL);
+        assert_string_equal(got.report, want.report);
+    }
+    o.budget = 20000;
+    want = run_blocks(UNEVEN, 500, &o, NULL);
+    expect(&want, KDS_SIM_BUDGET, "the instruction budget is used up");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +342,8 @@ int main(void)
         cmocka_unit_test(one_warp_waits_for_another),
         cmocka_unit_test(polling_beside_work_is_no_deadlock),
         cmocka_unit_test(a_cooperative_launch_needs_room_for_all),
+        cmocka_unit_test(same_results_on_any_number_of_cores),
+        cmocka_unit_test(the_first_fault_is_reported_on_any_number_of_cores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,6 +58,21 @@ static bool real_type(kds_ptx_type t)
     return t == KDS_PTX_F32 || t == KDS_PTX_F64;
 }
 
+/* Of a vector load, the elements whose register the function never reads: their bytes may be
+ * undefined, whether or not the compiler says so by a mask. */
+static void drop_unused_elements(kds_decoder *d, const kds_ptx_operand *o)
+{
+    uint32_t used = 0, all = 0, element = (1u << d->ins.bytes) - 1;
+    for (int k = 0; o->kind == KDS_OPERAND_VECTOR && k < o->count; k++) {
+        const kds_ptx_operand *e = &d->function->operands[o->index + k];
+        bool read = e->kind == KDS_OPERAND_REGISTER && d->mentions[e->index] > 1;
+        used |= read ? element << k * d->ins.bytes : 0;
+        all |= element << k * d->ins.bytes;
+    }
+    if (d->ins.used_bytes == 0 && used != 0 && used != all)
+        d->ins.used_bytes = used;
+}
+
 bool kds_data_operands(kds_decoder *d, int position, bool load, kds_ptx_type type)
 {
     const kds_ptx_operand *o = kds_operand(d, position);
@@ -88,24 +103,10 @@ bool kds_data_operands(kds_decoder *d, int position, bool load, kds_ptx_type typ
         if (!ok)
             return false;
     }
+    if (load)
+        drop_unused_elements(d, o);
     d->ins.result_bytes = (uint8_t)width;
     return true;
-}
-
-/* Of a vector load, the elements whose register the function never reads: their bytes may be
- * undefined, whether or not the compiler says so by a mask. */
-static void drop_unused_elements(kds_decoder *d)
-{
-    const kds_ptx_operand *o = kds_operand(d, 0);
-    uint32_t used = 0, all = 0, element = (1u << d->ins.bytes) - 1;
-    for (int k = 0; o->kind == KDS_OPERAND_VECTOR && k < o->count; k++) {
-        const kds_ptx_operand *e = &d->function->operands[o->index + k];
-        bool read = e->kind == KDS_OPERAND_REGISTER && d->mentions[e->index] > 1;
-        used |= read ? element << k * d->ins.bytes : 0;
-        all |= element << k * d->ins.bytes;
-    }
-    if (d->ins.used_bytes == 0 && used != 0 && used != all)
-        d->ins.used_bytes = used;
 }
 
 /* The space of the opcode against that of the variable named in the address. */
@@ -168,8 +169,6 @@ static bool decode_load_store(kds_decoder *d, bool load)
         (uint8_t)(KDS_INS_OWN_MASK | (space == KDS_SPACE_GENERIC ? KDS_INS_CLUSTER : 0));
     if (space == KDS_SPACE_SHARED || space == KDS_SPACE_GENERIC)
         d->ins.memo = (int32_t)d->kernel->memo_count++;
-    if (load)
-        drop_unused_elements(d);
     return kds_address(d, load ? 1 : 0, &named) && space_fits(d, space, named) &&
            kds_data_operands(d, load ? 0 : 1, load, type) && (!policy || policy_operand(d, 2)) &&
            kds_emit(d);

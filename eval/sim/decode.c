@@ -575,6 +575,7 @@ kds_code kds_decode(kds_kernel *out, const kds_ptx *ptx, const kds_ptx_function 
     if (!ok || d.no_memory)
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory while decoding PTX");
     free(d.registers);
+    free(d.mentions);
     free(d.starts);
     free(d.module_offsets);
     free(d.function_offsets);

@@ -18,7 +18,8 @@ typedef struct kds_decoder {
     /* Virtual registers: those of the function, then ours. */
     uint8_t *registers; /* bytes per lane; 0 for a predicate; 16 for what we cannot hold */
     uint32_t register_count, register_room;
-    uint32_t *starts; /* of each PTX instruction, the first of ours */
+    uint8_t *mentions; /* of each register of the function among its operands: none, one, more */
+    uint32_t *starts;  /* of each PTX instruction, the first of ours */
     uint32_t start_count, start_room;
     /* The function at hand: its number in the kernel, and where its own begin. */
     uint32_t at_function, register_base, start_base;

@@ -57,6 +57,21 @@ static bool real_type(kds_ptx_type t)
     return t == KDS_PTX_F32 || t == KDS_PTX_F64;
 }
 
+/* Of a vector load, the elements whose register the function never reads: their bytes may be
+ * undefined, whether or not the compiler says so by a mask. */
+static void drop_unused_elements(kds_decoder *d, const kds_ptx_operand *o)
+{
+    uint32_t used = 0, all = 0, element = (1u << d->ins.bytes) - 1;
+    for (int k = 0; o->kind == KDS_OPERAND_VECTOR && k < o->count; k++) {
+        const kds_ptx_operand *e = &d->function->operands[o->index + k];
+        bool read = e->kind == KDS_OPERAND_REGISTER && d->mentions[e->index] > 1;
+        used |= read ? element << k * d->ins.bytes : 0;
+        all |= element << k * d->ins.bytes;
+    }
+    if (d->ins.used_bytes == 0 && used != 0 && used != all)
+        d->ins.used_bytes = used;
+}
+
 bool kds_data_operands(kds_decoder *d, int position, bool load, kds_ptx_type type)
 {
     const kds_ptx_operand *o = kds_operand(d, position);
@@ -87,6 +102,8 @@ bool kds_data_operands(kds_decoder *d, int position, bool load, kds_ptx_type typ
         if (!ok)
             return false;
     }
+    if (load)
+        drop_unused_elements(d, o);
     d->ins.result_bytes = (uint8_t)width;
     return true;
 }

@@ -68,9 +68,15 @@
     X(shfl) X(vote) X(activemask) X(match_any) X(match_all) X(redux) X(warpsync) X(elect) \
     X(clock32) X(clock64)
 
+#define KDS_OPS_TENSOR(X) \
+    X(mma) X(mma_f64) X(mma_int) X(wmma_load) X(wmma_store) X(ldmatrix) X(stmatrix) X(movmatrix)
+
+/* The .param variables of calls. */
+#define KDS_OPS_CALL(X) X(ld_call) X(st_call)
+
 /* These end a run of instructions; the warp loop does them itself. */
 #define KDS_OPS_CONTROL(X) \
-    X(bra) X(brx) X(exit) X(trap) X(bar) X(cluster_bar)
+    X(bra) X(brx) X(exit) X(trap) X(bar) X(cluster_bar) X(call) X(ret)
 /* clang-format on */
 
 #define KDS_OPS(X)                                                                                 \
@@ -78,7 +84,9 @@
     KDS_OPS_BITS(X)                                                                                \
     KDS_OPS_FLOAT(X)                                                                               \
     KDS_OPS_HALF(X)                                                                                \
-    KDS_OPS_COMPARE(X) KDS_OPS_CONVERT(X) KDS_OPS_MEMORY(X) KDS_OPS_CROSS(X) KDS_OPS_CONTROL(X)
+    KDS_OPS_COMPARE(X)                                                                             \
+    KDS_OPS_CONVERT(X)                                                                             \
+    KDS_OPS_MEMORY(X) KDS_OPS_CALL(X) KDS_OPS_CROSS(X) KDS_OPS_TENSOR(X) KDS_OPS_CONTROL(X)
 
 typedef enum kds_op {
 #define KDS_X(name) KDS_OP_##name,

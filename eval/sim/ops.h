@@ -37,7 +37,7 @@
     X(mul_f32) X(mul_ftz_f32) X(mul_any_f32) X(fma_f32) X(fma_ftz_f32) X(fma_any_f32) \
     X(div_f32) X(div_approx_f32) X(rcp_f32) X(rcp_approx_f32) X(sqrt_f32) X(sqrt_approx_f32) \
     X(rsqrt_approx_f32) X(min_f32) X(max_f32) X(abs_f32) X(neg_f32) X(ex2_f32) X(lg2_f32) \
-    X(sin_f32) X(cos_f32) X(tanh_f32) X(copysign_f32) X(testp_f32) X(add_f64) X(sub_f64) \
+    X(sin_f32) X(cos_f32) X(tanh_f32) X(copysign_f32) X(testp_f32) X(add_f32x2) X(sub_f32x2) X(mul_f32x2) X(fma_f32x2) X(add_f64) X(sub_f64) \
     X(mul_f64) X(fma_f64) X(div_f64) X(rcp_f64) X(sqrt_f64) X(rcp_approx_f64) \
     X(rsqrt_approx_f64) X(min_f64) X(max_f64) X(abs_f64) X(neg_f64) X(copysign_f64) \
     X(testp_f64)
@@ -61,7 +61,7 @@
 
 #define KDS_OPS_MEMORY(X) \
     X(ld_global) X(ld_shared) X(ld_local) X(ld_param) X(ld_generic) X(st_global) X(st_shared) \
-    X(st_local) X(st_generic) X(atom) X(cp_async) X(isspacep) X(mapa) \
+    X(st_local) X(st_generic) X(atom) X(cp_async) X(isspacep) X(aligned) X(mapa) \
     X(getctarank) X(fence)
 
 #define KDS_OPS_CROSS(X) \

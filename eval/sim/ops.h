@@ -30,7 +30,7 @@
     X(popc_b32) X(popc_b64) X(prmt_b32) X(lop3_b32) X(shf_b32) X(sad_s16) X(sad_u16) \
     X(sad_s32) X(sad_u32) X(dp4a) X(dp2a) X(bmsk_b32) X(szext_b32) X(fns_b32) X(min_u16x2) \
     X(max_u16x2) X(min_s16x2) X(max_s16x2) X(min_relu_s16x2) X(max_relu_s16x2) X(min_relu_s32) \
-    X(max_relu_s32) X(vabsdiff4) X(vabsdiff4_add) X(vabsdiff2) X(vabsdiff2_add)
+    X(max_relu_s32) X(cvt_pack_u8) X(cvt_pack_s8) X(cvt_pack_u16) X(cvt_pack_s16) X(vabsdiff4) X(vabsdiff4_add) X(vabsdiff2) X(vabsdiff2_add)
 
 #define KDS_OPS_FLOAT(X) \
     X(add_f32) X(add_ftz_f32) X(add_any_f32) X(sub_f32) X(sub_ftz_f32) X(sub_any_f32) \

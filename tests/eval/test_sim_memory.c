@@ -182,7 +182,8 @@ static void clean_accesses_pass(void **state)
         "%r3, %r4}, [%x0]; st.global.cs.v2.u32 [%y0], {%r1, %r2};",
         "createpolicy.fractional.L2::evict_first.b64 %d1, 0f3F800000; "
         "ld.global.nc.L2::cache_hint.u32 %r1, [%x0], %d1;",
-        "fence.sc.cta; membar.gl; fence.acq_rel.gpu; nanosleep.u32 100; ld.acquire.gpu.global.u32 "
+        "fence.sc.cta; membar.gl; fence.acq_rel.gpu; nanosleep.u32 100; "
+        "setmaxnreg.dec.sync.aligned.u32 40; ld.acquire.gpu.global.u32 "
         "%r1, [%x0]; st.release.gpu.global.u32 [%y0], %r1;",
         "isspacep.shared %p1, %x0; @%p1 trap; mov.u64 %d1, s; cvta.shared.u64 %d1, %d1; "
         "isspacep.shared %p1, %d1; @!%p1 trap; cvta.to.shared.u64 %d2, %d1; mov.u64 %d3, s; "

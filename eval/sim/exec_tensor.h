@@ -31,6 +31,7 @@ static inline kds_step all_lanes(kds_warp *w, const kds_ins *i)
 #endif
 typedef f32 tensor_f32 __attribute__((vector_size(4 * TENSOR_LANES)));
 typedef s32 tensor_s32 __attribute__((vector_size(4 * TENSOR_LANES)));
+typedef u32 tensor_u32 __attribute__((vector_size(4 * TENSOR_LANES)));
 typedef f64 tensor_f64 __attribute__((vector_size(8 * TENSOR_LANES)));
 typedef s64 tensor_s64 __attribute__((vector_size(8 * TENSOR_LANES)));
 
@@ -98,7 +99,7 @@ static inline void tensor_fast(tensor_tile *t, int depth)
                 most = larger(most, *(const tensor_f32 *)(const void *)(t->b_power + 8 * k + n) *
                                         a_power[k]);
             /* 2^25 / most and its inverse. */
-            tensor_f32 scale = (tensor_f32)(((127 + 127 + 25) << 23) - (tensor_s32)most);
+            tensor_f32 scale = (tensor_f32)(((127u + 127u + 25u) << 23) - (tensor_u32)most);
             tensor_f32 unit = (tensor_f32)((tensor_s32)most - (25 << 23));
             tensor_f32 c = *(const tensor_f32 *)(const void *)(t->c + 8 * m + n) * scale;
             /* Two sums of at most 8 products below 2^27, and one accumulator below 2^26. */

@@ -260,22 +260,6 @@ static bool decode_pause(kds_decoder *d)
     return (!sleep || kds_use(d, 0, 4, false, &ignored)) && kds_emit(d);
 }
 
-/* setmaxnreg: how many registers a warp may have; what it computes does not change. */
-static bool decode_registers(kds_decoder *d)
-{
-    static const char *const ways[] = {"inc", "dec", NULL};
-    int64_t n;
-    if (kds_accept_of(d, ways) < 0 || !kds_accept(d, "sync") || !kds_accept(d, "aligned") ||
-        !kds_accept(d, "u32") || !kds_all_read(d) || kds_operand_count(d) != 1 ||
-        !kds_immediate(d, 0, &n))
-        return false;
-    if (n < 24 || n > 256 || n % 8 != 0)
-        return kds_why(d, "%lld registers", (long long)n);
-    kds_kind(d, KDS_OP_nop, KDS_PIPE_CONTROL, 1, KDS_WAIT_NONE);
-    d->ins.flags |= KDS_INS_OWN_MASK;
-    return kds_emit(d);
-}
-
 bool kds_decode_control(kds_decoder *d)
 {
     if (base_is(d, "bra"))
@@ -298,7 +282,5 @@ bool kds_decode_control(kds_decoder *d)
         return decode_fence(d);
     if (base_is(d, "nanosleep") || base_is(d, "griddepcontrol"))
         return decode_pause(d);
-    if (base_is(d, "setmaxnreg"))
-        return decode_registers(d);
     return false;
 }

@@ -167,5 +167,5 @@ static const corpus_file files[] = {
 
 int main(void)
 {
-    return corpus_main(files, sizeof files / sizeof files[0], 8);
+    return corpus_main(files, sizeof files / sizeof files[0], 0);
 }

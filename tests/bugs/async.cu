@@ -51,7 +51,7 @@ __device__ void bulk_load(void *to, const void *from, int bytes, u64 *b)
 
 __device__ void bulk_store(void *to, const void *from, int bytes)
 {
-    asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to), "r"(shared_address(from)), "r"(bytes) : "memory");
+    asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to), "r"(shared_address(from)), "r"(bytes) : "memory"); // BUG
     asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 }
 

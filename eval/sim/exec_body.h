@@ -2,6 +2,7 @@
  * KDS_RUN_WARP and include this. Everything in it is static but that one function. */
 #include "eval/sim/machine.h"
 #include "eval/sim/numeric.h"
+#include "eval/sim/race.h"
 #include <fenv.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,8 @@
 #include "eval/sim/exec_convert.h"
 
 #include "eval/sim/exec_address.h"
+
+#include "eval/sim/exec_race.h"
 
 #include "eval/sim/exec_memory.h"
 

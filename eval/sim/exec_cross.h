@@ -155,7 +155,10 @@ HANDLER(redux)
 HANDLER(warpsync)
 {
     (void)out;
-    return gathered(w, i);
+    kds_step s = gathered(w, i);
+    if (s == KDS_STEP_ON && w->run->race != NULL)
+        kds_race_warpsync(w, w->mask);
+    return s;
 }
 
 HANDLER(elect)

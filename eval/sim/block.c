@@ -52,7 +52,7 @@ static void try_open(kds_block *block, uint32_t id)
         return;
     kds_trace_barrier(block, b->waiting);
     if (block->run->race != NULL)
-        kds_race_opens(block, id, b->waiting);
+        kds_race_opens(block, id, b->waiting, b->expected != 0);
     for (uint32_t k = 0; k < count; k++)
         if ((b->waiting >> k & 1) != 0) {
             reduction_result(&block->warps[k], b);

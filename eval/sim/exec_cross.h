@@ -1,25 +1,53 @@
 /* Part of exec_body.h: instructions across the lanes of a warp. Those with a member mask wait until
  * every living member has come to the same place; then they run once for all. */
 
-/* The members of each executing lane must be here, or have exited. Lanes name the same mask. */
+/* Of the lanes in `left`, those that name the same mask as its first. */
+static inline uint32_t with_same_members(const kds_warp *w, const kds_ins *i, uint32_t left)
+{
+    const u32 *members = REGISTER(u32, i->x);
+    u32 same[KDS_LANES] __attribute__((aligned(64))), first = members[__builtin_ctz(left)];
+    LANES same[l] = 0 - (u32)(members[l] == first);
+    return bits_of(same) & left;
+}
+
+/* The members of each executing lane must be here, or have exited. */
 static inline kds_step gathered(kds_warp *w, const kds_ins *i)
 {
-    uint32_t members = REGISTER(u32, i->x)[__builtin_ctz(w->mask)];
-    if ((members & w->live & ~w->mask) != 0)
-        return KDS_STEP_WAIT;
-    if ((w->mask & ~members) != 0)
-        return kds_fault_text(w->run, KDS_SIM_BARRIER, i,
-                              (uint32_t)__builtin_ctz(w->mask & ~members),
-                              "a lane executes it that is not in its member mask 0x%08x", members);
+    for (uint32_t left = w->mask, group; left != 0; left &= ~group) {
+        group = with_same_members(w, i, left);
+        uint32_t members = REGISTER(u32, i->x)[__builtin_ctz(left)];
+        if ((group & ~members) != 0)
+            return kds_fault_text(
+                w->run, KDS_SIM_BARRIER, i, (uint32_t)__builtin_ctz(group & ~members),
+                "a lane executes it that is not in its member mask 0x%08x", members);
+        if ((members & w->live & ~group) != 0)
+            return KDS_STEP_WAIT;
+    }
     return KDS_STEP_ON;
 }
 
-HANDLER(shfl)
+/* Lanes that stand together may name different masks (tiles of a warp, peers of a match): the body
+ * runs once for each, with w->mask the lanes that name it. */
+#define COLLECTIVE(name)                                                                           \
+    static inline void name##_of_members(kds_warp *w, const kds_ins *i);                           \
+    HANDLER(name)                                                                                  \
+    {                                                                                              \
+        (void)out;                                                                                 \
+        kds_step s = gathered(w, i);                                                               \
+        if (s != KDS_STEP_ON)                                                                      \
+            return s;                                                                              \
+        uint32_t all = w->mask;                                                                    \
+        for (uint32_t left = all; left != 0; left &= ~w->mask) {                                   \
+            w->mask = with_same_members(w, i, left);                                               \
+            name##_of_members(w, i);                                                               \
+        }                                                                                          \
+        w->mask = all;                                                                             \
+        return KDS_STEP_ON;                                                                        \
+    }                                                                                              \
+    static inline void name##_of_members(kds_warp *w, const kds_ins *i)
+
+COLLECTIVE(shfl)
 {
-    (void)out;
-    kds_step s = gathered(w, i);
-    if (s != KDS_STEP_ON)
-        return s;
     u32 t[KDS_LANES] __attribute__((aligned(64))), from[KDS_LANES] __attribute__((aligned(64)));
     u32 inside[KDS_LANES] __attribute__((aligned(64)));
     const u32 *a = REGISTER(u32, i->a), *b = REGISTER(u32, i->b), *c = REGISTER(u32, i->c);
@@ -47,25 +75,19 @@ HANDLER(shfl)
 #endif
     merge(w, i->d, 4, t);
     set_predicate(w, i->d2, bits_of(inside));
-    return KDS_STEP_ON;
 }
 
-HANDLER(vote)
+COLLECTIVE(vote)
 {
-    (void)out;
-    kds_step s = gathered(w, i);
-    if (s != KDS_STEP_ON)
-        return s;
     uint32_t yes = predicate(w, i->a) & w->mask, all = w->mask;
     if (i->combine == 3) {
         u32 t[KDS_LANES] __attribute__((aligned(64)));
         LANES t[l] = yes;
         merge(w, i->d, 4, t);
-        return KDS_STEP_ON;
+        return;
     }
     bool r = i->combine == 0 ? yes == all : i->combine == 1 ? yes != 0 : yes == all || yes == 0;
     set_predicate(w, i->d, r ? KDS_FULL : 0);
-    return KDS_STEP_ON;
 }
 
 HANDLER(activemask)
@@ -78,12 +100,8 @@ HANDLER(activemask)
     return KDS_STEP_ON;
 }
 
-HANDLER(match_any)
+COLLECTIVE(match_any)
 {
-    (void)out;
-    kds_step s = gathered(w, i);
-    if (s != KDS_STEP_ON)
-        return s;
     u32 t[KDS_LANES] __attribute__((aligned(64))) = {0};
     for (int l = 0; l < KDS_LANES; l++)
         for (int k = 0; k < KDS_LANES; k++)
@@ -91,15 +109,10 @@ HANDLER(match_any)
                 lane_bits(w, i->a, i->bytes, l) == lane_bits(w, i->a, i->bytes, k))
                 t[l] |= 1u << k;
     merge(w, i->d, 4, t);
-    return KDS_STEP_ON;
 }
 
-HANDLER(match_all)
+COLLECTIVE(match_all)
 {
-    (void)out;
-    kds_step s = gathered(w, i);
-    if (s != KDS_STEP_ON)
-        return s;
     u64 first = lane_bits(w, i->a, i->bytes, __builtin_ctz(w->mask));
     bool same = true;
     for (uint32_t left = w->mask; left != 0; left &= left - 1)
@@ -109,15 +122,10 @@ HANDLER(match_all)
     LANES t[l] = mask;
     merge(w, i->d, 4, t);
     set_predicate(w, i->d2, same ? KDS_FULL : 0);
-    return KDS_STEP_ON;
 }
 
-HANDLER(redux)
+COLLECTIVE(redux)
 {
-    (void)out;
-    kds_step s = gathered(w, i);
-    if (s != KDS_STEP_ON)
-        return s;
     const u32 *a = REGISTER(u32, i->a);
     u32 r = a[__builtin_ctz(w->mask)];
     bool sign = i->type == KDS_PTX_S32;
@@ -148,7 +156,6 @@ HANDLER(redux)
     u32 t[KDS_LANES] __attribute__((aligned(64)));
     LANES t[l] = r;
     merge(w, i->d, 4, t);
-    return KDS_STEP_ON;
 }
 
 /* The members may wait at different places: kds_warp_stuck lets them go together. */
@@ -156,23 +163,22 @@ HANDLER(warpsync)
 {
     (void)out;
     kds_step s = gathered(w, i);
-    if (s == KDS_STEP_ON && w->run->race != NULL)
-        kds_race_warpsync(w, w->mask);
+    if (s != KDS_STEP_ON)
+        return s;
+    for (uint32_t left = w->mask, group; left != 0 && w->run->race != NULL; left &= ~group) {
+        group = with_same_members(w, i, left);
+        kds_race_warpsync(w, group);
+    }
     return s;
 }
 
-HANDLER(elect)
+COLLECTIVE(elect)
 {
-    (void)out;
-    kds_step s = gathered(w, i);
-    if (s != KDS_STEP_ON)
-        return s;
     u32 t[KDS_LANES] __attribute__((aligned(64)));
     u32 leader = (u32)__builtin_ctz(w->mask);
     LANES t[l] = leader;
     merge(w, i->d, 4, t);
     set_predicate(w, i->d2, 1u << leader);
-    return KDS_STEP_ON;
 }
 
 /* Deterministic: one cycle per warp instruction of the launch, one nanosecond per cycle. */

@@ -96,7 +96,7 @@ static const char *missing(const access *a, kds_cell c, uint32_t serial)
     const kds_race_origin *o = a->q->origins;
     uint32_t own = a->w->block->race->serial;
     if (serial == own && cell_warp(c) == a->w->index)
-        return "no __syncwarp() or barrier between them";
+        return "no __syncwarp() or __syncthreads() between them";
     if (serial == own)
         return "no barrier (__syncthreads()) between them";
     if (o[serial].group == o[own].group)
@@ -170,6 +170,18 @@ static void note_read(const access *a, const kds_cells *c, uint64_t k, uint64_t 
     c->read[k] = (kds_cell)mine;
 }
 
+/* A plain store that not everybody knows of yet says more than the atomic one that follows it. */
+static bool keeps_plain(const access *a, kds_cell c)
+{
+    const kds_race_block *b = a->w->block->race;
+    uint32_t tick = cell_tick(c), known = b->base;
+    if (tick <= a->stale || ((uint64_t)c & KDS_CELL_STRONG) != 0)
+        return false;
+    if (tick >= a->q->slice && cell_warp(c) == a->w->index && b->warps[a->w->index].synced > known)
+        known = b->warps[a->w->index].synced;
+    return tick > known;
+}
+
 static kds_step touch(const access *a, const kds_cells *c, uint64_t first, uint64_t count,
                       uint32_t shift)
 {
@@ -191,7 +203,7 @@ static kds_step touch(const access *a, const kds_cells *c, uint64_t first, uint6
             return s;
         if (a->kind == KDS_RACE_READ)
             note_read(a, c, k, mine);
-        else
+        else if (!a->strong || !keeps_plain(a, c->written[k]))
             c->written[k] = (kds_cell)mine;
     }
     return KDS_STEP_ON;
@@ -315,7 +327,7 @@ static void choose_cells(kds_race *q, const kds_kernel *k)
 }
 
 /* How many instructions before a compare-and-swap its first look at the place can be. */
-#define LOOK 256
+#define LOOK 64
 
 /* The plain load of the usual loop `old = *p; do old = atomicCAS(p, seen = old, ...)` is harmless:
  * a stale value only makes the swap fail. */
@@ -329,8 +341,10 @@ static bool find_first_looks(kds_race *q, const kds_kernel *k)
             const kds_ins *i = &k->code[m];
             bool load = i->op == KDS_OP_ld_global || i->op == KDS_OP_ld_shared ||
                         i->op == KDS_OP_ld_generic;
-            if (!load || i->a != cas->a || i->imm != cas->imm || i->bytes != cas->bytes ||
-                i->elements != 1 || i->space != cas->space)
+            if (!load || i->bytes != cas->bytes || i->elements != 1 || i->space != cas->space)
+                continue;
+            /* From the same address, or into the register that is compared. */
+            if ((i->a != cas->a || i->imm != cas->imm) && kds_ins_element(k, i, 0) != cas->b)
                 continue;
             if (q->strong == NULL)
                 q->strong = calloc(k->code_count, 1);

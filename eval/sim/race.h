@@ -89,6 +89,7 @@ struct kds_race_block {
     uint32_t read_tick; /* latest read of its shared memory */
     uint32_t waited;    /* warps that have left the cluster's last barrier */
     kds_cell limit;     /* cells up to it are ordered before anything in the block */
+    bool fences;        /* some warp has fenced since warps last exchanged that */
     bool remote;        /* other blocks use its shared memory: every cell is looked at closely */
     kds_cells shared;
     kds_race_objects objects; /* in its shared memory */
@@ -179,8 +180,9 @@ void kds_race_fence(kds_warp *w, uint32_t scope);
 void kds_race_warpsync(kds_warp *w, uint32_t mask);
 /* A warp comes to barrier `id` without waiting (bar.arrive). */
 void kds_race_arrive(kds_warp *w, uint32_t id);
-/* Barrier `id` opens for the warps of a mask. */
-void kds_race_opens(kds_block *b, uint32_t id, uint32_t waiting);
+/* Barrier `id` opens for the warps of a mask. `counted`: for a number of them, not for all that are
+ * left of the block. */
+void kds_race_opens(kds_block *b, uint32_t id, uint32_t waiting, bool counted);
 void kds_race_cluster_arrive(kds_warp *w, bool releases);
 void kds_race_cluster_opens(kds_group *g);
 /* The warp goes on after the cluster's barrier. */

@@ -113,7 +113,7 @@ bool kds_race_block_begin(kds_block *b)
     s->start = s->base = q->tick;
     s->outer = s->read_tick = s->waited = 0;
     s->limit = kds_cell_limit(s->base);
-    s->remote = false;
+    s->remote = s->fences = false;
     kds_race_objects_clear(&s->objects);
     for (int k = 0; k < KDS_BARRIERS; k++)
         s->barriers[k].any = false;
@@ -227,15 +227,47 @@ static void share_at_barrier(kds_block *b, const kds_race_barrier *gone, uint32_
     }
 }
 
-void kds_race_opens(kds_block *b, uint32_t id, uint32_t waiting)
+/* Fences count for others too, once a barrier has told them: what a warp has fenced, each warp that
+ * meets it can publish. Warps of a mask of one block exchange what they have fenced. */
+static void share_fences(kds_block *b, uint32_t mask)
+{
+    const kds_run *r = b->run;
+    kds_race_block *s = b->race;
+    uint32_t n = group_warps(r), sum[KDS_CLUSTER_BLOCKS * KDS_WARPS] = {0}, base = 0;
+    uint8_t scope = 0;
+    for (uint32_t k = 0; k < r->warp_count; k++) {
+        const kds_race_warp *v = &s->warps[k];
+        if ((mask >> k & 1) == 0 || !v->fenced)
+            continue;
+        for (uint32_t m = 0; m < n; m++)
+            sum[m] = later(sum[m], v->fence[m]);
+        base = later(base, v->fence_base);
+        scope = v->fence_scope > scope ? v->fence_scope : scope;
+    }
+    for (uint32_t k = 0; k < r->warp_count; k++) {
+        kds_race_warp *v = &s->warps[k];
+        if ((mask >> k & 1) == 0)
+            continue;
+        memcpy(v->fence, sum, n * sizeof *sum);
+        v->fence_base = base;
+        v->fence_scope = scope;
+        v->fence_published = 0;
+        v->fenced = true;
+    }
+    s->fences = false;
+}
+
+void kds_race_opens(kds_block *b, uint32_t id, uint32_t waiting, bool counted)
 {
     const kds_run *r = b->run;
     kds_race *q = r->race;
     kds_race_block *s = b->race;
-    uint32_t living = 0;
+    uint32_t needed = 0;
     for (uint32_t k = 0; k < r->warp_count; k++)
-        living |= (uint32_t)(b->warps[k].state != KDS_WARP_DONE) << k;
-    bool all = (living & ~waiting) == 0 && !s->barriers[id].any;
+        needed |= (uint32_t)(counted || b->warps[k].state != KDS_WARP_DONE) << k;
+    bool all = (needed & ~waiting) == 0 && !s->barriers[id].any;
+    if (s->fences)
+        share_fences(b, s->barriers[id].any ? KDS_FULL : waiting);
     if (!all || r->cluster_size > 1)
         share_at_barrier(b, &s->barriers[id], waiting);
     if (all) {
@@ -254,9 +286,36 @@ void kds_race_cluster_arrive(kds_warp *w, bool releases)
     kds_race_advance(w->run->race);
 }
 
+/* Of all warps of a cluster. */
+static void share_fences_of_cluster(const kds_group *g)
+{
+    const kds_run *r = g->blocks[0]->run;
+    uint32_t n = group_warps(r), count = r->warp_count;
+    for (uint32_t k = 0; k < r->cluster_size; k++)
+        share_fences(g->blocks[k], KDS_FULL);
+    kds_race_warp *sum = &g->blocks[0]->race->warps[0];
+    for (uint32_t k = 0; k < n; k++) {
+        const kds_race_warp *v = &g->blocks[k / count]->race->warps[k % count];
+        for (uint32_t m = 0; m < n; m++)
+            sum->fence[m] = later(sum->fence[m], v->fence[m]);
+        sum->fence[k] = later(sum->fence[k], v->fence_base);
+        sum->fence_scope = v->fence_scope > sum->fence_scope ? v->fence_scope : sum->fence_scope;
+    }
+    for (uint32_t k = 1; k < n; k++) {
+        kds_race_warp *v = &g->blocks[k / count]->race->warps[k % count];
+        memcpy(v->fence, sum->fence, n * sizeof *v->fence);
+        v->fence_scope = sum->fence_scope;
+    }
+}
+
 void kds_race_cluster_opens(kds_group *g)
 {
     const kds_run *r = g->blocks[0]->run;
+    bool fences = false;
+    for (uint32_t n = 0; n < r->cluster_size; n++)
+        fences |= g->blocks[n]->race->fences;
+    if (fences)
+        share_fences_of_cluster(g);
     for (uint32_t n = 0; n < r->cluster_size; n++) {
         kds_race_block *s = g->blocks[n]->race;
         s->waited = 0;
@@ -421,6 +480,7 @@ void kds_race_fence(kds_warp *w, uint32_t scope)
     v->fence[own] = w->run->race->tick;
     v->fence_published = 0;
     v->fence_base = w->block->race->base;
+    w->block->race->fences = true;
     v->fence_scope = (uint8_t)(v->fenced ? later(v->fence_scope, scope) : scope);
     v->fenced = true;
     kds_race_advance(w->run->race);

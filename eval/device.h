@@ -88,6 +88,7 @@ struct kds_device {
     int threads; /* cores that one run may use; 0: 1. Set by the caller; results do not depend on it
                   */
     double bytes_per_second, flops_per_second; /* the roofline */
+    double tensor_flops_per_second;            /* on 16-bit numbers; 0: not known */
 };
 
 /* The first member of every bench. */

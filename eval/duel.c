@@ -65,7 +65,9 @@ kds_code kds_duel_exact(const cJSON *child, const cJSON *incumbent, double margi
     if (!(weights > 0))
         return kds_fail(e, KDS_INVALID, "no production row to compare");
     double estimate = sum / weights;
-    d.gain = expm1(-estimate);
+    d.gain = d.low = d.high = expm1(-estimate);
+    d.rounds = 1;
+    d.p = 1;
     if (-estimate < log1p(margin))
         snprintf(d.why, sizeof d.why, "%+.2f %% against the incumbent, %.2f %% needed",
                  100 * d.gain, 100 * margin);
@@ -74,6 +76,7 @@ kds_code kds_duel_exact(const cJSON *child, const cJSON *incumbent, double margi
                  d.worst_row, 100 * expm1(d.worst), 100 * max_regress);
     else {
         d.verdict = KDS_DUEL_FASTER;
+        d.p = 0;
         snprintf(d.why, sizeof d.why, "%.2f %% faster than the incumbent", 100 * d.gain);
     }
     *out = d;

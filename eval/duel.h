@@ -14,8 +14,11 @@ const char *kds_duel_verdict_name(kds_duel_verdict v); /* "faster" */
 
 typedef struct kds_duel {
     kds_duel_verdict verdict;
-    double gain;  /* exp(-estimate) - 1: 0.10 is 10 % faster; estimate = weighted mean of
-                     ln(child/incumbent) */
+    double gain;      /* exp(-estimate) - 1: 0.10 is 10 % faster; estimate = weighted mean of
+                         ln(child/incumbent) */
+    double low, high; /* interval of the gain (98 %); both `gain` where one comparison is exact */
+    double p;         /* of the test against the margin; 0 or 1 where exact */
+    int rounds;
     double worst; /* largest ln(child/incumbent) over the rows */
     char worst_row[64];
     char why[160]; /* one line */

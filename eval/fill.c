@@ -13,11 +13,15 @@
  * method", IEEE Trans. VLSI 2007). Values reach +-6.34 standard deviations with the right frequency
  * of the tails; at most 1.0e-7 off. Permutation: a 4-round Feistel network over the smallest even
  * number of bits that holds the buffer, with Philox as its round function, walked until the value
- * is inside (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). At last
- * every value becomes value * scale + shift (the regime) and is rounded once to the type. */
+ * is inside (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). Offsets: 0
+ * first, the total last; between them floor((q + t^4) * b) with i = 32 q + r, t = (r + word *
+ * 2^-32) / 32 and b = 32 * total / (elements - 1), which ascends by itself and lets the mean length
+ * of the segments rise from 0 to four times the overall mean within every 32 of them. At last every
+ * value becomes value * scale + shift (the regime) and is rounded once to the type. */
 #include "eval/fill_table.h"
 #include "eval/task.h"
 #include "search/base/random.h"
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -79,6 +83,15 @@ static int64_t permuted(const kds_filler *f, int64_t i)
     return (int64_t)v;
 }
 
+static double offset_at(const kds_filler *f, int64_t i, uint32_t word)
+{
+    if (i == 0 || i >= f->span - 1)
+        return i == 0 ? 0 : f->fill.a;
+    double t = ((double)(i % 32) + (double)word * 0x1p-32) * 0x1p-5;
+    double v = floor(((double)(i / 32) + t * t * (t * t)) * f->fill.b);
+    return v < f->fill.a ? v : f->fill.a;
+}
+
 static bool is_integer(kds_dtype t)
 {
     return t == KDS_DTYPE_I32 || t == KDS_DTYPE_I64 || t == KDS_DTYPE_U8;
@@ -116,6 +129,11 @@ static void draw_values(const kds_filler *f, int64_t first, int64_t count, doubl
         for (int64_t i = 0; i < count; i++)
             out[i] = (double)permuted(f, first + i);
         break;
+    case KDS_FILL_OFFSETS:
+        draw_words(f, first, count, words);
+        for (int64_t i = 0; i < count; i++)
+            out[i] = offset_at(f, first + i, words[i]);
+        break;
     }
 }
 
@@ -132,8 +150,11 @@ kds_filler kds_task_filler(const kds_task *t, const kds_row *row, int buffer, co
                     .seed = kds_hash64(&mix, sizeof mix, 0),
                     .buffer = (uint32_t)buffer,
                     .span = x->span};
+    kds_err e;
     if (t->buffers[buffer].role == KDS_ROLE_OUT)
         f.fill = (kds_fill){.kind = KDS_FILL_CONSTANT};
+    else if (kds_task_fill(t, row, buffer, x, &f.fill, &e) != KDS_OK)
+        assert(!"the loader evaluates every fill");
     const kds_regime *r = &t->regimes[regime];
     for (int i = 0; i < r->count; i++) {
         if (r->changes[i].buffer == buffer) {

@@ -64,16 +64,21 @@ static bool lookup(void *user, const char *name, kds_value *out)
 static double bound_us(const kds_judge *j, const kds_row *row)
 {
     formula_scope scope = {j->task, row};
-    double bytes = 0, flops = 0;
-    if (j->task->bytes != NULL &&
-        kds_expr_eval_double(j->task->bytes, lookup, &scope, &bytes, NULL) != KDS_OK)
-        bytes = 0;
-    if (j->task->flops != NULL &&
-        kds_expr_eval_double(j->task->flops, lookup, &scope, &flops, NULL) != KDS_OK)
-        flops = 0;
-    double memory = bytes / j->device->bytes_per_second;
-    double arithmetic = flops / j->device->flops_per_second;
-    return 1e6 * (memory > arithmetic ? memory : arithmetic);
+    const struct {
+        const kds_expr *formula;
+        double rate;
+    } work[] = {{j->task->bytes, j->device->bytes_per_second},
+                {j->task->flops, j->device->flops_per_second},
+                {j->task->tensor_flops, j->device->tensor_flops_per_second}};
+    double most = 0;
+    for (size_t i = 0; i < sizeof work / sizeof work[0]; i++) {
+        double amount = 0;
+        if (work[i].formula == NULL || !(work[i].rate > 0) ||
+            kds_expr_eval_double(work[i].formula, lookup, &scope, &amount, NULL) != KDS_OK)
+            continue;
+        most = amount / work[i].rate > most ? amount / work[i].rate : most;
+    }
+    return 1e6 * most;
 }
 
 static double baseline_us(const builder *b, int row)

@@ -131,6 +131,27 @@ kds_code kds_task_scalar_value(const kds_task *t, const kds_row *row, int scalar
     return KDS_OK;
 }
 
+kds_code kds_task_fill(const kds_task *t, const kds_row *row, int buffer, const kds_extent *x,
+                       kds_fill *out, kds_err *e)
+{
+    const kds_buffer_spec *b = &t->buffers[buffer];
+    kds_fill fill = b->fill;
+    double *values[2] = {&fill.a, &fill.b};
+    kds_scope scope = row->scope;
+    for (int i = 0; i < 2; i++) {
+        if (!b->fill_values[i])
+            continue;
+        kds_code code =
+            kds_expr_eval_double(b->fill_values[i], kds_scope_lookup, &scope, values[i], e);
+        if (code != KDS_OK)
+            return code;
+    }
+    if (fill.kind == KDS_FILL_OFFSETS && x->span > 1)
+        fill.b = 32 * fill.a / (double)(x->span - 1);
+    *out = fill;
+    return KDS_OK;
+}
+
 int64_t kds_extent_offset(const kds_extent *x, int64_t i)
 {
     int64_t offset = 0;

@@ -29,11 +29,12 @@ void kds_dtype_store(kds_dtype t, void *p, double value);
 typedef enum kds_role { KDS_ROLE_IN, KDS_ROLE_OUT, KDS_ROLE_INOUT } kds_role;
 
 typedef enum kds_fill_kind {
-    KDS_FILL_NORMAL,     /* a = mean, b = standard deviation */
-    KDS_FILL_UNIFORM,    /* in [a, b) before rounding; integer types take the floor */
-    KDS_FILL_CONSTANT,   /* a */
-    KDS_FILL_IOTA,       /* a + b * index */
-    KDS_FILL_PERMUTATION /* a bijection of 0..numel-1 */
+    KDS_FILL_NORMAL,      /* a = mean, b = standard deviation */
+    KDS_FILL_UNIFORM,     /* in [a, b) before rounding; integer types take the floor */
+    KDS_FILL_CONSTANT,    /* a */
+    KDS_FILL_IOTA,        /* a + b * index */
+    KDS_FILL_PERMUTATION, /* a bijection of 0..numel-1 */
+    KDS_FILL_OFFSETS      /* ascending from 0 to a: ends of segments, some empty, some long */
 } kds_fill_kind;
 
 typedef struct kds_fill {
@@ -67,6 +68,7 @@ typedef struct kds_buffer_spec {
     kds_expr *shape[KDS_RANK_MAX];
     kds_expr *strides[KDS_RANK_MAX]; /* in elements; all NULL: contiguous row-major */
     kds_fill fill;                   /* of an input */
+    kds_expr *fill_values[2];        /* instead of fill.a and fill.b; NULL: the number there */
     kds_tolerance tolerance;         /* of an output */
 } kds_buffer_spec;
 
@@ -134,6 +136,7 @@ typedef struct kds_task {
     kds_regime regimes[KDS_REGIMES_MAX];
     bool bitwise;
     kds_expr *bytes, *flops; /* compulsory traffic and work of a row */
+    kds_expr *tensor_flops;  /* work that tensor cores can do on 16-bit numbers; NULL: none */
     double max_regress;      /* no production row slower than this fraction; default 0.02 */
     double screen; /* slower than the parent by more than this fraction stops early; default 0.10 */
     double margin; /* smallest gain that counts; default 0.0025 */
@@ -188,6 +191,9 @@ typedef struct kds_filler {
     uint32_t buffer;
     int64_t span;
 } kds_filler;
+/* The fill of an input with its values for the row; of offsets b is 32 * a / (elements - 1). */
+KDS_MUST_USE kds_code kds_task_fill(const kds_task *t, const kds_row *row, int buffer,
+                                    const kds_extent *x, kds_fill *out, kds_err *e);
 kds_filler kds_task_filler(const kds_task *t, const kds_row *row, int buffer, const kds_extent *x,
                            uint64_t secret, int regime);
 /* Writes elements [first, first + count) at `out`, bit for bit as any other device does. */

@@ -8,12 +8,12 @@
 
 static const char *const role_names[] = {"in", "out", "inout", NULL};
 
-static kds_code read_fill(kds_task_loader *l, const cJSON *node, kds_fill *out)
+static kds_code read_fill(kds_task_loader *l, const cJSON *node, kds_buffer_spec *b)
 {
-    static const char *const kinds[] = {"normal", "uniform",     "constant",
-                                        "iota",   "permutation", NULL};
-    static const char *const keys[][2] = {
-        {"mean", "std"}, {"low", "high"}, {"value", NULL}, {"start", "step"}, {NULL, NULL}};
+    static const char *const kinds[] = {"normal",      "uniform", "constant", "iota",
+                                        "permutation", "offsets", NULL};
+    static const char *const keys[][2] = {{"mean", "std"},   {"low", "high"}, {"value", NULL},
+                                          {"start", "step"}, {NULL, NULL},    {"total", NULL}};
     const cJSON *named = kds_json_at(node, "kind");
     if (!cJSON_IsString(named))
         return kds_json_fail(l->doc, named ? named : node, l->e,
@@ -25,17 +25,27 @@ static kds_code read_fill(kds_task_loader *l, const cJSON *node, kds_fill *out)
     kds_json_reader_init(&r, l->doc, node, l->e);
     (void)kds_json_need_string(&r, "kind");
     double v[2] = {0, 0};
+    const cJSON *text[2];
     for (int i = 0; i < 2; i++) {
-        if (keys[kind][i])
+        text[i] = keys[kind][i] ? kds_json_at(node, keys[kind][i]) : NULL;
+        if (cJSON_IsString(text[i]))
+            (void)kds_json_opt_any(&r, keys[kind][i]);
+        else if (keys[kind][i])
             v[i] = kds_json_need_double(&r, keys[kind][i], -NUMBER_MAX, NUMBER_MAX);
     }
     kds_code code = kds_json_done(&r);
+    for (int i = 0; i < 2 && code == KDS_OK; i++) {
+        if (cJSON_IsString(text[i]))
+            code = kds_task_read_expr(l, text[i], l->names, &b->fill_values[i]);
+    }
     if (code != KDS_OK)
         return code;
-    *out = (kds_fill){.kind = (kds_fill_kind)kind, .a = v[0], .b = v[1]};
-    if (out->kind == KDS_FILL_UNIFORM && !(v[0] < v[1]))
+    b->fill = (kds_fill){.kind = (kds_fill_kind)kind, .a = v[0], .b = v[1]};
+    if (b->fill_values[0] || b->fill_values[1])
+        return KDS_OK; /* task_check.c looks at the values of each row */
+    if (b->fill.kind == KDS_FILL_UNIFORM && !(v[0] < v[1]))
         return kds_json_fail(l->doc, node, l->e, "low must be below high");
-    if (out->kind == KDS_FILL_NORMAL && v[1] < 0)
+    if (b->fill.kind == KDS_FILL_NORMAL && v[1] < 0)
         return kds_json_fail(l->doc, kds_json_at(node, "std"), l->e, "must not be negative");
     return KDS_OK;
 }
@@ -135,7 +145,7 @@ static kds_code read_use(kds_task_loader *l, const cJSON *node, const cJSON *fil
     if (tolerance && l->t->bitwise)
         return kds_json_fail(l->doc, tolerance, l->e,
                              "a task with \"bitwise\": true compares for equality; remove it");
-    kds_code code = fill ? read_fill(l, fill, &b->fill) : KDS_OK;
+    kds_code code = fill ? read_fill(l, fill, b) : KDS_OK;
     if (code == KDS_OK && tolerance)
         code = read_tolerance(l, tolerance, &b->tolerance);
     return code;
@@ -199,7 +209,8 @@ static kds_code read_change(kds_task_loader *l, const cJSON *node, kds_regime *r
     int index[KDS_BUFFERS_MAX], n = 0;
     for (int i = 0; i < l->t->buffer_count; i++) {
         const kds_buffer_spec *b = &l->t->buffers[i];
-        if (b->role == KDS_ROLE_OUT || b->fill.kind == KDS_FILL_PERMUTATION)
+        if (b->role == KDS_ROLE_OUT || b->fill.kind == KDS_FILL_PERMUTATION ||
+            b->fill.kind == KDS_FILL_OFFSETS)
             continue;
         index[n] = i;
         names[n++] = b->name;

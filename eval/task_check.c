@@ -95,6 +95,31 @@ static bool overlaps(const kds_extent *x)
     return false;
 }
 
+/* Whether the type of an input can hold what its fill makes, and its values make sense. */
+static kds_code check_fill(const kds_task *t, const kds_row *row, int buffer, const kds_extent *x,
+                           kds_err *e)
+{
+    kds_fill fill;
+    kds_code code = kds_task_fill(t, row, buffer, x, &fill, e);
+    if (code != KDS_OK)
+        return code;
+    int64_t most = x->dtype == KDS_DTYPE_I64   ? INT64_MAX
+                   : x->dtype == KDS_DTYPE_I32 ? INT64_C(1) << 31
+                                               : 0;
+    if (fill.kind == KDS_FILL_PERMUTATION && x->span > most)
+        return kds_fail(e, KDS_INVALID,
+                        "a permutation needs i32 or i64 and as many elements as it can count");
+    if (fill.kind == KDS_FILL_OFFSETS &&
+        (x->span < 2 || !(fill.a >= 0 && fill.a <= 0x1p53 && fill.a < (double)most)))
+        return kds_fail(e, KDS_INVALID,
+                        "offsets need i32 or i64, at least 2 elements and a total that fits");
+    if (fill.kind == KDS_FILL_UNIFORM && !(fill.a < fill.b))
+        return kds_fail(e, KDS_INVALID, "low must be below high");
+    if (fill.kind == KDS_FILL_NORMAL && fill.b < 0)
+        return kds_fail(e, KDS_INVALID, "std must not be negative");
+    return KDS_OK;
+}
+
 static kds_code check_buffer(kds_task_loader *l, const kds_row *row, int i)
 {
     const kds_buffer_spec *b = &l->t->buffers[i];
@@ -103,15 +128,13 @@ static kds_code check_buffer(kds_task_loader *l, const kds_row *row, int i)
     kds_code code = kds_task_extent(l->t, row, i, &x, &inner);
     if (code == KDS_OK && b->role != KDS_ROLE_IN && overlaps(&x))
         code = kds_fail(&inner, KDS_INVALID, "elements of the output '%s' overlap", b->name);
-    if (code == KDS_OK && b->role != KDS_ROLE_OUT && b->fill.kind == KDS_FILL_PERMUTATION) {
-        int64_t most = x.dtype == KDS_DTYPE_I64   ? INT64_MAX
-                       : x.dtype == KDS_DTYPE_I32 ? INT64_C(1) << 31
-                                                  : 0;
-        if (x.span > most)
-            code = kds_fail(&inner, KDS_INVALID,
-                            "a permutation needs i32 or i64 and as many elements as it can count");
-    }
-    return code == KDS_OK ? KDS_OK : fail_expr(l, b->shape[0], row, &inner);
+    if (code != KDS_OK || b->role == KDS_ROLE_OUT)
+        return code == KDS_OK ? KDS_OK : fail_expr(l, b->shape[0], row, &inner);
+    code = check_fill(l->t, row, i, &x, &inner);
+    const kds_expr *at = b->fill_values[0]   ? b->fill_values[0]
+                         : b->fill_values[1] ? b->fill_values[1]
+                                             : b->shape[0];
+    return code == KDS_OK ? KDS_OK : fail_expr(l, at, row, &inner);
 }
 
 static kds_code check_positive(kds_task_loader *l, const kds_row *row, const kds_expr *x, bool zero)
@@ -138,6 +161,8 @@ kds_code kds_task_check_rows(kds_task_loader *l)
             code = check_positive(l, row, l->t->bytes, false);
         if (code == KDS_OK)
             code = check_positive(l, row, l->t->flops, true);
+        if (code == KDS_OK && l->t->tensor_flops)
+            code = check_positive(l, row, l->t->tensor_flops, true);
     }
     return code;
 }

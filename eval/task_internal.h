@@ -6,7 +6,8 @@
 
 #define KDS_TASK_JSON_CAP (1u << 20)
 #define KDS_TASK_BYTES_CAP (INT64_C(16) << 30) /* of one buffer */
-#define KDS_TASK_EXPRS (KDS_BUFFERS_MAX * 2 * KDS_RANK_MAX + KDS_SCALARS_MAX + KDS_AXES_MAX + 2)
+#define KDS_TASK_EXPRS                                                                             \
+    (KDS_BUFFERS_MAX * (2 * KDS_RANK_MAX + 2) + KDS_SCALARS_MAX + KDS_AXES_MAX + 3)
 
 /* Names and texts of a task are borrowed from its two documents, which live as long as the task. */
 struct kds_task_private {

@@ -184,7 +184,7 @@ static kds_code read_scalars(kds_task_loader *l, const cJSON *array)
 
 /* The parts of task.json that have readers of their own. */
 typedef struct parts {
-    const cJSON *dims, *buffers, *scalars, *regimes, *bytes, *flops, *descriptors;
+    const cJSON *dims, *buffers, *scalars, *regimes, *bytes, *flops, *tensor_flops, *descriptors;
 } parts;
 
 /* Order matters: what comes later may use the names of what comes before. */
@@ -204,6 +204,8 @@ static kds_code read_parts(kds_task_loader *l, const cJSON *root, const parts *p
         code = kds_task_read_expr(l, p->bytes, l->names, &l->t->bytes);
     if (code == KDS_OK)
         code = kds_task_read_expr(l, p->flops, l->names, &l->t->flops);
+    if (code == KDS_OK && p->tensor_flops)
+        code = kds_task_read_expr(l, p->tensor_flops, l->names, &l->t->tensor_flops);
     if (code == KDS_OK)
         code = kds_task_read_axes(l, p->descriptors);
     return code;
@@ -228,6 +230,7 @@ static kds_code read_task_json(kds_task_loader *l)
     p.regimes = kds_json_opt_array(&r, "regimes");
     p.bytes = kds_json_opt_any(&r, "bytes");
     p.flops = kds_json_opt_any(&r, "flops");
+    p.tensor_flops = kds_json_opt_any(&r, "tensor_flops");
     t->max_regress = kds_json_opt_double(&r, "max_regress", 0, 10, 0.02);
     t->screen = kds_json_opt_double(&r, "screen", 0, 10, 0.10);
     t->margin = kds_json_opt_double(&r, "margin", 0, 10, 0.0025);

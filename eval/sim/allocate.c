@@ -3,7 +3,8 @@
  * file is what keeps a warp in the first-level cache. Sharing a slot is sound lane by lane, because
  * every write is masked to the lanes that are there (lanes that have exited may hold anything).
  * Slots are given back only after the instruction that last uses them, so a result never shares a
- * slot with a source that ends there. */
+ * slot with a source that ends there. Functions share no slots with each other: a lane that calls
+ * keeps its registers in their places. */
 #include "eval/sim/decode.h"
 #include <stdlib.h>
 #include <string.h>
@@ -31,10 +32,10 @@ static void each_reference(allocation *a, kds_ins *i, reference_fn *fn)
     fn(a, i, &i->b, false);
     fn(a, i, &i->c, false);
     fn(a, i, &i->x, false);
-    bool defines = (i->flags & KDS_INS_LIST_DEFINES) != 0;
-    bool listed = i->elements > 0 && i->op != KDS_OP_atom && i->op != KDS_OP_cp_async;
-    for (int k = 0; listed && k < i->elements; k++)
-        fn(a, i, &a->k->list[i->list + (uint32_t)k], defines);
+    for (int k = i->defined; k < i->listed; k++)
+        fn(a, i, &a->k->list[i->list + (uint32_t)k], false);
+    for (int k = 0; k < i->defined; k++)
+        fn(a, i, &a->k->list[i->list + (uint32_t)k], true);
     fn(a, i, &i->d, true);
     fn(a, i, &i->d2, true);
 }
@@ -109,7 +110,7 @@ static void flow_block(allocation *a, uint32_t b)
     const kds_ins *last = &k->code[a->first[b + 1] - 1];
     bool falls = (last->flags & KDS_INS_GUARDED) != 0 ||
                  !(last->op == KDS_OP_bra || last->op == KDS_OP_brx || last->op == KDS_OP_exit ||
-                   last->op == KDS_OP_trap);
+                   last->op == KDS_OP_trap || last->op == KDS_OP_ret);
     if (falls && b + 1 < a->block_count)
         flow(a, b, b + 1);
     if (last->op == KDS_OP_bra)
@@ -185,7 +186,13 @@ static bool scan(allocation *a, uint32_t counts[4])
         next_end[r] = ends[a->to[r]];
         ends[a->to[r]] = r + 1;
     }
+    uint32_t function = 0;
     for (uint32_t at = 0; ok && at < code; at++) {
+        while (function < a->k->calls.function_count &&
+               a->k->calls.functions[function].first == at) {
+            memcpy(a->k->calls.functions[function++].first_slot, counts, 4 * sizeof counts[0]);
+            memset(spare_count, 0, sizeof spare_count);
+        }
         for (uint32_t r = starts[at]; r != 0; r = next_start[r - 1]) {
             int c = class_of(a->d->registers[r - 1]);
             a->slot[r - 1] =
@@ -197,12 +204,36 @@ static bool scan(allocation *a, uint32_t counts[4])
             spare[(size_t)c * (n + 1) + spare_count[c]++] = (uint32_t)a->slot[r - 1];
         }
     }
+    for (; function < a->k->calls.function_count; function++) /* without code */
+        memcpy(a->k->calls.functions[function].first_slot, counts, 4 * sizeof counts[0]);
     free(starts);
     free(ends);
     free(next_start);
     free(next_end);
     free(spare);
     return ok;
+}
+
+/* Which part of the file the registers of each function are. */
+static void note_slots(kds_calls *c, const uint32_t counts[4], const uint64_t base[4],
+                       const uint32_t bytes[4])
+{
+    for (uint32_t n = 0; n < c->function_count; n++)
+        for (int s = 0; s < KDS_SLOT_KINDS; s++) {
+            kds_function *f = &c->functions[n];
+            uint32_t end =
+                n + 1 < c->function_count ? c->functions[n + 1].first_slot[s] : counts[s];
+            f->slots[s] = (kds_slots){.offset = (uint32_t)base[s] + f->first_slot[s] * bytes[s],
+                                      .count = end - f->first_slot[s]};
+        }
+}
+
+static void note_frames(kds_kernel *k)
+{
+    k->calls.frames[0] = k->calls.frames[1] = -1;
+    for (uint32_t i = 0; i < k->const_count; i++)
+        if (k->consts[i].kind == KDS_CONST_FRAME)
+            k->calls.frames[k->consts[i].index] = k->consts[i].offset;
 }
 
 /* Byte offsets: constants first, then 64, 32, 16-bit registers, then predicates. False: too big. */
@@ -229,11 +260,33 @@ static bool lay_out(allocation *a, const uint32_t counts[4])
     if (at > FILE_CAP)
         return false;
     k->file_bytes = (uint32_t)at + 64;
+    note_slots(&k->calls, counts, base, bytes);
+    note_frames(k);
     for (uint32_t r = 0; r < a->d->register_count; r++) {
         int c = class_of(a->d->registers[r]);
         a->slot[r] = (int32_t)(base[c] + (uint64_t)(uint32_t)a->slot[r] * bytes[c]);
     }
     return true;
+}
+
+/* Too large to analyse: every register lives throughout its function. */
+static void live_throughout(allocation *a)
+{
+    const kds_calls *c = &a->k->calls;
+    for (uint32_t r = 0; r < a->d->register_count; r++) {
+        uint32_t low = 0, high = c->function_count;
+        if (a->to[r] == UINT32_MAX)
+            continue;
+        while (high - low > 1) {
+            uint32_t middle = low + (high - low) / 2;
+            if (c->functions[middle].first <= a->from[r])
+                low = middle;
+            else
+                high = middle;
+        }
+        a->from[r] = c->functions[low].first;
+        a->to[r] = c->functions[low].end - 1;
+    }
 }
 
 bool kds_allocate_registers(kds_decoder *d)
@@ -255,12 +308,7 @@ bool kds_allocate_registers(kds_decoder *d)
             if (ok)
                 stretch(&a);
         } else {
-            /* Too large to analyse: every register lives throughout. */
-            for (uint32_t r = 0; r < n; r++)
-                if (a.to[r] != UINT32_MAX) {
-                    a.from[r] = 0;
-                    a.to[r] = k->code_count - 1;
-                }
+            live_throughout(&a);
         }
     }
     ok = ok && scan(&a, counts);

@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-extern const char *const kds_bench_rms_vec[], *const kds_bench_rms_naive[],
-                                                  *const kds_bench_scale_shift[];
+extern const char *const kds_bench_rms_vec[],
+    *const kds_bench_rms_naive[], *const kds_bench_scale_shift[], *const kds_bench_sgemm[],
+                                                                      *const kds_bench_mma_gemm[];
 
 #endif

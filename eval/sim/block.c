@@ -1,6 +1,7 @@
 /* A block: its warps in turn, each until it ends, waits or has had its share; barriers of the block
  * and of its cluster; what to say when nobody can go on. */
 #include "eval/sim/race.h"
+#include "eval/sim/stack.h"
 #include <string.h>
 
 /* Branches that a warp may take before the next one gets its turn, so that a warp that waits in a
@@ -219,7 +220,7 @@ static bool all_at_one_barrier(const kds_warp *w, uint32_t *mask)
 kds_step kds_warp_stuck(kds_warp *w)
 {
     const kds_ins *code = w->run->kernel->code;
-    if (release_warpsync(w))
+    if (kds_stack_join(w) || release_warpsync(w))
         return KDS_STEP_ON;
     uint32_t mask;
     const kds_ins *first = &code[w->splits[0].at];
@@ -324,21 +325,21 @@ static kds_step run_round(kds_block *b, bool *moved, bool *done)
     return KDS_STEP_ON;
 }
 
-kds_step kds_block_run(kds_block *b, bool alone, kds_slice *how)
+kds_step kds_block_run(kds_block *b, bool alone, kds_turn *how)
 {
     bool moved = true, done = false;
-    *how = KDS_SLICE_STUCK;
     if (b->run->race != NULL)
         kds_race_turn(b);
+    *how = KDS_TURN_STUCK;
     for (int n = 0; moved && !done && (alone || n < ROUNDS); n++) {
         kds_step s = run_round(b, &moved, &done);
         if (s != KDS_STEP_ON)
             return s;
         if (moved)
-            *how = KDS_SLICE_MOVED;
+            *how = KDS_TURN_MOVED;
     }
     if (done)
-        *how = KDS_SLICE_DONE;
+        *how = KDS_TURN_DONE;
     if (b->run->race != NULL && b->run->race->no_memory)
         return KDS_STEP_NO_MEMORY;
     return KDS_STEP_ON;

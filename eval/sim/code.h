@@ -5,6 +5,7 @@
 #ifndef KDS_EVAL_SIM_CODE_H
 #define KDS_EVAL_SIM_CODE_H
 
+#include "eval/sim/calls.h"
 #include "eval/sim/ops.h"
 #include "eval/sim/ptx.h"
 
@@ -30,9 +31,8 @@ enum {
     KDS_INS_OWN_MASK = 4,
     KDS_INS_ENDS_RUN = 8,
     KDS_INS_LEADER = 16,
-    KDS_INS_LIST_DEFINES = 32,
-    KDS_INS_POLLS = 64,   /* an ordered load: may be what a loop waits by */
-    KDS_INS_CLUSTER = 128 /* may use shared memory of other blocks of the cluster */
+    KDS_INS_POLLS = 32,  /* an ordered load: may be what a loop waits by */
+    KDS_INS_CLUSTER = 64 /* may use shared memory of other blocks of the cluster */
 };
 
 /* Memory order of an access or fence (ins->rounding) and its scope (ins->type2). */
@@ -132,8 +132,9 @@ typedef struct kds_ins {
     uint8_t pipe, weight,
         xu; /* SASS instructions that it stands for, roughly: on its pipe, on XU */
     uint8_t wait;
+    uint8_t listed, defined; /* references in the list; the first `defined` of them are results */
     int32_t guard, d, d2, a, b, c, x; /* references before allocation, byte offsets after */
-    uint32_t list;                    /* first of `elements` references in kernel->list */
+    uint32_t list;                    /* first of `listed` references in kernel->list */
     uint32_t target;                  /* instruction, or first in kernel->jumps */
     uint32_t run_end, block_end;      /* next instruction that ends a run, next leader */
     uint32_t used_bytes;              /* mask of the bytes of a load that are used; 0: all */
@@ -144,9 +145,11 @@ typedef struct kds_ins {
 } kds_ins;
 
 typedef enum kds_const_kind {
-    KDS_CONST_BITS,   /* bits in every lane */
-    KDS_CONST_SYMBOL, /* address of module symbol `index` plus bits */
-    KDS_CONST_SPECIAL /* special register `index` */
+    KDS_CONST_BITS,    /* bits in every lane */
+    KDS_CONST_SYMBOL,  /* address of module symbol `index` plus bits */
+    KDS_CONST_SPECIAL, /* special register `index` */
+    KDS_CONST_FRAME /* where the frame of each lane begins, see calls.h; `index` of kds_frame_kind
+                     */
 } kds_const_kind;
 
 /* Special registers that do not change while a block runs. */
@@ -202,10 +205,6 @@ typedef struct kds_const {
     int32_t offset; /* in the register file */
 } kds_const;
 
-typedef struct kds_param {
-    uint32_t offset, bytes;
-} kds_param;
-
 typedef struct kds_kernel {
     char *name;
     char *missing; /* what is not simulated; NULL if it can run */
@@ -226,6 +225,7 @@ typedef struct kds_kernel {
     uint32_t max_threads, required[3];
     bool talks; /* blocks may learn of each other, or of time: atomics, ordered accesses, clocks */
     uint32_t cluster[3]; /* .reqnctapercluster; 0: none */
+    kds_calls calls;
 } kds_kernel;
 
 static inline int kds_type_bytes(int type)

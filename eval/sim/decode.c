@@ -92,9 +92,20 @@ int kds_operand_count(const kds_decoder *d)
     return d->source->operand_count;
 }
 
+/* The virtual register of an operand that is one: functions have theirs one after the other. */
+static int32_t register_of(const kds_decoder *d, const kds_ptx_operand *o)
+{
+    return (int32_t)d->register_base + o->index;
+}
+
+static int bytes_of(const kds_decoder *d, const kds_ptx_operand *o)
+{
+    return d->registers[register_of(d, o)];
+}
+
 int kds_register_bytes(const kds_decoder *d, const kds_ptx_operand *o)
 {
-    return o->kind == KDS_OPERAND_REGISTER && o->value == 0 ? d->registers[o->index] : -1;
+    return o->kind == KDS_OPERAND_REGISTER && o->value == 0 ? bytes_of(d, o) : -1;
 }
 
 bool kds_constant(kds_decoder *d, kds_const c, int32_t *ref)
@@ -193,8 +204,7 @@ static bool use_special(kds_decoder *d, const kds_ptx_operand *o, int bytes, int
                    o->name.text);
 }
 
-/* Where a shared or local variable lies, given a place on its first use. */
-static bool place_variable(kds_decoder *d, const kds_ptx_symbol *s, uint32_t *offset)
+bool kds_place_variable(kds_decoder *d, const kds_ptx_symbol *s, uint32_t *offset)
 {
     kds_kernel *k = d->kernel;
     if (*offset != UINT32_MAX)
@@ -204,7 +214,8 @@ static bool place_variable(kds_decoder *d, const kds_ptx_symbol *s, uint32_t *of
         *offset = UINT32_MAX - 1; /* known when all static variables are placed */
         return true;
     }
-    uint32_t *used = s->space == KDS_SPACE_SHARED ? &k->shared_bytes : &k->local_bytes;
+    uint32_t *used = s->space == KDS_SPACE_SHARED ? &k->shared_bytes
+                                                  : &k->calls.functions[d->at_function].local_bytes;
     uint64_t cap = s->space == KDS_SPACE_SHARED ? KDS_SHARED_CAP : KDS_LOCAL_CAP;
     uint64_t at = ((uint64_t)*used + s->align - 1) / s->align * s->align;
     if (at + s->bytes > cap)
@@ -212,12 +223,34 @@ static bool place_variable(kds_decoder *d, const kds_ptx_symbol *s, uint32_t *of
                        s->space == KDS_SPACE_SHARED ? "shared" : "local");
     *offset = (uint32_t)at;
     *used = (uint32_t)(at + s->bytes);
-    return true;
+    return s->space == KDS_SPACE_SHARED || kds_note_local(d, s, *offset);
 }
 
 static const kds_ptx_symbol *symbol_of(const kds_decoder *d, int32_t index)
 {
     return index < 0 ? &d->function->symbols[~index] : &d->ptx->symbols[index];
+}
+
+bool kds_own_register(kds_decoder *d, uint8_t bytes, int32_t *ref)
+{
+    if (!kds_ptx_room(&d->registers, d->register_count, &d->register_room, 1)) {
+        d->no_memory = true;
+        return false;
+    }
+    *ref = (int32_t)d->register_count;
+    d->registers[d->register_count++] = bytes;
+    return true;
+}
+
+bool kds_emit_before(kds_decoder *d, kds_ins ins)
+{
+    kds_ins saved = d->ins;
+    ins.guard = ins.d2 = ins.c = ins.x = KDS_NO_REF;
+    ins.memo = -1;
+    d->ins = ins;
+    bool ok = kds_emit(d);
+    d->ins = saved;
+    return ok;
 }
 
 /* The address of a variable as a constant, in its own space's numbering. */
@@ -227,12 +260,12 @@ static bool use_symbol(kds_decoder *d, const kds_ptx_operand *o, int bytes, int3
     kds_const c = {.kind = KDS_CONST_BITS, .bytes = (uint8_t)bytes, .bits = (uint64_t)o->value};
     if (bytes != 4 && bytes != 8)
         return kds_why(d, "an address in a register of %d bytes", bytes);
-    if (s->is_function)
-        return kds_why(d, "address of a function");
+    if (s->space == KDS_SPACE_LOCAL && d->at_function != 0)
+        return kds_use_frame_address(d, o, bytes, ref);
     if (s->space == KDS_SPACE_SHARED || s->space == KDS_SPACE_LOCAL) {
         uint32_t *offset =
             o->index < 0 ? &d->function_offsets[~o->index] : &d->module_offsets[o->index];
-        if (!place_variable(d, s, offset))
+        if (!kds_place_variable(d, s, offset))
             return false;
         if (*offset == UINT32_MAX - 1) { /* dynamic: patched by fix_dynamic */
             c.kind = KDS_CONST_SYMBOL;
@@ -240,6 +273,8 @@ static bool use_symbol(kds_decoder *d, const kds_ptx_operand *o, int bytes, int3
         } else {
             c.bits += *offset;
         }
+    } else if (s->space == KDS_SPACE_PARAM && (s->for_call || d->at_function != 0)) {
+        return kds_why(d, "the address of a parameter of a call");
     } else if (s->space == KDS_SPACE_PARAM) {
         c.bits += s->offset;
     } else if (o->index < 0) {
@@ -284,37 +319,22 @@ static uint64_t literal_bits(const kds_ptx_operand *o, int bytes, bool real)
 /* "!p": a predicate of our own that is set just before. */
 static bool use_negated(kds_decoder *d, int32_t p, int32_t *ref)
 {
-    if (!kds_ptx_room(&d->registers, d->register_count, &d->register_room, 1)) {
-        d->no_memory = true;
-        return false;
-    }
-    *ref = (int32_t)d->register_count;
-    d->registers[d->register_count++] = 0;
-    kds_ins saved = d->ins;
-    d->ins = (kds_ins){.op = KDS_OP_not_pred,
-                       .flags = KDS_INS_OWN_MASK,
-                       .guard = KDS_NO_REF,
-                       .d = *ref,
-                       .d2 = KDS_NO_REF,
-                       .a = p,
-                       .b = KDS_NO_REF,
-                       .c = KDS_NO_REF,
-                       .x = KDS_NO_REF,
-                       .memo = -1};
-    bool ok = kds_emit(d);
-    d->ins = saved;
-    return ok;
+    return kds_own_register(d, 0, ref) && kds_emit_before(d, (kds_ins){.op = KDS_OP_not_pred,
+                                                                       .flags = KDS_INS_OWN_MASK,
+                                                                       .d = *ref,
+                                                                       .a = p,
+                                                                       .b = KDS_NO_REF});
 }
 
 bool kds_use_operand(kds_decoder *d, const kds_ptx_operand *o, int bytes, bool real, int32_t *ref)
 {
     switch (o->kind) {
     case KDS_OPERAND_REGISTER:
-        if (o->value != 0 || d->registers[o->index] != bytes)
+        if (o->value != 0 || bytes_of(d, o) != bytes)
             return kds_why(d, "an operand of another size");
         if (bytes == 0 && o->negated)
-            return use_negated(d, o->index, ref);
-        *ref = o->index;
+            return use_negated(d, register_of(d, o), ref);
+        *ref = register_of(d, o);
         return !o->negated || kds_why(d, "a negated operand");
     case KDS_OPERAND_INT:
     case KDS_OPERAND_F32:
@@ -349,9 +369,9 @@ bool kds_define_operand(kds_decoder *d, const kds_ptx_operand *o, int bytes, int
     }
     if (o->kind != KDS_OPERAND_REGISTER || o->value != 0 || o->negated)
         return kds_why(d, "a result that is no register");
-    if (d->registers[o->index] != bytes)
+    if (bytes_of(d, o) != bytes)
         return kds_why(d, "a result of another size");
-    *ref = o->index;
+    *ref = register_of(d, o);
     return true;
 }
 
@@ -379,22 +399,39 @@ bool kds_address(kds_decoder *d, int position, kds_ptx_space *named)
     d->ins.imm = o->value;
     if (base->kind == KDS_OPERAND_SYMBOL)
         *named = symbol_of(d, base->index)->space;
-    int bytes = base->kind == KDS_OPERAND_REGISTER ? d->registers[base->index] : 8;
+    int bytes = base->kind == KDS_OPERAND_REGISTER ? bytes_of(d, base) : 8;
     if (bytes != 4 && bytes != 8)
         return kds_why(d, "an address in a register of %d bytes", bytes);
     d->ins.combine = (uint8_t)bytes;
+    if (*named == KDS_SPACE_LOCAL && d->at_function != 0) {
+        uint32_t *offset = &d->function_offsets[~base->index];
+        if (!kds_place_variable(d, symbol_of(d, base->index), offset))
+            return false;
+        d->ins.imm += *offset;
+        return kds_frame(d, KDS_FRAME_LOCAL, &d->ins.a);
+    }
     return kds_use_operand(d, base, bytes, false, &d->ins.a);
 }
 
 bool kds_list_add(kds_decoder *d, int32_t ref)
 {
     kds_kernel *k = d->kernel;
+    if (d->ins.listed == UINT8_MAX)
+        return kds_why(d, "more than %d registers", UINT8_MAX);
     if (!kds_ptx_room(&k->list, k->list_count, &k->list_room, sizeof *k->list)) {
         d->no_memory = true;
         return false;
     }
+    if (d->ins.listed++ == 0)
+        d->ins.list = k->list_count;
     k->list[k->list_count++] = ref;
     return true;
+}
+
+bool kds_list_define(kds_decoder *d, int32_t ref)
+{
+    d->ins.defined++;
+    return kds_list_add(d, ref);
 }
 
 bool kds_emit(kds_decoder *d)
@@ -429,27 +466,27 @@ void kds_kind(kds_decoder *d, kds_op op, kds_pipe pipe, int weight, kds_wait wai
     d->ins.wait = (uint8_t)wait;
 }
 
-/* One PTX instruction. False: `missing` is set, or memory is out. */
-static bool decode_instruction(kds_decoder *d)
+bool kds_decode_instruction(kds_decoder *d)
 {
-    static bool (*const groups[])(kds_decoder *) = {kds_decode_row,     kds_decode_move,
-                                                    kds_decode_convert, kds_decode_memory,
-                                                    kds_decode_cross,   kds_decode_control};
+    static bool (*const groups[])(kds_decoder *) = {
+        kds_decode_call,   kds_decode_row,   kds_decode_move,   kds_decode_convert,
+        kds_decode_memory, kds_decode_cross, kds_decode_tensor, kds_decode_control};
     const kds_ptx_instruction *s = d->source;
     kds_kernel *k = d->kernel;
     d->why[0] = '\0';
     bool cut = cut_opcode(d);
     for (size_t g = 0; cut && g < sizeof groups / sizeof groups[0] && d->why[0] == '\0'; g++) {
         d->at = 1;
-        d->ins = (kds_ins){.guard = s->guard >= 0 ? s->guard : KDS_NO_REF,
-                           .d = KDS_NO_REF,
-                           .d2 = KDS_NO_REF,
-                           .a = KDS_NO_REF,
-                           .b = KDS_NO_REF,
-                           .c = KDS_NO_REF,
-                           .x = KDS_NO_REF,
-                           .memo = -1,
-                           .used_bytes = s->used_bytes_mask};
+        d->ins =
+            (kds_ins){.guard = s->guard >= 0 ? (int32_t)d->register_base + s->guard : KDS_NO_REF,
+                      .d = KDS_NO_REF,
+                      .d2 = KDS_NO_REF,
+                      .a = KDS_NO_REF,
+                      .b = KDS_NO_REF,
+                      .c = KDS_NO_REF,
+                      .x = KDS_NO_REF,
+                      .memo = -1,
+                      .used_bytes = s->used_bytes_mask};
         if (s->guard >= 0)
             d->ins.flags =
                 (uint8_t)(KDS_INS_GUARDED | (s->guard_negated ? KDS_INS_GUARD_NEGATED : 0));
@@ -488,7 +525,9 @@ static void fix_dynamic(kds_kernel *k)
 static void resolve_flow(kds_decoder *d)
 {
     kds_kernel *k = d->kernel;
-    k->code[0].flags |= KDS_INS_LEADER;
+    for (uint32_t n = 0; n < k->calls.function_count; n++)
+        if (k->calls.functions[n].missing == NULL)
+            k->code[k->calls.functions[n].first].flags |= KDS_INS_LEADER;
     for (uint32_t i = 0; i < k->jump_count; i++) {
         k->jumps[i] = d->starts[k->jumps[i]];
         k->code[k->jumps[i]].flags |= KDS_INS_LEADER;
@@ -513,44 +552,20 @@ static void resolve_flow(kds_decoder *d)
     }
 }
 
-static bool prepare(kds_decoder *d)
-{
-    const kds_ptx_function *f = d->function;
-    d->register_room = d->register_count = f->register_count;
-    d->registers = calloc(f->register_count + 1, 1);
-    d->starts = calloc(f->code_count + 1, sizeof *d->starts);
-    d->module_offsets = malloc((d->ptx->symbol_count + 1) * sizeof(uint32_t));
-    d->function_offsets = malloc((f->symbol_count + 1) * sizeof(uint32_t));
-    if (d->registers == NULL || d->starts == NULL || d->module_offsets == NULL ||
-        d->function_offsets == NULL)
-        return false;
-    memset(d->module_offsets, 0xff, d->ptx->symbol_count * sizeof(uint32_t));
-    memset(d->function_offsets, 0xff, f->symbol_count * sizeof(uint32_t));
-    for (uint32_t i = 0; i < f->register_count; i++) {
-        int bytes = kds_ptx_type_size((kds_ptx_type)f->registers[i]);
-        d->registers[i] = (uint8_t)(bytes == 1 ? 2 : bytes);
-    }
-    return true;
-}
-
 kds_code kds_decode(kds_kernel *out, const kds_ptx *ptx, const kds_ptx_function *f, kds_err *e)
 {
     kds_decoder d = {.ptx = ptx, .function = f, .kernel = out};
     kds_code code = KDS_OK;
-    bool ok = prepare(&d);
-    kds_ptx_instruction last = {.opcode = {"exit", 4}, .line = f->line, .guard = -1};
+    d.module_offsets = malloc((ptx->symbol_count + 1) * sizeof(uint32_t));
     out->name = strndup(f->name.text, f->name.len);
     out->param_bytes = f->param_bytes;
     out->max_threads = f->max_threads;
     memcpy(out->required, f->required, sizeof out->required);
     memcpy(out->cluster, f->cluster, sizeof out->cluster);
-    ok = ok && out->name != NULL;
-    for (uint32_t i = 0; ok && i <= f->code_count; i++) {
-        d.source = i < f->code_count ? &f->code[i] : &last;
-        d.starts[i] = out->code_count;
-        if (out->missing != NULL || !decode_instruction(&d))
-            break;
-    }
+    bool ok = d.module_offsets != NULL && out->name != NULL;
+    if (ok)
+        memset(d.module_offsets, 0xff, ptx->symbol_count * sizeof(uint32_t));
+    ok = ok && kds_decode_functions(&d);
     if (ok && !d.no_memory && out->missing == NULL) {
         fix_dynamic(out);
         resolve_flow(&d);
@@ -574,4 +589,5 @@ void kds_kernel_free(kds_kernel *k)
     free(k->list);
     free(k->jumps);
     free(k->consts);
+    kds_calls_free(&k->calls);
 }

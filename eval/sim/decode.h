@@ -18,7 +18,11 @@ typedef struct kds_decoder {
     /* Virtual registers: those of the function, then ours. */
     uint8_t *registers; /* bytes per lane; 0 for a predicate; 16 for what we cannot hold */
     uint32_t register_count, register_room;
-    uint32_t *starts;                            /* of each PTX instruction, the first of ours */
+    uint32_t *starts; /* of each PTX instruction, the first of ours */
+    uint32_t start_count, start_room;
+    /* The function at hand: its number in the kernel, and where its own begin. */
+    uint32_t at_function, register_base, start_base;
+    bool calls_by_address;
     uint32_t *module_offsets, *function_offsets; /* of shared and local symbols; UINT32_MAX: none */
     uint32_t const_heads[256], *const_next, const_next_room;
     char
@@ -55,7 +59,10 @@ bool kds_immediate(kds_decoder *d, int position, int64_t *value);
 /* The address operand: base into ins->a (KDS_NO_REF: none), offset into ins->imm; its variable's
  * space if it names one, else KDS_SPACE_GENERIC, into *named. */
 bool kds_address(kds_decoder *d, int position, kds_ptx_space *named);
+/* One more register of ins->list: a source, or a result. Results come before sources; nothing may
+ * be emitted between the first and the last. */
 bool kds_list_add(kds_decoder *d, int32_t ref);
+bool kds_list_define(kds_decoder *d, int32_t ref);
 /* Appends d->ins to the code. */
 bool kds_emit(kds_decoder *d);
 bool kds_why(kds_decoder *d, const char *fmt, ...) KDS_PRINTF(2, 3);
@@ -67,7 +74,34 @@ bool kds_decode_move(kds_decoder *d);
 bool kds_decode_convert(kds_decoder *d);
 bool kds_decode_memory(kds_decoder *d);
 bool kds_decode_cross(kds_decoder *d);
+bool kds_decode_tensor(kds_decoder *d);
 bool kds_decode_control(kds_decoder *d);
+/* Calls, returns of functions, and the .param variables of calls. */
+bool kds_decode_call(kds_decoder *d);
+
+/* One PTX instruction, d->source. False: `missing` is set, or memory is out. */
+bool kds_decode_instruction(kds_decoder *d);
+/* Decodes the kernel and all functions that it may reach. False: out of memory. */
+bool kds_decode_functions(kds_decoder *d);
+void kds_calls_free(kds_calls *c);
+/* Notes where a variable lies in the local memory of the function at hand. */
+bool kds_note_local(kds_decoder *d, const kds_ptx_symbol *s, uint32_t offset);
+/* The beginning of each lane's frame, as an operand. */
+bool kds_frame(kds_decoder *d, kds_frame_kind kind, int32_t *ref);
+/* The address of a local variable of a function that is called, computed before the instruction
+ * that is being built. */
+bool kds_use_frame_address(kds_decoder *d, const kds_ptx_operand *o, int bytes, int32_t *ref);
+/* Where a shared or local variable lies, given a place on its first use. */
+bool kds_place_variable(kds_decoder *d, const kds_ptx_symbol *s, uint32_t *offset);
+/* A register of our own. */
+bool kds_own_register(kds_decoder *d, uint8_t bytes, int32_t *ref);
+/* Emits an instruction of ours before the one being built. */
+bool kds_emit_before(kds_decoder *d, kds_ins ins);
+
+/* ---- Shared by loads and stores of all kinds ---- */
+bool kds_plain_type(kds_ptx_type t);
+/* The registers that are loaded or stored, into the list; all of one size. */
+bool kds_data_operands(kds_decoder *d, int position, bool load, kds_ptx_type type);
 
 /* ---- After decoding ---- */
 /* Puts every virtual register into a slot of the file; references become offsets. */

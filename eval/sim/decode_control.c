@@ -119,7 +119,7 @@ static bool decode_bra(kds_decoder *d)
         return kds_why(d, "no such label");
     kds_kind(d, KDS_OP_bra, KDS_PIPE_CONTROL, 1, KDS_WAIT_NONE);
     d->ins.flags |= KDS_INS_ENDS_RUN;
-    d->ins.target = (uint32_t)o->index;
+    d->ins.target = d->start_base + (uint32_t)o->index;
     return kds_emit(d);
 }
 
@@ -149,7 +149,7 @@ static bool decode_brx(kds_decoder *d)
                 d->no_memory = true;
                 return false;
             }
-            k->jumps[k->jump_count++] = (uint32_t)label->index;
+            k->jumps[k->jump_count++] = d->start_base + (uint32_t)label->index;
         }
         return kds_use(d, 0, 4, false, &d->ins.a) && kds_emit(d);
     }

@@ -47,7 +47,7 @@ static bool accept_hint(kds_decoder *d, bool *has_policy)
     return kds_accept_of(d, caching) >= 0 || kds_accept_of(d, hints) >= 0;
 }
 
-static bool plain_type(kds_ptx_type t)
+bool kds_plain_type(kds_ptx_type t)
 {
     return t != KDS_PTX_NO_TYPE && t != KDS_PTX_PRED && t != KDS_PTX_F16 && t != KDS_PTX_BF16 &&
            t != KDS_PTX_F16X2 && t != KDS_PTX_BF16X2 && t != KDS_PTX_B128;
@@ -58,15 +58,13 @@ static bool real_type(kds_ptx_type t)
     return t == KDS_PTX_F32 || t == KDS_PTX_F64;
 }
 
-/* The registers that are loaded or stored, into the list; all of one size. */
-static bool data_operands(kds_decoder *d, int position, bool load, kds_ptx_type type)
+bool kds_data_operands(kds_decoder *d, int position, bool load, kds_ptx_type type)
 {
     const kds_ptx_operand *o = kds_operand(d, position);
     int count = o->kind == KDS_OPERAND_VECTOR ? o->count : 1;
     int smallest = d->ins.bytes < 2 ? 2 : d->ins.bytes, width = -1;
     if (count != d->ins.elements || (count == 1 && o->kind == KDS_OPERAND_VECTOR))
         return kds_why(d, "another number of elements");
-    d->ins.list = d->kernel->list_count;
     for (int k = 0; k < count; k++) {
         const kds_ptx_operand *e =
             o->kind == KDS_OPERAND_VECTOR ? &d->function->operands[o->index + k] : o;
@@ -84,9 +82,10 @@ static bool data_operands(kds_decoder *d, int position, bool load, kds_ptx_type 
         const kds_ptx_operand *e =
             o->kind == KDS_OPERAND_VECTOR ? &d->function->operands[o->index + k] : o;
         int32_t ref;
-        bool ok = load ? kds_define_operand(d, e, width, &ref)
-                       : kds_use_operand(d, e, width, real_type(type), &ref);
-        if (!ok || !kds_list_add(d, ref))
+        bool ok = load
+                      ? kds_define_operand(d, e, width, &ref) && kds_list_define(d, ref)
+                      : kds_use_operand(d, e, width, real_type(type), &ref) && kds_list_add(d, ref);
+        if (!ok)
             return false;
     }
     d->ins.result_bytes = (uint8_t)width;
@@ -130,7 +129,7 @@ static bool decode_load_store(kds_decoder *d, bool load)
                       : kds_accept(d, "v8") ? 8
                                             : 1;
     kds_ptx_type type = kds_accept_type(d);
-    if (!plain_type(type) || !kds_all_read(d) || kds_operand_count(d) != 2 + policy)
+    if (!kds_plain_type(type) || !kds_all_read(d) || kds_operand_count(d) != 2 + policy)
         return false;
     if (!load && (space == KDS_SPACE_PARAM || space == KDS_SPACE_CONST))
         return false;
@@ -149,12 +148,12 @@ static bool decode_load_store(kds_decoder *d, bool load)
     bool in_bank = space == KDS_SPACE_PARAM;
     kds_kind(d, load ? loads[space] : stores[space], in_bank ? KDS_PIPE_NONE : KDS_PIPE_LSU,
              in_bank ? 0 : 1, load ? wait : KDS_WAIT_NONE);
-    d->ins.flags |= (uint8_t)(KDS_INS_OWN_MASK | (load ? KDS_INS_LIST_DEFINES : 0) |
-                              (space == KDS_SPACE_GENERIC ? KDS_INS_CLUSTER : 0));
+    d->ins.flags |=
+        (uint8_t)(KDS_INS_OWN_MASK | (space == KDS_SPACE_GENERIC ? KDS_INS_CLUSTER : 0));
     if (space == KDS_SPACE_SHARED || space == KDS_SPACE_GENERIC)
         d->ins.memo = (int32_t)d->kernel->memo_count++;
     return kds_address(d, load ? 1 : 0, &named) && space_fits(d, space, named) &&
-           data_operands(d, load ? 0 : 1, load, type) && (!policy || policy_operand(d, 2)) &&
+           kds_data_operands(d, load ? 0 : 1, load, type) && (!policy || policy_operand(d, 2)) &&
            kds_emit(d);
 }
 

@@ -32,7 +32,6 @@ static bool pack(kds_decoder *d, int bytes)
     for (int k = 0; k < v->count; k++)
         if (!kds_use_operand(d, element(d, v, k), each, false, &refs[k]))
             return false;
-    d->ins.list = d->kernel->list_count;
     d->ins.elements = v->count;
     for (int k = 0; k < v->count; k++)
         if (!kds_list_add(d, refs[k]))
@@ -49,12 +48,11 @@ static bool unpack(kds_decoder *d, int bytes)
     if ((each != 2 && each != 4) || each * v->count != bytes)
         return kds_why(d, "a vector of %d elements", v->count);
     kds_kind(d, each == 2 ? KDS_OP_unpack_b16 : KDS_OP_unpack_b32, KDS_PIPE_NONE, 0, KDS_WAIT_ALU);
-    d->ins.list = d->kernel->list_count;
     d->ins.elements = v->count;
-    d->ins.flags |= KDS_INS_OWN_MASK | KDS_INS_LIST_DEFINES;
+    d->ins.flags |= KDS_INS_OWN_MASK;
     for (int k = 0; k < v->count; k++) {
         int32_t ref;
-        if (!kds_define_operand(d, element(d, v, k), each, &ref) || !kds_list_add(d, ref))
+        if (!kds_define_operand(d, element(d, v, k), each, &ref) || !kds_list_define(d, ref))
             return false;
     }
     return kds_use(d, 1, bytes, false, &d->ins.a) && kds_emit(d);

@@ -392,6 +392,7 @@ kds_code kds_device_sim_open(kds_device **out, const char *gpu, const kds_task *
         d->base.modelled = true;
         d->base.bytes_per_second = g->dram_bytes_per_second;
         d->base.flops_per_second = kds_gpu_flops(g);
+        d->base.tensor_flops_per_second = kds_gpu_tensor_flops(g);
         (void)snprintf(d->base.name, sizeof d->base.name, "sim:%s", g->name);
         kds_id_format(kds_id_of(text.data, text.len), d->base.fingerprint);
         d->gpu = g;

@@ -156,6 +156,37 @@ static inline u32 dot2(u32 x, u32 y, u32 z, bool xs, bool ys, bool high)
 OP3(dp2a, u32, u32, u32, u32,
     dot2(x, y, z, i->type == KDS_PTX_S32, i->type2 == KDS_PTX_S32, i->combine != 0))
 
+#define PAIR(T, pick)                                                                              \
+    (pick((T)(x & 0xffff), (T)(y & 0xffff)) & 0xffff) | (u32)pick((T)(x >> 16), (T)(y >> 16)) << 16
+#define LESSER(p, q) ((p) < (q) ? (p) : (q))
+#define GREATER(p, q) ((p) > (q) ? (p) : (q))
+#define LESSER_RELU(p, q) GREATER(LESSER(p, q), 0)
+#define GREATER_RELU(p, q) GREATER(GREATER(p, q), 0)
+OP2(min_u16x2, u32, u32, u32, PAIR(u16, LESSER))
+OP2(max_u16x2, u32, u32, u32, PAIR(u16, GREATER))
+OP2(min_s16x2, u32, u32, u32, PAIR(int16_t, LESSER))
+OP2(max_s16x2, u32, u32, u32, PAIR(int16_t, GREATER))
+OP2(min_relu_s16x2, u32, u32, u32, PAIR(int16_t, LESSER_RELU))
+OP2(max_relu_s16x2, u32, u32, u32, PAIR(int16_t, GREATER_RELU))
+OP2(min_relu_s32, s32, s32, s32, LESSER_RELU(x, y))
+OP2(max_relu_s32, s32, s32, s32, GREATER_RELU(x, y))
+
+/* Absolute differences of unsigned parts: packed (the third operand has no part in it), or added
+ * to the third. */
+static inline u32 differences(u32 x, u32 y, u32 z, u32 bits, bool sum)
+{
+    u32 r = sum ? z : 0, mask = (1u << bits) - 1;
+    for (u32 at = 0; at < 32; at += bits) {
+        u32 p = x >> at & mask, q = y >> at & mask, d = p > q ? p - q : q - p;
+        r += sum ? d : d << at;
+    }
+    return r;
+}
+OP3(vabsdiff4, u32, u32, u32, u32, differences(x, y, z, 8, false))
+OP3(vabsdiff4_add, u32, u32, u32, u32, differences(x, y, z, 8, true))
+OP3(vabsdiff2, u32, u32, u32, u32, differences(x, y, z, 16, false))
+OP3(vabsdiff2_add, u32, u32, u32, u32, differences(x, y, z, 16, true))
+
 static inline u32 bit_mask(u32 from, u32 count, bool clamp)
 {
     from = clamp ? (from > 32 ? 32 : from) : from & 31;

@@ -1,8 +1,10 @@
 /* The interpreter proper, compiled once per instruction set: exec_baseline.c and exec_avx2.c define
  * KDS_RUN_WARP and include this. Everything in it is static but that one function. */
-#include "eval/sim/machine.h"
 #include "eval/sim/numeric.h"
 #include "eval/sim/race.h"
+#include "eval/sim/stack.h"
+#include "eval/sim/taint.h"
+#include "eval/sim/tensor.h"
 #include <fenv.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +34,14 @@
 
 #include "eval/sim/exec_local.h"
 
+#include "eval/sim/exec_call.h"
+
 #include "eval/sim/exec_atomic.h"
 
 #include "eval/sim/exec_cross.h"
+
+#include "eval/sim/exec_tensor.h"
+
+#include "eval/sim/exec_matrix.h"
 
 #include "eval/sim/exec_loop.h"

@@ -2,15 +2,16 @@
  * memory keeps word k of all lanes side by side, as the hardware does: lanes that use the same
  * offset touch 128 bytes. */
 
-static inline kds_step check_local(kds_run *run, const kds_ins *i, int lane, u64 address,
+static inline kds_step check_local(const kds_warp *w, const kds_ins *i, int lane, u64 address,
                                    unsigned bytes, bool store)
 {
-    u32 limit = run->kernel->local_bytes;
-    if (address < limit && bytes <= limit - address && (address & (bytes - 1)) == 0)
+    u32 limit = w->run->kernel->local_bytes;
+    bool inside = w->stack == NULL ? address < limit && bytes <= limit - address
+                                   : kds_local_holds(w, (uint32_t)lane, address, bytes);
+    if (inside && (address & (bytes - 1)) == 0)
         return KDS_STEP_ON;
-    bool inside = address < limit && bytes <= limit - address;
-    return kds_fault_at(run, inside ? KDS_SIM_MISALIGNED : KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)lane,
-                        KDS_SPACE_LOCAL, address, bytes, store);
+    return kds_fault_at(w->run, inside ? KDS_SIM_MISALIGNED : KDS_SIM_OUT_OF_BOUNDS, i,
+                        (uint32_t)lane, KDS_SPACE_LOCAL, address, bytes, store);
 }
 
 /* Copies `bytes` of one lane between its words and `other`. */
@@ -30,28 +31,84 @@ static inline void copy_local(u8 *local, int lane, u64 address, unsigned bytes, 
     }
 }
 
+/* Bytes that a lane never stored hold all ones, whatever was there before. */
+static inline void blank_unwritten(const kds_warp *w, int lane, u64 address, unsigned bytes,
+                                   u8 *stage)
+{
+    for (unsigned k = 0; k < bytes; k++)
+        if ((w->local_stored[address + k] >> lane & 1) == 0)
+            stage[k] = 0xff;
+}
+
+/* All lanes of `mask` at one place, in whole words: what they touch lies side by side. Returns the
+ * lanes that have written all of it. */
+static inline uint32_t move_row(kds_warp *w, u64 address, unsigned bytes, uint32_t mask, u8 *stage,
+                                bool store)
+{
+    uint32_t *stored = w->local_stored + address, written = mask;
+    for (unsigned k = 0; k < bytes; k++) {
+        stored[k] |= store ? mask : 0;
+        written &= stored[k];
+    }
+    for (unsigned k = 0; k < bytes; k += 4) {
+        u8 *row = w->local + (address + k) * KDS_LANES;
+        for (uint32_t left = mask; left != 0; left &= left - 1) {
+            unsigned l = (unsigned)__builtin_ctz(left);
+            u8 *own = stage + l * bytes + k;
+            memcpy(store ? row + 4 * l : own, store ? own : row + 4 * l, 4);
+        }
+    }
+    return written;
+}
+
+/* Each lane at its own place; returns the same. */
+static inline uint32_t move_lanes(kds_warp *w, const u64 *a, unsigned bytes, uint32_t mask,
+                                  u8 *stage, bool store)
+{
+    uint32_t written = mask;
+    for (uint32_t left = mask; left != 0; left &= left - 1) {
+        int l = __builtin_ctz(left);
+        uint32_t *stored = w->local_stored + a[l], all = 1u << l;
+        copy_local(w->local, l, a[l], bytes, stage + (unsigned)l * bytes, store);
+        for (unsigned k = 0; k < bytes; k++) {
+            stored[k] |= store ? 1u << l : 0;
+            all &= stored[k];
+        }
+        written &= all | ~(1u << l);
+    }
+    return written;
+}
+
 static inline kds_step access_local(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
                                     u8 *stage, bool store)
 {
     kds_run *run = w->run;
     unsigned bytes = (unsigned)i->bytes * i->elements;
-    if (w->local == NULL) {
-        w->local = calloc(run->kernel->local_bytes / 4 + 1, 32 * 4);
-        if (w->local == NULL)
-            return KDS_STEP_NO_MEMORY;
-    }
-    u64 where[KDS_LANES] __attribute__((aligned(64)));
+    if (w->local_room < run->kernel->local_bytes && !kds_local_reserve(w, run->kernel->local_bytes))
+        return KDS_STEP_NO_MEMORY;
+    u64 where[KDS_LANES] __attribute__((aligned(64))), first = a[__builtin_ctz(mask)];
     LANES where[l] = (a[l] / 4 * 32 + (u64)l) * 4;
     uint32_t fresh;
+    bool row = bytes % 4 == 0;
     for (uint32_t left = mask; left != 0; left &= left - 1) {
         int l = __builtin_ctz(left);
-        kds_step s = check_local(run, i, l, a[l], bytes, store);
+        kds_step s = check_local(w, i, l, a[l], bytes, store);
         if (s != KDS_STEP_ON)
             return s;
-        copy_local(w->local, l, a[l], bytes, stage + (unsigned)l * bytes, store);
+        row = row && a[l] == first;
     }
+    uint32_t written = row ? move_row(w, first, bytes, mask, stage, store)
+                           : move_lanes(w, a, bytes, mask, stage, store);
     run->counts.local_sectors += count_sectors(where, mask, &fresh) * (bytes < 4 ? 1 : bytes / 4);
-    return KDS_STEP_ON;
+    if (store && w->tainted)
+        kds_taint_store(w, i, a, mask);
+    if (written == mask)
+        return KDS_STEP_ON;
+    for (uint32_t left = mask & ~written; left != 0; left &= left - 1) {
+        int l = __builtin_ctz(left);
+        blank_unwritten(w, l, a[l], bytes, stage + (unsigned)l * bytes);
+    }
+    return run->check_uninitialised ? kds_taint_load(w, i, a, mask & ~written) : KDS_STEP_ON;
 }
 
 HANDLER(ld_local)

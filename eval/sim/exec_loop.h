@@ -1,6 +1,7 @@
 /* Part of exec_body.h: the warp loop. The lanes of a warp that are at one place form a split; the
  * one furthest back runs, and splits that meet become one. Compilers lay code out so that this
- * rejoins them where their ways meet. What runs in a row is accounted for once, by its ends. */
+ * rejoins them where their ways meet. Lanes in functions come before those that wait for them where
+ * they called: the deepest go first. What runs in a row is accounted for once, by its ends. */
 
 /* Backward branches of one split while others wait for it, before another one is let ahead; and the
  * runs that this one gets in a row. */
@@ -12,9 +13,18 @@ typedef kds_step handler(kds_warp *w, const kds_ins *i, void *out);
 static handler *const handlers[KDS_OP_COUNT] = {
 #define KDS_X(name) [KDS_OP_##name] = op_##name,
     KDS_OPS_INT(KDS_X) KDS_OPS_BITS(KDS_X) KDS_OPS_FLOAT(KDS_X) KDS_OPS_HALF(KDS_X)
-        KDS_OPS_COMPARE(KDS_X) KDS_OPS_CONVERT(KDS_X) KDS_OPS_MEMORY(KDS_X) KDS_OPS_CROSS(KDS_X)
+        KDS_OPS_COMPARE(KDS_X) KDS_OPS_CONVERT(KDS_X) KDS_OPS_MEMORY(KDS_X) KDS_OPS_CALL(KDS_X)
+            KDS_OPS_CROSS(KDS_X) KDS_OPS_TENSOR(KDS_X)
 #undef KDS_X
 };
+
+/* What is done before each instruction of a warp that is traced, or holds values never written. */
+static __attribute__((noinline)) kds_step watch(kds_warp *w, const kds_ins *i, uint32_t mask)
+{
+    if (w->traced)
+        kds_trace_step(w, i, mask);
+    return w->tainted ? kds_taint_step(w, i, mask) : KDS_STEP_ON;
+}
 
 /* Runs [at, end) for the lanes of `mask`; returns where it stopped. */
 static inline uint32_t run_straight(kds_warp *w, uint32_t at, uint32_t end, uint32_t mask,
@@ -31,8 +41,8 @@ static inline uint32_t run_straight(kds_warp *w, uint32_t at, uint32_t end, uint
                 continue;
         }
         w->mask = m;
-        if (w->traced)
-            kds_trace_step(w, i, m);
+        if (w->watched != 0 && (*step = watch(w, i, m)) != KDS_STEP_ON)
+            break;
         if (m == w->live || (i->flags & KDS_INS_OWN_MASK) != 0) {
             *step = handlers[i->op](w, i, w->file + i->d);
         } else {
@@ -65,12 +75,12 @@ static inline void add_split(kds_warp *w, uint32_t at, uint32_t mask)
     if (mask == 0)
         return;
     for (int s = 0; s < w->split_count; s++)
-        if (w->splits[s].at == at) {
+        if (w->splits[s].at == at && w->splits[s].depth == w->depth) {
             w->splits[s].mask |= mask;
             w->splits[s].waits = false;
             return;
         }
-    w->splits[w->split_count++] = (kds_split){.at = at, .mask = mask};
+    w->splits[w->split_count++] = (kds_split){.at = at, .mask = mask, .depth = w->depth};
 }
 
 static inline void remove_split(kds_warp *w, int s)
@@ -78,8 +88,13 @@ static inline void remove_split(kds_warp *w, int s)
     w->splits[s] = w->splits[--w->split_count];
 }
 
-/* The split to run: the one furthest back; by turns when that one has been going round for long.
- * -1: all wait. */
+static inline bool goes_before(const kds_split *a, const kds_split *b)
+{
+    return a->depth != b->depth ? a->depth > b->depth : a->at < b->at;
+}
+
+/* The split to run: the deepest, and of those the one furthest back; by turns when that one has
+ * been going round for long. -1: all wait. */
 static inline int choose_split(kds_warp *w)
 {
     int best = -1;
@@ -99,7 +114,7 @@ static inline int choose_split(kds_warp *w)
         w->favour = 0;
     }
     for (int s = 0; s < w->split_count; s++)
-        if (!w->splits[s].waits && (best < 0 || w->splits[s].at < w->splits[best].at))
+        if (!w->splits[s].waits && (best < 0 || goes_before(&w->splits[s], &w->splits[best])))
             best = s;
     return best;
 }
@@ -145,6 +160,34 @@ static inline kds_step branch_indexed(kds_warp *w, int s, const kds_ins *i, uint
     return KDS_STEP_ON;
 }
 
+/* A call, or the return from a function: every lane to its own place. */
+static inline kds_step call_or_return(kds_warp *w, int s, const kds_ins *i, uint32_t at,
+                                      uint32_t taken)
+{
+    uint32_t to[KDS_LANES], mask = w->splits[s].mask;
+    kds_step step = KDS_STEP_ON;
+    if (i->op == KDS_OP_call)
+        step = kds_stack_call(w, i, at, taken, to);
+    else
+        kds_stack_return(w, taken, to);
+    if (step != KDS_STEP_ON)
+        return step;
+    remove_split(w, s);
+    add_split(w, at + 1, mask & ~taken);
+    bool enters =
+        i->op == KDS_OP_call && w->run->kernel->calls.sites[i->target].builtin == KDS_BUILTIN_NONE;
+    uint32_t depth = w->depth;
+    w->depth = i->op == KDS_OP_call ? depth + enters : depth > 0 ? depth - 1 : 0;
+    for (uint32_t left = taken; left != 0;) {
+        uint32_t place = to[__builtin_ctz(left)], group = 0;
+        for (uint32_t k = left; k != 0; k &= k - 1)
+            group |= (uint32_t)(to[__builtin_ctz(k)] == place) << __builtin_ctz(k);
+        add_split(w, place, group);
+        left &= ~group;
+    }
+    return KDS_STEP_ON;
+}
+
 /* The instruction that ends a run, at `at`, for split s. */
 static inline kds_step end_run(kds_warp *w, int s, uint32_t at)
 {
@@ -154,8 +197,8 @@ static inline kds_step end_run(kds_warp *w, int s, uint32_t at)
         uint32_t p = predicate(w, i->guard);
         taken &= (i->flags & KDS_INS_GUARD_NEGATED) != 0 ? ~p : p;
     }
-    if (w->traced)
-        kds_trace_step(w, i, taken);
+    if (w->watched != 0)
+        (void)watch(w, i, taken); /* none of these uses a value in a way that is a fault */
     account(w, at, at + 1, mask);
     switch (i->op) {
     case KDS_OP_bra:
@@ -163,6 +206,9 @@ static inline kds_step end_run(kds_warp *w, int s, uint32_t at)
         return KDS_STEP_ON;
     case KDS_OP_brx:
         return branch_indexed(w, s, i, at, taken);
+    case KDS_OP_call:
+    case KDS_OP_ret:
+        return call_or_return(w, s, i, at, taken);
     case KDS_OP_exit:
         remove_split(w, s);
         add_split(w, at + 1, mask & ~taken);
@@ -185,7 +231,8 @@ static inline kds_step end_run(kds_warp *w, int s, uint32_t at)
             add_split(w, at + 1, mask & ~taken);
             add_split(w, at, taken);
             for (int k = 0; k < w->split_count; k++)
-                if (w->splits[k].at == at && w->splits[k].mask != w->live)
+                if (w->splits[k].at == at && w->splits[k].depth == w->depth &&
+                    w->splits[k].mask != w->live)
                     w->splits[k].waits = true;
             return KDS_STEP_ON;
         }
@@ -216,6 +263,7 @@ kds_step KDS_RUN_WARP(kds_warp *w, uint32_t quantum)
             continue;
         }
         uint32_t at = w->splits[s].at, mask = w->splits[s].mask;
+        w->depth = w->splits[s].depth;
         uint32_t end = w->split_count == 1 ? code[at].run_end : code[at].block_end;
         kds_step step = KDS_STEP_ON;
         uint32_t stopped = run_straight(w, at, end, mask, &step);

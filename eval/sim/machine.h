@@ -33,7 +33,8 @@ typedef struct kds_fault {
 /* The lanes of a warp that are at one instruction. */
 typedef struct kds_split {
     uint32_t at, mask;
-    bool waits; /* for others at the same place, or at a barrier */
+    uint32_t depth; /* of calls */
+    bool waits;     /* for others at the same place, or at a barrier */
 } kds_split;
 
 typedef enum kds_warp_state {
@@ -58,6 +59,8 @@ typedef struct kds_poll {
 #define KDS_POLLS 4
 /* Polls without news after which a warp counts as spinning. */
 #define KDS_SPIN 64
+typedef struct kds_stack kds_stack; /* stack.h */
+typedef struct kds_taint kds_taint; /* taint.h */
 
 typedef struct kds_warp {
     uint8_t *file; /* registers */
@@ -73,23 +76,34 @@ typedef struct kds_warp {
     kds_warp_state state;
     uint32_t polls; /* in a row that brought nothing new */
     kds_poll poll[KDS_POLLS];
-    bool news;          /* a poll brought something new in this turn */
-    bool at_cluster;    /* has arrived at the cluster's barrier, which is not complete yet */
-    bool owes_wait;     /* has arrived at it and not waited since */
-    uint32_t index;     /* in its block */
-    uint32_t barrier;   /* at which it waits */
-    const kds_ins *bar; /* by which instruction */
-    uint8_t *local;     /* words of all lanes side by side; NULL until touched */
-    double *ready;      /* per 4 bytes of the file: when a result is there; NULL if not traced */
-    double now;         /* cycle of the latest issue */
-    double issued;      /* issue slots taken */
+    bool news;              /* a poll brought something new in this turn */
+    bool at_cluster;        /* has arrived at the cluster's barrier, which is not complete yet */
+    bool owes_wait;         /* has arrived at it and not waited since */
+    uint32_t index;         /* in its block */
+    uint32_t barrier;       /* at which it waits */
+    const kds_ins *bar;     /* by which instruction */
+    uint8_t *local;         /* words of all lanes side by side; NULL until touched */
+    uint32_t *local_stored; /* for each byte of it, the lanes that have stored to it */
+    uint32_t local_room;    /* bytes of each lane */
+    kds_stack *stack;       /* NULL if the kernel calls nothing */
+    uint32_t depth;         /* of the split at hand */
+    double *ready; /* per 4 bytes of the file: when a result is there; NULL if not traced */
+    double now;    /* cycle of the latest issue */
+    double issued; /* issue slots taken */
     /* Tracing within a region, between two places that instructions do not move across. */
     double floor;         /* earliest cycle of an issue */
     double slots;         /* taken in the region */
     const kds_ins *load;  /* the last global load, while it is not known what it hit; else NULL */
     double load_issue;    /* when that was */
     uint64_t load_unique; /* distinct sectors read before it */
-    bool traced;
+    union {
+        struct {
+            bool traced;
+            bool tainted; /* a register holds what nobody wrote */
+        };
+        uint16_t watched; /* either */
+    };
+    kds_taint *taint;                  /* NULL: none has so far */
     _Alignas(64) uint8_t scratch[256]; /* a result before it is merged */
 } kds_warp;
 
@@ -144,12 +158,12 @@ struct kds_group {
     bool traced;
 };
 
-/* What a slice of time brought a block. */
-typedef enum kds_slice {
-    KDS_SLICE_MOVED,
-    KDS_SLICE_STUCK, /* every warp waits or spins: only others can help */
-    KDS_SLICE_DONE
-} kds_slice;
+/* What a turn brought a block. */
+typedef enum kds_turn {
+    KDS_TURN_MOVED,
+    KDS_TURN_STUCK, /* every warp waits or spins: only others can help */
+    KDS_TURN_DONE
+} kds_turn;
 
 struct kds_run {
     const kds_kernel *kernel;
@@ -202,7 +216,7 @@ kds_step kds_warp_cluster(kds_warp *w, const kds_ins *i, uint32_t mask);
 
 /* Runs the warps of a block in turn until it is done, or stuck, or, unless it is `alone`, has had
  * its share. */
-kds_step kds_block_run(kds_block *b, bool alone, kds_slice *how);
+kds_step kds_block_run(kds_block *b, bool alone, kds_turn *how);
 /* Names who waits for what, when nobody can go on. */
 kds_step kds_block_deadlock(kds_run *r);
 

@@ -55,6 +55,11 @@ double kds_gpu_flops(const kds_gpu *g)
     return g->fp32_per_cycle * WARP * 2 * g->sms * g->clock_hz;
 }
 
+double kds_gpu_tensor_flops(const kds_gpu *g)
+{
+    return g->tensor_flops_per_cycle * g->sms * g->clock_hz;
+}
+
 /* The soft maximum of the times so far, and which of them is the largest. */
 typedef struct soft_max {
     double sum; /* of (t / largest)^p, rescaled as the largest changes */

@@ -19,6 +19,7 @@ typedef struct kds_gpu {
     double issue_per_cycle; /* warp instructions per SM and cycle */
     double fp32_per_cycle, alu_per_cycle, fp16_per_cycle, fp64_per_cycle, xu_per_cycle,
         lsu_per_cycle, tensor_per_cycle;
+    double tensor_flops_per_cycle; /* of an SM, 16-bit dense: for the roofline */
     double l1_sectors_per_cycle, shared_wavefronts_per_cycle;
     double launch_us, first_launch_us; /* each further launch of a plan; a plan's first */
     double block_launch_cycles;        /* of a slot, from one block's end to the next one's start */
@@ -63,5 +64,7 @@ void kds_sim_model(const kds_gpu *g, const kds_sim_shape *s,
 
 /* Highest rate of single-precision operations (a fused multiply-add is two), per second. */
 double kds_gpu_flops(const kds_gpu *g);
+/* The same of tensor cores on f16 and bf16 with f32 sums. */
+double kds_gpu_tensor_flops(const kds_gpu *g);
 
 #endif

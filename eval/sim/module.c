@@ -9,6 +9,30 @@
 
 /* Initial data may name other variables; such chains end well before this. */
 #define DEPTH_CAP 16
+#define CODE_CAP (2u << 20) /* instructions of all kernels, with the functions of each */
+
+/* Functions are decoded once for each kernel that may reach them, so the whole is limited. */
+static kds_code decode_kernels(kds_sim_module *m, kds_err *e)
+{
+    kds_code code = KDS_OK;
+    uint64_t held = 0;
+    for (uint32_t i = 0; code == KDS_OK && i < m->ptx->function_count; i++) {
+        const kds_ptx_function *f = &m->ptx->functions[i];
+        if (!f->is_entry || !f->has_body)
+            continue;
+        kds_kernel *k = &m->kernels[m->kernel_count++];
+        if (held <= CODE_CAP) {
+            code = kds_decode(k, m->ptx, f, e);
+            held += k->code_count;
+            continue;
+        }
+        k->name = strndup(f->name.text, f->name.len);
+        k->missing = strdup("more code in the kernels of the module than is held");
+        if (k->name == NULL || k->missing == NULL)
+            code = kds_fail(e, KDS_NO_MEMORY, "out of memory while loading PTX");
+    }
+    return code;
+}
 
 kds_code kds_sim_module_load(kds_sim_module **out, const char *ptx, size_t len, kds_err *e)
 {
@@ -37,9 +61,8 @@ kds_code kds_sim_module_load(kds_sim_module **out, const char *ptx, size_t len, 
     m->kernels = calloc(m->ptx->function_count + 1, sizeof *m->kernels);
     if (m->kernels == NULL)
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory while loading PTX");
-    for (uint32_t i = 0; code == KDS_OK && i < m->ptx->function_count; i++)
-        if (m->ptx->functions[i].is_entry && m->ptx->functions[i].has_body)
-            code = kds_decode(&m->kernels[m->kernel_count++], m->ptx, &m->ptx->functions[i], e);
+    if (code == KDS_OK)
+        code = decode_kernels(m, e);
 out:
     if (code == KDS_OK)
         *out = m;
@@ -138,10 +161,12 @@ static uint64_t variable(const kds_sim_module *m, kds_sim_memory *memory, uint32
     kds_module_image *image = image_of(m, memory);
     if (image == NULL)
         return 0;
+    if (s->is_function)
+        return kds_function_address(index);
     if (image->addresses[index] != 0)
         return image->addresses[index];
-    if (s->is_function || (s->space != KDS_SPACE_GLOBAL && s->space != KDS_SPACE_CONST) ||
-        s->bytes == 0 || s->bytes > KDS_PTX_DATA_CAP || depth > DEPTH_CAP) {
+    if ((s->space != KDS_SPACE_GLOBAL && s->space != KDS_SPACE_CONST) || s->bytes == 0 ||
+        s->bytes > KDS_PTX_DATA_CAP || depth > DEPTH_CAP) {
         snprintf(why, size, "a variable '%.*s' that has no address here",
                  s->name.len < 80 ? (int)s->name.len : 80, s->name.text);
         return 0;

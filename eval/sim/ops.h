@@ -28,7 +28,9 @@
     X(bfe_u32) X(bfe_s32) X(bfe_u64) X(bfe_s64) X(bfi_b32) X(bfi_b64) X(bfind_u32) \
     X(bfind_s32) X(bfind_u64) X(bfind_s64) X(brev_b32) X(brev_b64) X(clz_b32) X(clz_b64) \
     X(popc_b32) X(popc_b64) X(prmt_b32) X(lop3_b32) X(shf_b32) X(sad_s16) X(sad_u16) \
-    X(sad_s32) X(sad_u32) X(dp4a) X(dp2a) X(bmsk_b32) X(szext_b32) X(fns_b32)
+    X(sad_s32) X(sad_u32) X(dp4a) X(dp2a) X(bmsk_b32) X(szext_b32) X(fns_b32) X(min_u16x2) \
+    X(max_u16x2) X(min_s16x2) X(max_s16x2) X(min_relu_s16x2) X(max_relu_s16x2) X(min_relu_s32) \
+    X(max_relu_s32) X(vabsdiff4) X(vabsdiff4_add) X(vabsdiff2) X(vabsdiff2_add)
 
 #define KDS_OPS_FLOAT(X) \
     X(add_f32) X(add_ftz_f32) X(add_any_f32) X(sub_f32) X(sub_ftz_f32) X(sub_any_f32) \
@@ -66,9 +68,15 @@
     X(shfl) X(vote) X(activemask) X(match_any) X(match_all) X(redux) X(warpsync) X(elect) \
     X(clock32) X(clock64)
 
+#define KDS_OPS_TENSOR(X) \
+    X(mma) X(mma_f64) X(mma_int) X(wmma_load) X(wmma_store) X(ldmatrix) X(stmatrix) X(movmatrix)
+
+/* The .param variables of calls. */
+#define KDS_OPS_CALL(X) X(ld_call) X(st_call)
+
 /* These end a run of instructions; the warp loop does them itself. */
 #define KDS_OPS_CONTROL(X) \
-    X(bra) X(brx) X(exit) X(trap) X(bar) X(cluster_bar)
+    X(bra) X(brx) X(exit) X(trap) X(bar) X(cluster_bar) X(call) X(ret)
 /* clang-format on */
 
 #define KDS_OPS(X)                                                                                 \
@@ -76,7 +84,9 @@
     KDS_OPS_BITS(X)                                                                                \
     KDS_OPS_FLOAT(X)                                                                               \
     KDS_OPS_HALF(X)                                                                                \
-    KDS_OPS_COMPARE(X) KDS_OPS_CONVERT(X) KDS_OPS_MEMORY(X) KDS_OPS_CROSS(X) KDS_OPS_CONTROL(X)
+    KDS_OPS_COMPARE(X)                                                                             \
+    KDS_OPS_CONVERT(X)                                                                             \
+    KDS_OPS_MEMORY(X) KDS_OPS_CALL(X) KDS_OPS_CROSS(X) KDS_OPS_TENSOR(X) KDS_OPS_CONTROL(X)
 
 typedef enum kds_op {
 #define KDS_X(name) KDS_OP_##name,

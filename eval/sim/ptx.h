@@ -101,8 +101,11 @@ typedef struct kds_ptx_symbol {
     kds_ptx_reloc *relocs;
     uint32_t reloc_count, reloc_room;
     bool is_function;
-    bool has_data; /* an initialiser was given */
-    uint32_t next; /* chain of the name table */
+    uint32_t function;  /* of a function: its definition, or its declaration if there is none */
+    bool address_taken; /* of a function: other than to call it directly */
+    bool for_call;      /* a .param variable of a body: an argument or a result of a call there */
+    bool has_data;      /* an initialiser was given */
+    uint32_t next;      /* chain of the name table */
 } kds_ptx_symbol;
 
 typedef enum kds_ptx_operand_kind {
@@ -116,7 +119,8 @@ typedef enum kds_ptx_operand_kind {
     KDS_OPERAND_VECTOR,   /* index = first of `count` operands in the pool */
     KDS_OPERAND_ADDRESS,  /* index = the operand in the pool that is the base; value = offset */
     KDS_OPERAND_SINK,     /* "_" */
-    KDS_OPERAND_OTHER     /* a form that we do not read (tensor coordinates, call arguments) */
+    KDS_OPERAND_LIST,     /* "(a, b)" of a call: index = first of `count` operands in the pool */
+    KDS_OPERAND_OTHER     /* a form that we do not read (tensor coordinates) */
 } kds_ptx_operand_kind;
 
 typedef struct kds_ptx_operand {
@@ -150,11 +154,14 @@ typedef struct kds_ptx_function {
     kds_ptx_name name;
     bool is_entry, has_body;
     int line;
-    uint32_t param_bytes;
-    uint32_t max_threads;    /* .maxntid or .reqntid as a product; 0 if none */
-    uint32_t required[3];    /* .reqntid; 0 if none */
-    uint32_t cluster[3];     /* .reqnctapercluster; 0 if none */
-    kds_ptx_symbol *symbols; /* parameters and variables of the body */
+    uint32_t param_bytes;                /* of a .func: results, then parameters */
+    uint32_t return_count, formal_count; /* the first symbols: results, then parameters */
+    bool register_formals;               /* some of them are registers */
+    uint32_t call_at, call_bytes;        /* room for the .param variables of the body */
+    uint32_t max_threads;                /* .maxntid or .reqntid as a product; 0 if none */
+    uint32_t required[3];                /* .reqntid; 0 if none */
+    uint32_t cluster[3];                 /* .reqnctapercluster; 0 if none */
+    kds_ptx_symbol *symbols;             /* parameters and variables of the body */
     uint32_t symbol_count, symbol_room;
     uint8_t *registers; /* type of each */
     uint32_t register_count, register_room;

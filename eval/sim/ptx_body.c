@@ -187,16 +187,33 @@ static bool vector_operand(kds_ptx_parser *p, kds_ptx_operand *o)
     return kds_ptx_expect(p, '}');
 }
 
+/* "(a, b)": the results or arguments of a call. */
+static bool list_operand(kds_ptx_parser *p, kds_ptx_operand *o)
+{
+    uint32_t first = p->function->operand_count, index, count = 0;
+    kds_ptx_advance(p);
+    while (!kds_ptx_at(p, ')')) {
+        kds_ptx_operand element;
+        if (!simple_operand(p, &element) || !pool_add(p, element, &index))
+            return false;
+        count++;
+        if (!kds_ptx_accept(p, ','))
+            break;
+    }
+    *o = (kds_ptx_operand){.kind = count <= UINT8_MAX ? KDS_OPERAND_LIST : KDS_OPERAND_OTHER,
+                           .index = (int32_t)first,
+                           .count = (uint8_t)count};
+    return kds_ptx_expect(p, ')');
+}
+
 static bool operand(kds_ptx_parser *p, kds_ptx_operand *o)
 {
     if (kds_ptx_at(p, '['))
         return address_operand(p, o);
     if (kds_ptx_at(p, '{'))
         return vector_operand(p, o);
-    if (kds_ptx_at(p, '(')) {
-        *o = (kds_ptx_operand){.kind = KDS_OPERAND_OTHER};
-        return kds_ptx_skip_bracket(p);
-    }
+    if (kds_ptx_at(p, '('))
+        return list_operand(p, o);
     return simple_operand(p, o);
 }
 
@@ -225,6 +242,17 @@ static bool operands(kds_ptx_parser *p, kds_ptx_instruction *ins)
     return kds_ptx_expect(p, ';');
 }
 
+/* A function named by anything but a call may be called by its address. */
+static void note_addresses(kds_ptx_parser *p, const kds_ptx_instruction *ins, uint32_t first)
+{
+    kds_ptx_function *f = p->function;
+    if (ins->opcode.len >= 4 && memcmp(ins->opcode.text, "call", 4) == 0)
+        return;
+    for (uint32_t i = first; i < f->operand_count; i++)
+        if (f->operands[i].kind == KDS_OPERAND_SYMBOL && f->operands[i].index >= 0)
+            p->ptx->symbols[f->operands[i].index].address_taken = true;
+}
+
 static bool instruction(kds_ptx_parser *p)
 {
     kds_ptx_function *f = p->function;
@@ -245,8 +273,10 @@ static bool instruction(kds_ptx_parser *p)
     ins.opcode = kds_ptx_token_name(p->t);
     ins.line = p->t.line;
     kds_ptx_advance(p);
+    uint32_t first = f->operand_count;
     if (!operands(p, &ins))
         return false;
+    note_addresses(p, &ins, first);
     if (f->code_count >= KDS_PTX_INSTRUCTIONS_CAP)
         return kds_ptx_fail(p, KDS_TOO_LARGE, "more than %d instructions",
                             KDS_PTX_INSTRUCTIONS_CAP);
@@ -318,6 +348,10 @@ static bool open_scope(kds_ptx_parser *p)
         return kds_ptx_fail(p, KDS_TOO_LARGE, "more than %d scopes", KDS_PTX_SCOPES_CAP);
     if (!kds_ptx_room(&p->scope_parent, p->scope_count, &p->scope_room, sizeof *p->scope_parent))
         return kds_ptx_no_memory(p);
+    if (!kds_ptx_room(&p->scope_call_at, p->scope_count, &p->scope_call_room,
+                      sizeof *p->scope_call_at))
+        return kds_ptx_no_memory(p);
+    p->scope_call_at[p->scope_count] = p->function->call_at;
     p->scope_parent[p->scope_count] = p->scope;
     p->scope = p->scope_count++;
     return true;
@@ -377,6 +411,8 @@ bool kds_ptx_body(kds_ptx_parser *p)
                 return false;
             depth++;
         } else if (kds_ptx_accept(p, '}')) {
+            if (p->scope != 0)
+                f->call_at = p->scope_call_at[p->scope];
             p->scope = p->scope_parent[p->scope];
             depth--;
         } else if (!body_statement(p)) {

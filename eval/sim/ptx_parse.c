@@ -252,6 +252,7 @@ static bool parameters(kds_ptx_parser *p)
         bool param = kds_ptx_is(p->t, ".param");
         if (!param && !kds_ptx_is(p->t, ".reg"))
             return kds_ptx_fail(p, KDS_INVALID, "expected a parameter");
+        p->function->register_formals |= !param;
         kds_ptx_advance(p);
         if (!kds_ptx_variable(p, KDS_SPACE_PARAM, true))
             return false;
@@ -259,6 +260,25 @@ static bool parameters(kds_ptx_parser *p)
             break;
     }
     return kds_ptx_expect(p, ')');
+}
+
+/* Enters the name of a function, once for its declarations and its definition. */
+static bool enter_function(kds_ptx_parser *p, kds_ptx_name name, uint32_t index)
+{
+    kds_ptx *ptx = p->ptx;
+    const kds_ptx_entry *e = kds_ptx_names_find(&p->module_names, name, 0);
+    if (e != NULL && ptx->symbols[e->value].is_function) {
+        kds_ptx_symbol *s = &ptx->symbols[e->value];
+        if (!ptx->functions[s->function].has_body)
+            s->function = index;
+        return true;
+    }
+    if (!kds_ptx_room(&ptx->symbols, ptx->symbol_count, &ptx->symbol_room, sizeof *ptx->symbols))
+        return kds_ptx_no_memory(p);
+    kds_ptx_entry entry = {.name = name, .meaning = KDS_MEANS_SYMBOL, .value = ptx->symbol_count};
+    ptx->symbols[ptx->symbol_count++] =
+        (kds_ptx_symbol){.name = name, .is_function = true, .function = index};
+    return kds_ptx_names_add(&p->module_names, entry) || kds_ptx_no_memory(p);
 }
 
 /* After ".entry" or ".func". */
@@ -278,21 +298,16 @@ static bool function(kds_ptx_parser *p, bool is_entry)
     kds_ptx_names_clear(&p->local_names);
     if (!is_entry && kds_ptx_at(p, '(') && !parameters(p))
         return false;
+    f->return_count = f->symbol_count;
     if (p->t.kind != KDS_PTX_WORD)
         return kds_ptx_fail(p, KDS_INVALID, "expected the name of a function");
     f->name = kds_ptx_token_name(p->t);
-    kds_ptx_symbol symbol = {.name = f->name, .is_function = true};
-    if (!kds_ptx_room(&ptx->symbols, ptx->symbol_count, &ptx->symbol_room, sizeof *ptx->symbols))
-        return kds_ptx_no_memory(p);
-    kds_ptx_entry entry = {
-        .name = f->name, .meaning = KDS_MEANS_SYMBOL, .value = ptx->symbol_count};
-    ptx->symbols[ptx->symbol_count++] = symbol;
-    if (!kds_ptx_names_add(&p->module_names, entry))
-        return kds_ptx_no_memory(p);
+    if (!enter_function(p, f->name, ptx->function_count - 1))
+        return false;
     kds_ptx_advance(p);
-    f->param_bytes = 0;
     if (kds_ptx_at(p, '(') && !parameters(p))
         return false;
+    f->formal_count = f->symbol_count;
     if (!function_directives(p, f))
         return false;
     if (kds_ptx_accept(p, ';')) {
@@ -425,6 +440,19 @@ void kds_ptx_free(kds_ptx *p)
     free(p);
 }
 
+/* Functions that initial data names may be called by their addresses. */
+static void note_addresses(kds_ptx_parser *p)
+{
+    kds_ptx *ptx = p->ptx;
+    for (uint32_t i = 0; i < ptx->symbol_count; i++)
+        for (uint32_t r = 0; r < ptx->symbols[i].reloc_count; r++) {
+            const kds_ptx_entry *e =
+                kds_ptx_names_find(&p->module_names, ptx->symbols[i].relocs[r].symbol, 0);
+            if (e != NULL && ptx->symbols[e->value].is_function)
+                ptx->symbols[e->value].address_taken = true;
+        }
+}
+
 kds_code kds_ptx_parse(kds_ptx **out, const char *text, size_t len, kds_err *e)
 {
     if (len > KDS_PTX_TEXT_CAP)
@@ -446,12 +474,15 @@ kds_code kds_ptx_parse(kds_ptx **out, const char *text, size_t len, kds_err *e)
     while (p->bad == KDS_OK && p->t.kind != KDS_PTX_END)
         if (!statement(p))
             break;
+    if (p->bad == KDS_OK)
+        note_addresses(p);
     code = p->bad;
 out:
     if (p != NULL) {
         free(p->module_names.entries);
         free(p->local_names.entries);
         free(p->scope_parent);
+        free(p->scope_call_at);
     }
     free(p);
     if (code == KDS_OK)

@@ -40,8 +40,9 @@ typedef struct kds_ptx_parser {
     kds_ptx_names module_names; /* of symbols, scope 0 */
     kds_ptx_names local_names;  /* of the function being read */
     kds_ptx_function *function;
-    uint32_t *scope_parent; /* scope 0 is the function's */
-    uint32_t scope_count, scope_room, scope;
+    uint32_t *scope_parent;  /* scope 0 is the function's */
+    uint32_t *scope_call_at; /* where the .param variables of a scope begin */
+    uint32_t scope_count, scope_room, scope_call_room, scope;
     int source_line;
     int main_file; /* first file number met in a .loc; 0 for none */
     uint32_t used_bytes_mask;

@@ -181,6 +181,22 @@ static kds_ptx_symbol *add_symbol(kds_ptx_parser *p, kds_ptx_symbol s)
     return &(*array)[(*count)++];
 }
 
+/* A .param variable of a body. Those of scopes that do not overlap share their place. */
+static bool place_for_call(kds_ptx_parser *p, kds_ptx_symbol *s)
+{
+    kds_ptx_function *f = p->function;
+    if (f == NULL)
+        return kds_ptx_fail(p, KDS_INVALID, "a parameter outside a function");
+    if (s->bytes > 65536 || f->call_at > 65536)
+        return kds_ptx_fail(p, KDS_TOO_LARGE, "parameters of more than 64 KiB");
+    s->for_call = true;
+    s->offset = align_up(f->call_at, s->align);
+    f->call_at = (uint32_t)(s->offset + s->bytes);
+    if (f->call_at > f->call_bytes)
+        f->call_bytes = f->call_at;
+    return true;
+}
+
 bool kds_ptx_variable(kds_ptx_parser *p, kds_ptx_space space, bool parameter)
 {
     declaration d = {.space = space};
@@ -203,6 +219,8 @@ bool kds_ptx_variable(kds_ptx_parser *p, kds_ptx_space space, bool parameter)
                 return kds_ptx_fail(p, KDS_TOO_LARGE, "parameters of more than 64 KiB");
             s.offset = align_up(f->param_bytes, s.align);
             f->param_bytes = (uint32_t)(s.offset + s.bytes);
+        } else if (space == KDS_SPACE_PARAM && !place_for_call(p, &s)) {
+            return false;
         }
         kds_ptx_symbol *kept = add_symbol(p, s);
         if (kept == NULL)

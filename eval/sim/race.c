@@ -209,6 +209,14 @@ static kds_step touch(const access *a, const kds_cells *c, uint64_t first, uint6
     return KDS_STEP_ON;
 }
 
+/* Loads and stores with an order; other instructions have other things in that field. */
+static bool has_order(const kds_ins *i)
+{
+    return (i->op == KDS_OP_ld_global || i->op == KDS_OP_ld_shared || i->op == KDS_OP_ld_generic ||
+            i->op == KDS_OP_st_global || i->op == KDS_OP_st_shared || i->op == KDS_OP_st_generic) &&
+           i->rounding != KDS_ORDER_WEAK;
+}
+
 static access make_access(kds_warp *w, const kds_ins *i, uint32_t lane, uint32_t bytes,
                           kds_race_kind kind)
 {
@@ -219,7 +227,7 @@ static access make_access(kds_warp *w, const kds_ins *i, uint32_t lane, uint32_t
                     .lane = lane,
                     .bytes = bytes,
                     .kind = kind,
-                    .strong = kind == KDS_RACE_ATOMIC || i->rounding != KDS_ORDER_WEAK ||
+                    .strong = kind == KDS_RACE_ATOMIC || has_order(i) ||
                               (q->strong != NULL && q->strong[i - w->run->kernel->code] != 0)};
 }
 
@@ -316,7 +324,10 @@ static void choose_cells(kds_race *q, const kds_kernel *k)
             continue;
         bool only_global = i->space == KDS_SPACE_GLOBAL && i->op != KDS_OP_cp_async;
         bool only_shared = i->space == KDS_SPACE_SHARED;
-        bytes = i->op == KDS_OP_cp_async && i->c >= 0 ? 1 : bytes;
+        bytes = i->op == KDS_OP_cp_async && i->c >= 0                     ? 1
+                : i->op == KDS_OP_ldmatrix || i->op == KDS_OP_stmatrix    ? 16
+                : i->op == KDS_OP_wmma_load || i->op == KDS_OP_wmma_store ? i->bytes
+                                                                          : bytes;
         if (!only_global && bytes < shared)
             shared = bytes;
         if (!only_shared && bytes < global)

@@ -1,6 +1,6 @@
 /* What went wrong, in words: kernel, block, thread, instruction, and the address as a place
  * relative to the nearest buffer. Also the names of statuses and counters. */
-#include "eval/sim/machine.h"
+#include "eval/sim/stack.h"
 #include "search/base/text.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -88,7 +88,7 @@ static void place_global(const kds_sim_memory *m, uint64_t address, uint32_t byt
     }
 }
 
-static void place(const kds_run *r, const kds_fault *f, char *out, size_t size)
+static void place(const kds_run *r, const kds_warp *w, const kds_fault *f, char *out, size_t size)
 {
     unsigned long long at = f->address;
     long long near = (long long)(int32_t)(uint32_t)f->address;
@@ -106,7 +106,7 @@ static void place(const kds_run *r, const kds_fault *f, char *out, size_t size)
             snprintf(out, size, "at byte %llu of shared memory (%u bytes)", at, r->shared_bytes);
         return;
     case KDS_SPACE_LOCAL:
-        snprintf(out, size, "at byte %llu of local memory (%u bytes)", at, r->kernel->local_bytes);
+        kds_local_place(w, f->lane, f->address, f->bytes, out, size);
         return;
     case KDS_SPACE_PARAM:
         snprintf(out, size, "at byte %llu of the parameters (%u bytes)", at,
@@ -122,7 +122,7 @@ void kds_fault_place(const kds_run *r, kds_ptx_space space, uint64_t address, ui
                      char *out, size_t size)
 {
     kds_fault f = {.space = space, .address = address, .bytes = bytes};
-    place(r, &f, out, size);
+    place(r, r->warp, &f, out, size);
 }
 
 static const char *what(kds_sim_status s)
@@ -153,6 +153,20 @@ static const char *what(kds_sim_status s)
     }
 }
 
+/* ", in function f" where the instruction is not the kernel's own. */
+static void name_function(const kds_kernel *k, const kds_ins *i, char *out, size_t size)
+{
+    uint32_t at = (uint32_t)(i - k->code);
+    out[0] = '\0';
+    for (uint32_t n = 1; n < k->calls.function_count; n++) {
+        const kds_function *f = &k->calls.functions[n];
+        if (at >= f->first && at < f->end)
+            snprintf(out, size, ", in function %.*s",
+                     f->source->name.len < 100 ? (int)f->source->name.len : 100,
+                     f->source->name.text);
+    }
+}
+
 void kds_report(const kds_run *r, const kds_warp *w, kds_sim_result *out)
 {
     const kds_fault *f = &r->fault;
@@ -163,7 +177,7 @@ void kds_report(const kds_run *r, const kds_warp *w, kds_sim_result *out)
     if (f->text[0] != '\0') {
         snprintf(where, sizeof where, "%s", f->text);
     } else {
-        place(r, f, text, sizeof text);
+        place(r, w, f, text, sizeof text);
         snprintf(where, sizeof where, "%s %u byte%s %.400s", f->store ? "writes" : "reads",
                  f->bytes, f->bytes == 1 ? "" : "s", text);
         if (f->status == KDS_SIM_MISALIGNED) {
@@ -171,11 +185,14 @@ void kds_report(const kds_run *r, const kds_warp *w, kds_sim_result *out)
             snprintf(where + len, sizeof where - len, ": not a multiple of %u", f->bytes);
         }
     }
+    char inside[130];
+    name_function(r->kernel, f->ins, inside, sizeof inside);
     int len = f->ins->opcode.len < 100 ? (int)f->ins->opcode.len : 100;
-    snprintf(text, sizeof text,
-             "%s: kernel %.300s, block (%u, %u, %u), thread (%u, %u, %u): %.*s at PTX line %u: %s",
-             what(f->status), r->kernel->name, w->block->at[0], w->block->at[1], w->block->at[2], x,
-             y, z, len, f->ins->opcode.text, f->ins->line, where);
+    snprintf(
+        text, sizeof text,
+        "%s: kernel %.300s%s, block (%u, %u, %u), thread (%u, %u, %u): %.*s at PTX line %u: %s",
+        what(f->status), r->kernel->name, inside, w->block->at[0], w->block->at[1], w->block->at[2],
+        x, y, z, len, f->ins->opcode.text, f->ins->line, where);
     out->status = f->status;
     out->source_line = (int)f->ins->source_line;
     kds_text_escape_into(out->report, sizeof out->report, text, strlen(text), false);

@@ -1,8 +1,8 @@
 /* Resident blocks: their memory, and the constants and special registers at the front of each
  * warp's file. Blocks that have ended leave their memory to those that start. */
-#include "eval/sim/machine.h"
 #include "eval/sim/module.h"
 #include "eval/sim/race.h"
+#include "eval/sim/stack.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,7 +163,7 @@ static void block_free(kds_block *b, uint32_t warps)
         return;
     for (uint32_t k = 0; b->warps != NULL && k < warps; k++) {
         free(b->warps[k].file);
-        free(b->warps[k].local);
+        kds_stack_free(&b->warps[k]);
         free(b->warps[k].ready);
     }
     kds_race_block_free(b);
@@ -195,7 +195,7 @@ static kds_block *block_create(kds_run *r, kds_group *g, uint32_t rank)
         w->block = b;
         w->index = k;
         w->file = aligned_alloc(64, file);
-        ok = w->file != NULL;
+        ok = w->file != NULL && kds_stack_create(w);
         if (ok)
             memset(w->file, 0, file);
     }
@@ -224,6 +224,7 @@ static void block_begin(kds_block *b)
         w->live = left >= KDS_LANES ? KDS_FULL : (1u << left) - 1;
         w->splits[0] = (kds_split){.at = 0, .mask = w->live};
         w->split_count = 1;
+        kds_stack_begin(w);
         w->carry = w->favoured = w->favour = w->polls = 0;
         w->patience = 1;
         w->at_cluster = w->owes_wait = false;

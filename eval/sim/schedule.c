@@ -76,27 +76,27 @@ static kds_step admit(kds_run *r, kds_queue *q)
 }
 
 /* Gives every block of a resident group its turn. */
-static kds_step run_group(kds_run *r, uint32_t index, kds_tracing *t, kds_slice *how)
+static kds_step run_group(kds_run *r, uint32_t index, kds_tracing *t, kds_turn *how)
 {
     kds_group *g = r->groups[index];
     bool alone = r->resident == 1 && r->cluster_size == 1, all_done = true;
-    *how = KDS_SLICE_STUCK;
+    *how = KDS_TURN_STUCK;
     for (uint32_t k = 0; k < r->cluster_size; k++) {
         kds_block *b = g->blocks[k];
-        kds_slice one = KDS_SLICE_DONE;
+        kds_turn one = KDS_TURN_DONE;
         if (b->done)
             continue;
         kds_step s = kds_block_run(b, alone, &one);
         if (s != KDS_STEP_ON)
             return s;
-        b->done = one == KDS_SLICE_DONE;
+        b->done = one == KDS_TURN_DONE;
         all_done &= b->done;
-        if (one != KDS_SLICE_STUCK)
-            *how = KDS_SLICE_MOVED;
+        if (one != KDS_TURN_STUCK)
+            *how = KDS_TURN_MOVED;
     }
     if (!all_done)
         return KDS_STEP_ON;
-    *how = KDS_SLICE_DONE;
+    *how = KDS_TURN_DONE;
     for (uint32_t k = 0; g->traced && k < r->cluster_size; k++, t->blocks++)
         t->cycles += kds_trace_end(g->blocks[k]);
     kds_group_end(r, index);
@@ -108,12 +108,12 @@ static kds_step run_round(kds_run *r, kds_tracing *t, bool *moved)
 {
     *moved = false;
     for (uint32_t i = 0; i < r->resident;) {
-        kds_slice how;
+        kds_turn how;
         kds_step s = run_group(r, i, t, &how);
         if (s != KDS_STEP_ON)
             return s;
-        *moved |= how != KDS_SLICE_STUCK;
-        i += how != KDS_SLICE_DONE;
+        *moved |= how != KDS_TURN_STUCK;
+        i += how != KDS_TURN_DONE;
     }
     return KDS_STEP_ON;
 }

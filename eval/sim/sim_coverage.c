@@ -14,6 +14,10 @@
 #define GROUPS_LEAST 6
 #define MORE_WORK 3e6 /* warp instructions that the further blocks aim at */
 #define BLOCK_BUDGET 48000000u
+/* The first and the last block are where a repeating pattern of full and cut blocks is broken off:
+ * they may have less than the mean, each at least this share of it, and this much of an output. */
+#define EDGE_LEAST 0.25
+#define EDGE_MOST 1e-4
 /* Standard errors that the estimate is given before it counts as less than all. */
 #define ERRORS_GIVEN 4.5
 /* Below this number of groups, the share that blocks may differ by without having shown it. */
@@ -142,6 +146,16 @@ static double upper(const spread *s, double groups, double blocks, double grid)
     return per_block * (grid - 2) * (groups < FEW_GROUPS ? 1 + FEW_GIVEN : 1);
 }
 
+/* What the first and the last block have less than two others, as far as that is the pattern's
+ * doing. A block that leaves its work undone is none. */
+static double edge(const spread *s, double groups, double blocks, double first, double tail,
+                   double numel)
+{
+    double mean = s->sum / groups / blocks, less = 2 * mean - first - tail;
+    bool plausible = fmin(first, tail) >= EDGE_LEAST * mean && less <= EDGE_MOST * numel;
+    return plausible && less > 0 ? less : 0;
+}
+
 /* Runs groups of blocks one after another, one at a drawn place in each of equal stretches. */
 static kds_code run_groups(const sim_launch *l, int groups, uint64_t in_group,
                            spread out[KDS_BUFFERS_MAX], kds_finding *f, kds_err *e)
@@ -204,7 +218,9 @@ kds_code sim_written_measure(const sim_launch *l, double work, const sim_written
     if (code == KDS_OK && f->verdict == KDS_VERDICT_OK)
         for (int i = 0; i < KDS_BUFFERS_MAX; i++)
             out->elements[i] = first->elements[i] + tail->elements[i] +
-                               upper(&seen[i], groups, (double)in_group, (double)l->grid);
+                               upper(&seen[i], groups, (double)in_group, (double)l->grid) +
+                               edge(&seen[i], groups, (double)in_group, first->elements[i],
+                                    tail->elements[i], numel_of(l->bench, i));
     /* With so many groups no part of an output is missed by chance. */
     double filled = 1;
     if (code == KDS_OK && f->verdict == KDS_VERDICT_OK && groups >= MORE_GROUPS / 2)

@@ -1,10 +1,10 @@
 /* Dependency timing of a block that runs alone. The compiler schedules: it hoists loads and turns
- * short forward branches into predicates. So between barriers and backward branches an instruction
- * issues when its sources are there, whatever stands before it, one per cycle; nothing issues
- * before the predicate of a forward branch is known; and nothing crosses a barrier or a backward
- * branch. A load of sectors that this launch has read before hits the L2. Warps of a block share
- * four schedulers (warp number modulo 4), which is taken into account as a lower bound by issue
- * slots.
+ * short forward branches into predicates. So between barriers, calls and backward branches an
+ * instruction issues when its sources are there, whatever stands before it, one per cycle; nothing
+ * issues before the predicate of a forward branch is known; and nothing crosses a barrier, a
+ * backward branch, a call or a return. A load of sectors that this launch has read before hits the
+ * L2. Warps of a block share four schedulers (warp number modulo 4), which is taken into account as
+ * a lower bound by issue slots.
  */
 #include "eval/sim/machine.h"
 #include <stdlib.h>
@@ -49,28 +49,24 @@ static void set_ready(kds_warp *w, int32_t offset, double when)
 
 static void set_results(kds_warp *w, const kds_ins *i, double when)
 {
-    bool listed = i->elements > 0 && i->op != KDS_OP_atom && i->op != KDS_OP_cp_async;
     set_ready(w, i->d, when);
     set_ready(w, i->d2, when);
-    if (listed && (i->flags & KDS_INS_LIST_DEFINES) != 0)
-        for (int e = 0; e < i->elements; e++)
-            set_ready(w, kds_ins_element(w->run->kernel, i, e), when);
+    for (int e = 0; e < i->defined; e++)
+        set_ready(w, kds_ins_element(w->run->kernel, i, e), when);
 }
 
 /* When all sources of an instruction are there; `from` at the earliest. */
 static double sources_ready(const kds_warp *w, const kds_ins *i, double from)
 {
-    bool listed = i->elements > 0 && i->op != KDS_OP_atom && i->op != KDS_OP_cp_async;
     const int32_t sources[] = {i->guard, i->a, i->b, i->c, i->x};
     for (size_t s = 0; s < sizeof sources / sizeof sources[0]; s++) {
         double r = ready_at(w, sources[s]);
         from = r > from ? r : from;
     }
-    if (listed && (i->flags & KDS_INS_LIST_DEFINES) == 0)
-        for (int e = 0; e < i->elements; e++) {
-            double r = ready_at(w, kds_ins_element(w->run->kernel, i, e));
-            from = r > from ? r : from;
-        }
+    for (int e = i->defined; e < i->listed; e++) {
+        double r = ready_at(w, kds_ins_element(w->run->kernel, i, e));
+        from = r > from ? r : from;
+    }
     return from;
 }
 
@@ -114,6 +110,8 @@ void kds_trace_step(kds_warp *w, const kds_ins *i, uint32_t mask)
     w->slots += slots;
     if (i->op == KDS_OP_bra) {
         trace_branch(w, i, mask);
+    } else if (i->op == KDS_OP_call || i->op == KDS_OP_ret) {
+        begin_region(w, w->now + 1);
     } else if (i->wait == KDS_WAIT_GLOBAL && i->space != KDS_SPACE_LOCAL) {
         w->load = i;
         w->load_issue = issue;

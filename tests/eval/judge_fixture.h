@@ -57,7 +57,8 @@ static kds_compiled *compile_only(bench_task *b, const char *source)
     return compiled;
 }
 
-static void task_open(bench_task *b, const char *name, uint64_t gate_seed)
+__attribute__((unused)) static void task_open_with(bench_task *b, const char *name,
+                                                   const kds_judge_options *o)
 {
     kds_err e;
     char dir[512];
@@ -68,8 +69,13 @@ static void task_open(bench_task *b, const char *name, uint64_t gate_seed)
     b->baseline = compile_only(b, b->task->baseline);
     if (b->task->reference != NULL)
         b->reference = compile_only(b, b->task->reference);
+    check(kds_judge_open(&b->judge, b->task, o, b->baseline, b->reference, &e), &e);
+}
+
+__attribute__((unused)) static void task_open(bench_task *b, const char *name, uint64_t gate_seed)
+{
     kds_judge_options o = {.device = "sim", .gate_seed = gate_seed};
-    check(kds_judge_open(&b->judge, b->task, &o, b->baseline, b->reference, &e), &e);
+    task_open_with(b, name, &o);
 }
 
 static void task_close(bench_task *b)
@@ -94,8 +100,9 @@ static cJSON *judge(bench_task *b, const char *source)
 }
 
 /* Judges a source and demands verdict, stage (NULL: any) and a text in the message. */
-static void expect_finding(bench_task *b, const char *source, const char *verdict,
-                           const char *stage, const char *text)
+__attribute__((unused)) static void expect_finding(bench_task *b, const char *source,
+                                                   const char *verdict, const char *stage,
+                                                   const char *text)
 {
     cJSON *report = judge(b, source);
     const char *got = kds_json_str(report, "verdict", "");

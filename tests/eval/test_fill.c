@@ -202,15 +202,52 @@ static void test_permutations(void **state)
     }
 }
 
+/* Ascending from 0 to the total; lengths from 0 to several times the mean, which is kept. */
+static void test_offsets(void **state)
+{
+    (void)state;
+    static const int64_t sizes[] = {2, 3, 17, 33, 100, 4097};
+    static const int64_t means[] = {0, 1, 20, 1000};
+    static int32_t v[4097];
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        for (size_t m = 0; m < sizeof means / sizeof *means; m++) {
+            int64_t n = sizes[s], total = means[m] * (n - 1);
+            kds_filler f = filler(KDS_FILL_OFFSETS, (double)total,
+                                  32.0 * (double)total / (double)(n - 1), KDS_DTYPE_I32, n);
+            kds_filler_write(&f, 0, n, v);
+            assert_true(v[0] == 0 && v[n - 1] == total);
+            int64_t empty = 0, longest = 0;
+            for (int64_t i = 1; i < n; i++) {
+                int64_t length = v[i] - v[i - 1];
+                assert_true(length >= 0);
+                empty += length == 0;
+                longest = length > longest ? length : longest;
+            }
+            if (n < 4097 || means[m] != 20)
+                continue;
+            assert_true(empty > n / 16 && empty < n / 2);
+            assert_true(longest > 80 && longest < 200);
+            double double_i = 64 * 20 * 32; /* every 64 * 32 segments hold their share */
+            assert_true(fabs(v[2048] - double_i) < 64);
+            f.seed++;
+            int32_t other[64];
+            kds_filler_write(&f, 0, 64, other);
+            assert_memory_not_equal(v, other, sizeof other);
+        }
+    }
+}
+
 static void test_pieces_join(void **state)
 {
     (void)state;
     enum { N = 5003 };
     static const int64_t cuts[] = {0, 1, 2, 7, 1024, 1025, 2047, 3000, 3001, N};
-    for (int kind = KDS_FILL_NORMAL; kind <= KDS_FILL_PERMUTATION; kind++) {
+    for (int kind = KDS_FILL_NORMAL; kind <= KDS_FILL_OFFSETS; kind++) {
         for (int t = KDS_DTYPE_F32; t <= KDS_DTYPE_F64; t++) {
             size_t size = kds_dtype_size((kds_dtype)t);
             kds_filler f = filler((kds_fill_kind)kind, 1, 2, (kds_dtype)t, N);
+            if (kind == KDS_FILL_OFFSETS)
+                f.fill = (kds_fill){KDS_FILL_OFFSETS, 6 * (N - 1), 6 * 32};
             unsigned char whole[N * 8], pieces[N * 8 + 1];
             pieces[N * size] = 0xab;
             kds_filler_write(&f, 0, N, whole);
@@ -288,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_normal_quality),
         cmocka_unit_test(test_constant_and_iota),
         cmocka_unit_test(test_permutations),
+        cmocka_unit_test(test_offsets),
         cmocka_unit_test(test_pieces_join),
         cmocka_unit_test(test_bits_are_fixed),
         cmocka_unit_test(test_task_filler),

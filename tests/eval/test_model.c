@@ -83,6 +83,9 @@ static void every_gpu_is_found_and_complete(void **state)
     assert_null(kds_gpu_find("h201"));
     /* 132 SMs * 128 lanes * 2 * 1.98 GHz */
     assert_float_equal(kds_gpu_flops(kds_gpu_find("h200")), 66.9e12, 0.1e12);
+    for (const char *const *name = kds_gpu_names(); *name != NULL; name++)
+        assert_true(kds_gpu_tensor_flops(kds_gpu_find(*name)) > 300e12);
+    assert_float_equal(kds_gpu_tensor_flops(kds_gpu_find("h200")), 1070e12, 10e12);
 }
 
 /* A launch that copies `bytes` each way with 16-byte accesses in blocks of 256 threads. */

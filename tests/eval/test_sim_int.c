@@ -82,6 +82,46 @@ WANT(carry, ((u32)a + (u64)(u32)b) >> 32)
 WANT(borrow, (u32)((u32)a < (u32)b ? 0xffffffffu : 0))
 WANT(u16x2, ((a + b) & 0xffff) | (u64)((u32)((a >> 16) + (b >> 16)) & 0xffff) << 16)
 
+static u64 pair_of(int64_t low, int64_t high)
+{
+    return (u64)(low & 0xffff) | (u64)(high & 0xffff) << 16;
+}
+#define HALF(x, at) ((int64_t)(int16_t)((x) >> (at)))
+#define UHALF(x, at) ((int64_t)((x) >> (at)&0xffff))
+static int64_t least(int64_t x, int64_t y)
+{
+    return x < y ? x : y;
+}
+static int64_t most(int64_t x, int64_t y)
+{
+    return x < y ? y : x;
+}
+WANT(min_ux2, pair_of(least(UHALF(a, 0), UHALF(b, 0)), least(UHALF(a, 16), UHALF(b, 16))))
+WANT(max_ux2, pair_of(most(UHALF(a, 0), UHALF(b, 0)), most(UHALF(a, 16), UHALF(b, 16))))
+WANT(min_sx2, pair_of(least(HALF(a, 0), HALF(b, 0)), least(HALF(a, 16), HALF(b, 16))))
+WANT(max_sx2, pair_of(most(HALF(a, 0), HALF(b, 0)), most(HALF(a, 16), HALF(b, 16))))
+WANT(min_relu_sx2,
+     pair_of(most(least(HALF(a, 0), HALF(b, 0)), 0), most(least(HALF(a, 16), HALF(b, 16)), 0)))
+WANT(max_relu_sx2,
+     pair_of(most(most(HALF(a, 0), HALF(b, 0)), 0), most(most(HALF(a, 16), HALF(b, 16)), 0)))
+WANT(min_relu_s, (u64)most(least(S(a), S(b)), 0))
+WANT(max_relu_s, (u64)most(most(S(a), S(b)), 0))
+
+/* Of parts of `bits`; packed, or summed onto c. */
+static u64 differ(u64 a, u64 b, u64 c, int bits, bool sum)
+{
+    u64 r = sum ? c : 0, mask = (UINT64_C(1) << bits) - 1;
+    for (int at = 0; at < 32; at += bits) {
+        int64_t d = llabs((int64_t)(a >> at & mask) - (int64_t)(b >> at & mask));
+        r += sum ? (u64)d : (u64)d << at;
+    }
+    return (u32)r;
+}
+WANT(absdiff4, differ(a, b, c, 8, false))
+WANT(absdiff4_add, differ(a, b, c, 8, true))
+WANT(absdiff2, differ(a, b, c, 16, false))
+WANT(absdiff2_add, differ(a, b, c, 16, true))
+
 static u64 bfe(u64 a, u32 pos, u32 len, int bits, bool sign)
 {
     pos &= 255;
@@ -223,6 +263,14 @@ static void words_are_computed_right(void **state)
         {"rem.s32 %r0, %ra, %rb;", 'r', rem_s},
         {"add.sat.s32 %r0, %ra, %rb;", 'r', addsat},
         {"add.u16x2 %r0, %ra, %rb;", 'r', u16x2},
+        {"min.u16x2 %r0, %ra, %rb;", 'r', min_ux2},
+        {"max.u16x2 %r0, %ra, %rb;", 'r', max_ux2},
+        {"min.s16x2 %r0, %ra, %rb;", 'r', min_sx2},
+        {"max.s16x2 %r0, %ra, %rb;", 'r', max_sx2},
+        {"min.relu.s16x2 %r0, %ra, %rb;", 'r', min_relu_sx2},
+        {"max.s16x2.relu %r0, %ra, %rb;", 'r', max_relu_sx2},
+        {"min.s32.relu %r0, %ra, %rb;", 'r', min_relu_s},
+        {"max.relu.s32 %r0, %ra, %rb;", 'r', max_relu_s},
         {"add.cc.u32 %r1, %ra, %rb; addc.u32 %r0, 0, 0;", 'r', carry},
         {"sub.cc.u32 %r1, %ra, %rb; subc.u32 %r0, 0, 0;", 'r', borrow},
         {"{ .reg .b64 %t; mov.b64 %t, {%ra, %rb}; mov.b64 {%r1, %r2}, %t; sub.u32 %r0, %r1, %r2; }",
@@ -254,6 +302,10 @@ static void three_operands_are_computed_right(void **state)
         {"cvt.s64.s32 %d1, %rc; mad.wide.s32 %d0, %ra, %rb, %d1;", 'd', madwide_s},
         {"mad.hi.s32 %r0, %ra, %rb, %rc;", 'r', madhi_s},
         {"sad.s32 %r0, %ra, %rb, %rc;", 'r', sad_s},
+        {"vabsdiff4.u32.u32.u32 %r0, %ra, %rb, %rc;", 'r', absdiff4},
+        {"vabsdiff4.u32.u32.u32.add %r0, %ra, %rb, %rc;", 'r', absdiff4_add},
+        {"vabsdiff2.u32.u32.u32 %r0, %ra, %rb, %rc;", 'r', absdiff2},
+        {"vabsdiff2.u32.u32.u32.add %r0, %ra, %rb, %rc;", 'r', absdiff2_add},
         {"slct.b32.s32 %r0, %ra, %rb, %rc;", 'r', slct},
         {"bfe.u32 %r0, %ra, %rb, %rc;", 'r', bfe_u},
         {"bfe.s32 %r0, %ra, %rb, %rc;", 'r', bfe_s},

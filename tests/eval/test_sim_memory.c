@@ -133,7 +133,7 @@ static void faults_are_named_and_placed(void **state)
          "byte 8 of shared memory"},
         {"ld.param.u64 %d1, [y+8];", KDS_SIM_OUT_OF_BOUNDS, "of the parameters (16 bytes)"},
         {"{ .local .align 4 .b8 l[8]; .reg .b64 %a; mov.u64 %a, l; st.local.u32 [%a+8], %t; }",
-         KDS_SIM_OUT_OF_BOUNDS, "at byte 8 of local memory (8 bytes)"},
+         KDS_SIM_OUT_OF_BOUNDS, "at the end of l (8 bytes of local memory)"},
         {"mov.u64 %d1, s; cvta.shared.u64 %d1, %d1; ld.u32 %r1, [%d1+256];", KDS_SIM_OUT_OF_BOUNDS,
          "ld.u32 at PTX line 11: reads 4 bytes at byte 256 of shared memory"},
         {"cp.async.cg.shared.global [s], [%x0+1016], 16;", KDS_SIM_MISALIGNED, "byte 1016 of x"},

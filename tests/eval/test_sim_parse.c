@@ -48,10 +48,10 @@ static void unknown_instructions_are_named(void **state)
         {"bar.red.xor.pred %p1, 0, %p2;", "bar.red.xor.pred"},
         {"cp.async.ca.shared.global [%r1], [%d1], 12;", "a copy of 12 bytes"},
         {"cp.async.bulk.commit_group;", "cp.async.bulk.commit_group"},
-        {"mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f1,%f2,%f3,%f4}, "
+        {"mma.sync.aligned.m16n8k64.row.col.f32.bf16.bf16.f32 {%f1,%f2,%f3,%f4}, "
          "{%r1,%r2,%r3,%r4}, {%r5,%r6}, {%f1,%f2,%f3,%f4};",
-         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 at line 8"},
-        {"{ .param .b32 q; st.param.b32 [q], %r1; call.uni f, (q); }", "st.param.b32"},
+         "mma.sync.aligned.m16n8k64.row.col.f32.bf16.bf16.f32 at line 8"},
+        {"{ .param .b32 q; st.param.b32 [q], %r1; call.uni f, (q); }", "no such function 'f'"},
         {"cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%r1], "
          "[%d1, {%r2, %r3}], [%r4];",
          "cp.async.bulk.tensor.2d"},

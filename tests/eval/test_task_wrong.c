@@ -125,6 +125,20 @@ static const wrong wrong_task[] = {
     {"\"kind\": \"normal\", \"mean\": 0, \"std\": 1",
      "\"kind\": \"uniform\", \"low\": 1, \"high\": 1",
      "/task.json:7: key 'buffers[0].fill': low must be below high"},
+    {"\"std\": 1", "\"std\": \"M +\"",
+     "/task.json:7: key 'buffers[0].fill.std': in the expression 'M +': expected a "
+     "value at column 4, found the end"},
+    {"\"std\": 1", "\"std\": \"4 - N\"",
+     "/task.json:7: key 'buffers[0].fill.std': '4 - N' for row 'big': std must not be negative"},
+    {"\"kind\": \"normal\", \"mean\": 0, \"std\": 1",
+     "\"kind\": \"uniform\", \"low\": 0, \"high\": \"1 - M\"",
+     "/task.json:7: key 'buffers[0].fill.high': '1 - M' for row 'big': low must be below high"},
+    {"{\"kind\": \"permutation\"}", "{\"kind\": \"offsets\", \"total\": \"0 - M\"}",
+     "/task.json:9: key 'buffers[1].fill.total': '0 - M' for row 'big': offsets need i32 or i64, "
+     "at least 2 elements and a total that fits"},
+    {"{\"kind\": \"permutation\"}", "{\"kind\": \"offsets\", \"total\": 5}",
+     "/task.json:8: key 'buffers[1].shape[0]': 'M' for row 'tiny': offsets need i32 or i64, at "
+     "least 2 elements and a total that fits"},
     {"{\"kind\": \"permutation\"}", "{\"kind\": \"permutation\", \"start\": 1}",
      "/task.json:9: key 'buffers[1].fill.start': unknown key"},
     /* tolerances */
@@ -197,6 +211,8 @@ static const wrong wrong_task[] = {
      "/task.json:19: key 'bytes': 'M / (N - 1)' for row 'tiny': "},
     {"\"6 * M * N + 4 * M\"", "\"M - 64\"",
      "/task.json:19: key 'bytes': 'M - 64' for row 'big': is 0, but must be above 0"},
+    {"\"flops\": \"M * N\"", "\"flops\": 0, \"tensor_flops\": \"0 - M\"",
+     "/task.json:19: key 'tensor_flops': '0 - M' for row 'big': is -64, but must be at least 0"},
     {"\"flops\": \"M * N\"", "\"flops\": \"M - 65\"",
      "/task.json:19: key 'flops': 'M - 65' for row 'big': is -1, but must be at least 0"},
     {"\"screen\": 0.2", "\"screen\": 11",

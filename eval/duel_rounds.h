@@ -1,0 +1,38 @@
+/* The rule of a measured duel: when enough rounds have been seen, and what they say. A round is one
+ * paired measurement of incumbent and child; its value is the weighted mean over rows of
+ * ln(t_child / t_incumbent). Pure arithmetic over the rounds so far: the same rounds always give
+ * the same answer, which is what lets a record be replayed. */
+#ifndef KDS_EVAL_DUEL_ROUNDS_H
+#define KDS_EVAL_DUEL_ROUNDS_H
+
+#include "eval/duel.h"
+
+#define KDS_DUEL_LOOKS 3
+#define KDS_DUEL_ROUNDS 24 /* the most */
+#define KDS_DUEL_SCREEN 2  /* rounds after which a clear loser is let go */
+#define KDS_DUEL_ROWS 256
+
+typedef struct kds_duel_rule {
+    double margin;      /* smallest gain that counts: 0.0025 */
+    double max_regress; /* how much slower one row may be: 0.02 */
+    double hopeless;    /* slower than the incumbent by this much in every screening round: 0.05 */
+} kds_duel_rule;
+
+typedef struct kds_duel_rounds {
+    int row_count;
+    double weights[KDS_DUEL_ROWS];
+    char (*row_names)[64];                       /* row_count; borrowed */
+    int count;                                   /* rounds so far */
+    double rows[KDS_DUEL_ROUNDS][KDS_DUEL_ROWS]; /* ln(t_child / t_incumbent) */
+} kds_duel_rounds;
+
+/* Value of a round: the weighted mean of its rows. */
+double kds_duel_round_value(const kds_duel_rounds *d, int round);
+/* True if no further round is needed; then *out holds the verdict. Faster: the exact one-sided
+ * signed-rank test of the round values against a gain of `margin` is passed at a planned look
+ * (after 8, 16 and 24 rounds, at .004, .003 and .003), and no row's estimate is slower than
+ * `max_regress`. Not faster: hopeless after the screening rounds, or at a look the interval (98 %)
+ * holds no gain above the margin, or a row is slower. Unresolved: neither after the last look. */
+bool kds_duel_over(const kds_duel_rule *r, const kds_duel_rounds *d, kds_duel *out);
+
+#endif

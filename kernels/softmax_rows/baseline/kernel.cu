@@ -1,0 +1,235 @@
+// Softmax with PyTorch's mapping (docs/README.md): a warp per row of up to 1024 elements, which stay in registers; a
+// block per longer row, in registers up to 8192 elements, else read twice. 128-bit accesses where rows are aligned.
+#include <cuda_bf16.h>
+
+#pragma kda variant warp8 when(N % 8 == 0 && N <= 1024)
+#pragma kda define CHUNKS = next_pow2(ceil_div(N, 256))
+#pragma kda launch softmax_warp8(x, y, M, N, scale * 1.4426950408889634) grid(ceil_div(M, 4)) block(128)
+#pragma kda variant warp when(N <= 1024)
+#pragma kda define CHUNKS = next_pow2(ceil_div(N, 32))
+#pragma kda launch softmax_warp(x, y, M, N, scale * 1.4426950408889634) grid(ceil_div(M, 4)) block(128)
+#pragma kda variant block8 when(N % 8 == 0 && N <= 8192)
+#pragma kda define CHUNKS = next_pow2(ceil_div(N, 2048))
+#pragma kda launch softmax_block8(x, y, N, scale * 1.4426950408889634) grid(M) block(256)
+#pragma kda variant long8 when(N % 8 == 0)
+#pragma kda launch softmax_long8(x, y, N, scale * 1.4426950408889634) grid(M) block(1024)
+#pragma kda variant any
+#pragma kda launch softmax_any(x, y, N, scale * 1.4426950408889634) grid(M) block(1024)
+
+#ifndef CHUNKS
+#define CHUNKS 1
+#endif
+
+__device__ __forceinline__ float low(unsigned int pair)
+{
+    return __uint_as_float(pair << 16);
+}
+
+__device__ __forceinline__ float high(unsigned int pair)
+{
+    return __uint_as_float(pair & 0xffff0000u);
+}
+
+__device__ __forceinline__ unsigned int pack(float a, float b)
+{
+    const __nv_bfloat162 pair = __floats2bfloat162_rn(a, b);
+    return *reinterpret_cast<const unsigned int *>(&pair);
+}
+
+__device__ __forceinline__ float warp_max(float value)
+{
+    for (int offset = 16; offset > 0; offset /= 2)
+        value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, offset));
+    return value;
+}
+
+__device__ __forceinline__ float warp_sum(float value)
+{
+    for (int offset = 16; offset > 0; offset /= 2)
+        value += __shfl_xor_sync(0xffffffffu, value, offset);
+    return value;
+}
+
+// Over a block, in every thread; blockDim.x is a multiple of 32. `part` has room for 32.
+__device__ __forceinline__ float block_max(float value, float *part)
+{
+    value = warp_max(value);
+    if (threadIdx.x % 32 == 0)
+        part[threadIdx.x / 32] = value;
+    __syncthreads();
+    return warp_max(threadIdx.x % 32 < blockDim.x / 32 ? part[threadIdx.x % 32] : -INFINITY);
+}
+
+__device__ __forceinline__ float block_sum(float value, float *part)
+{
+    value = warp_sum(value);
+    if (threadIdx.x % 32 == 0)
+        part[threadIdx.x / 32] = value;
+    __syncthreads();
+    return warp_sum(threadIdx.x % 32 < blockDim.x / 32 ? part[threadIdx.x % 32] : 0.0f);
+}
+
+// Eight elements of a row, widened; -inf beyond its end.
+__device__ __forceinline__ void widen(uint4 v, float *out)
+{
+    out[0] = low(v.x), out[1] = high(v.x), out[2] = low(v.y), out[3] = high(v.y);
+    out[4] = low(v.z), out[5] = high(v.z), out[6] = low(v.w), out[7] = high(v.w);
+}
+
+__device__ __forceinline__ uint4 narrow(const float *v, float factor)
+{
+    return make_uint4(pack(v[0] * factor, v[1] * factor), pack(v[2] * factor, v[3] * factor),
+                      pack(v[4] * factor, v[5] * factor), pack(v[6] * factor, v[7] * factor));
+}
+
+// Elements that lie beyond a row are -inf and vanish in exp2. `factor` is scale * log2(e).
+__global__ void __launch_bounds__(128)
+    softmax_warp8(const __nv_bfloat16 *x, __nv_bfloat16 *y, int M, int N, float factor)
+{
+    const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
+    if (row >= M)
+        return;
+    const uint4 *in = reinterpret_cast<const uint4 *>(x + (size_t)row * N);
+    uint4 *out = reinterpret_cast<uint4 *>(y + (size_t)row * N);
+    float v[CHUNKS][8], most = -INFINITY, sum = 0.0f;
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+        const uint4 none = make_uint4(0xff80ff80u, 0xff80ff80u, 0xff80ff80u, 0xff80ff80u);
+        widen(c * 32 + lane < N / 8 ? in[c * 32 + lane] : none, v[c]);
+    }
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            most = fmaxf(most, v[c][i]);
+    most = warp_max(most);
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            v[c][i] = exp2f((v[c][i] - most) * factor);
+            sum += v[c][i];
+        }
+    const float inverse = 1.0f / warp_sum(sum);
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+        if (c * 32 + lane < N / 8)
+            out[c * 32 + lane] = narrow(v[c], inverse);
+}
+
+__global__ void __launch_bounds__(128)
+    softmax_warp(const __nv_bfloat16 *x, __nv_bfloat16 *y, int M, int N, float factor)
+{
+    const int row = blockIdx.x * 4 + threadIdx.x / 32, lane = threadIdx.x % 32;
+    if (row >= M)
+        return;
+    const size_t base = (size_t)row * N;
+    float v[CHUNKS], most = -INFINITY, sum = 0.0f;
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+        v[c] = c * 32 + lane < N ? __bfloat162float(x[base + c * 32 + lane]) : -INFINITY;
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+        most = fmaxf(most, v[c]);
+    most = warp_max(most);
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+        v[c] = exp2f((v[c] - most) * factor);
+        sum += v[c];
+    }
+    const float inverse = 1.0f / warp_sum(sum);
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+        if (c * 32 + lane < N)
+            y[base + c * 32 + lane] = __float2bfloat16_rn(v[c] * inverse);
+}
+
+__global__ void __launch_bounds__(256) softmax_block8(const __nv_bfloat16 *x, __nv_bfloat16 *y, int N, float factor)
+{
+    __shared__ float part[2][32];
+    const uint4 *in = reinterpret_cast<const uint4 *>(x + (size_t)blockIdx.x * N);
+    uint4 *out = reinterpret_cast<uint4 *>(y + (size_t)blockIdx.x * N);
+    float v[CHUNKS][8], most = -INFINITY, sum = 0.0f;
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+        const uint4 none = make_uint4(0xff80ff80u, 0xff80ff80u, 0xff80ff80u, 0xff80ff80u);
+        widen(c * 256 + threadIdx.x < N / 8 ? in[c * 256 + threadIdx.x] : none, v[c]);
+    }
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            most = fmaxf(most, v[c][i]);
+    most = block_max(most, part[0]);
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            v[c][i] = exp2f((v[c][i] - most) * factor);
+            sum += v[c][i];
+        }
+    const float inverse = 1.0f / block_sum(sum, part[1]);
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+        if (c * 256 + threadIdx.x < N / 8)
+            out[c * 256 + threadIdx.x] = narrow(v[c], inverse);
+}
+
+// Maximum and sum of one thread's share of a row, in the online form: a new maximum scales the sum down.
+struct Running {
+    float most, sum;
+};
+
+__device__ __forceinline__ void add(Running &r, float most, float factor)
+{
+    if (most > r.most) {
+        r.sum *= exp2f((r.most - most) * factor);
+        r.most = most;
+    }
+}
+
+// The sum over a block, brought to the block's maximum, which is put into `most`.
+__device__ __forceinline__ float block_total(const Running &r, float factor, float &most)
+{
+    __shared__ float part[2][32];
+    most = block_max(r.most, part[0]);
+    return block_sum(r.sum * exp2f((r.most - most) * factor), part[1]);
+}
+
+__global__ void __launch_bounds__(1024) softmax_long8(const __nv_bfloat16 *x, __nv_bfloat16 *y, int N, float factor)
+{
+    const uint4 *in = reinterpret_cast<const uint4 *>(x + (size_t)blockIdx.x * N);
+    uint4 *out = reinterpret_cast<uint4 *>(y + (size_t)blockIdx.x * N);
+    Running r = {-INFINITY, 0.0f};
+    float v[8], most;
+    for (int at = threadIdx.x; at < N / 8; at += 1024) {
+        widen(in[at], v);
+        add(r, fmaxf(fmaxf(fmaxf(v[0], v[1]), fmaxf(v[2], v[3])), fmaxf(fmaxf(v[4], v[5]), fmaxf(v[6], v[7]))), factor);
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            r.sum += exp2f((v[i] - r.most) * factor);
+    }
+    const float inverse = 1.0f / block_total(r, factor, most);
+    for (int at = threadIdx.x; at < N / 8; at += 1024) {
+        widen(in[at], v);
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            v[i] = exp2f((v[i] - most) * factor);
+        out[at] = narrow(v, inverse);
+    }
+}
+
+__global__ void __launch_bounds__(1024) softmax_any(const __nv_bfloat16 *x, __nv_bfloat16 *y, int N, float factor)
+{
+    const size_t base = (size_t)blockIdx.x * N;
+    Running r = {-INFINITY, 0.0f};
+    float most;
+    for (int i = threadIdx.x; i < N; i += 1024) {
+        const float v = __bfloat162float(x[base + i]);
+        add(r, v, factor);
+        r.sum += exp2f((v - r.most) * factor);
+    }
+    const float inverse = 1.0f / block_total(r, factor, most);
+    for (int i = threadIdx.x; i < N; i += 1024)
+        y[base + i] = __float2bfloat16_rn(exp2f((__bfloat162float(x[base + i]) - most) * factor) * inverse);
+}

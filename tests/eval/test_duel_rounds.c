@@ -1,0 +1,149 @@
+/* The rule of a measured duel: its verdicts on made-up rounds, and by simulation how often it is
+ * wrong and how much it finds. */
+#include "eval/duel_rounds.h"
+#include "search/base/random.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char names[3][64] = {"small", "middle", "large"};
+static const kds_duel_rule rule = {.margin = 0.0025, .max_regress = 0.02, .hopeless = 0.05};
+
+static kds_duel_rounds *rounds_of(int rows)
+{
+    static kds_duel_rounds d;
+    memset(&d, 0, sizeof d);
+    d.row_count = rows;
+    d.row_names = names;
+    for (int i = 0; i < rows; i++)
+        d.weights[i] = 1;
+    return &d;
+}
+
+/* Adds rounds until the duel is over: all rows `value` apart, with normal noise. */
+static kds_duel fight(kds_duel_rounds *d, double value, double noise, kds_random *random)
+{
+    kds_duel out;
+    do {
+        assert_true(d->count < KDS_DUEL_ROUNDS);
+        for (int i = 0; i < d->row_count; i++)
+            d->rows[d->count][i] = value + noise * kds_random_normal(random);
+        d->count++;
+    } while (!kds_duel_over(&rule, d, &out));
+    return out;
+}
+
+static void clear_cases(void **state)
+{
+    (void)state;
+    kds_random random = kds_random_stream(1, 1, "duel");
+    kds_duel d = fight(rounds_of(2), -0.05, 0.002, &random);
+    assert_int_equal(d.verdict, KDS_DUEL_FASTER);
+    assert_int_equal(d.rounds, 8);
+    assert_true(d.gain > 0.048 && d.gain < 0.055 && d.low < d.gain && d.gain < d.high);
+    d = fight(rounds_of(2), 0.10, 0.002, &random);
+    assert_int_equal(d.verdict, KDS_DUEL_NOT_FASTER);
+    assert_int_equal(d.rounds, KDS_DUEL_SCREEN);
+    assert_non_null(strstr(d.why, "hopeless"));
+    d = fight(rounds_of(2), 0.01, 0.001, &random);
+    assert_int_equal(d.verdict, KDS_DUEL_NOT_FASTER);
+    assert_int_equal(d.rounds, 8);
+    /* Too noisy to tell. */
+    d = fight(rounds_of(1), -0.005, 0.05, &random);
+    assert_int_equal(d.verdict, KDS_DUEL_UNRESOLVED);
+    assert_int_equal(d.rounds, KDS_DUEL_ROUNDS);
+}
+
+static void one_slow_row_forbids(void **state)
+{
+    (void)state;
+    kds_duel_rounds *d = rounds_of(3);
+    kds_duel out;
+    for (d->count = 0; d->count < 8; d->count++)
+        for (int i = 0; i < 3; i++)
+            d->rows[d->count][i] = i == 1 ? 0.03 : -0.2 - 0.001 * d->count;
+    assert_true(kds_duel_over(&rule, d, &out));
+    assert_int_equal(out.verdict, KDS_DUEL_NOT_FASTER);
+    assert_string_equal(out.worst_row, "middle");
+    assert_non_null(strstr(out.why, "row middle is 3.0 % slower"));
+    for (int k = 0; k < 8; k++)
+        d->rows[k][1] = 0.019;
+    assert_true(kds_duel_over(&rule, d, &out));
+    assert_int_equal(out.verdict, KDS_DUEL_FASTER);
+}
+
+static void rows_count_by_weight(void **state)
+{
+    (void)state;
+    kds_duel_rounds *d = rounds_of(2);
+    d->weights[0] = 3;
+    d->rows[0][0] = -0.1;
+    d->rows[0][1] = 0.1;
+    assert_true(fabs(kds_duel_round_value(d, 0) + 0.05) < 1e-15);
+}
+
+/* Between looks nothing is decided. */
+static void only_planned_looks_decide(void **state)
+{
+    (void)state;
+    kds_duel_rounds *d = rounds_of(1);
+    kds_duel out;
+    for (d->count = 1; d->count <= 24; d->count++) {
+        d->rows[d->count - 1][0] = -0.5 - 0.01 * d->count;
+        bool look = d->count == 8 || d->count == 16 || d->count == 24;
+        assert_int_equal(kds_duel_over(&rule, d, &out), look);
+    }
+}
+
+/* Rounds as an H200 gives them: placement 0.2 % per module load, launch noise 0.3 %, and a drift
+ * that a pair shares but for what changes between its visits. */
+static void simulate(double value, int samples, double *faster, double *mean_rounds)
+{
+    kds_random random = kds_random_stream(5, (uint64_t)(1e6 * (value + 1)), "duel");
+    int won = 0;
+    double rounds = 0;
+    for (int s = 0; s < samples; s++) {
+        kds_duel_rounds *d = rounds_of(1);
+        double noise = sqrt(2) * 0.002 + 0.001 * kds_random_unit(&random);
+        kds_duel out = fight(d, value, noise, &random);
+        won += out.verdict == KDS_DUEL_FASTER;
+        rounds += out.rounds;
+    }
+    *faster = (double)won / samples;
+    *mean_rounds = rounds / samples;
+}
+
+static void size_and_power(void **state)
+{
+    (void)state;
+    double faster, rounds;
+    simulate(-log1p(rule.margin), 20000, &faster, &rounds); /* the worst case: exactly the margin */
+    if (faster > 0.0115)
+        fail_msg("a gain of just the margin is called faster in %.4f", faster);
+    simulate(0, 20000, &faster, &rounds);
+    if (faster > 0.0005)
+        fail_msg("an equal child is called faster in %.4f", faster);
+    simulate(-0.01, 5000, &faster, &rounds);
+    if (faster < 0.99 || rounds > 12)
+        fail_msg("a gain of 1 %% is found in %.4f, after %.1f rounds", faster, rounds);
+    simulate(0.01, 5000, &faster, &rounds);
+    if (faster > 0 || rounds > 9)
+        fail_msg("a loss of 1 %% is called faster in %.4f, after %.1f rounds", faster, rounds);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(clear_cases),          cmocka_unit_test(one_slow_row_forbids),
+        cmocka_unit_test(rows_count_by_weight), cmocka_unit_test(only_planned_looks_decide),
+        cmocka_unit_test(size_and_power),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -238,7 +238,7 @@ static void run_case(variant *v, size_t at, const char *isa)
     uint32_t grid[3], block[3];
     no_dimension_is_zero(grid, c->grid);
     no_dimension_is_zero(block, c->block);
-    kds_sim_options o = {.check_uninitialised = true, .check_races = true,
+    kds_sim_options o = {.check_uninitialised = true,
                          .check_races = isa == NULL,
                          .budget = BUDGET,
                          .isa = isa,

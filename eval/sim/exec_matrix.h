@@ -19,14 +19,13 @@ typedef struct matrix_piece {
 static inline kds_step race_piece(kds_warp *w, const kds_ins *i, const matrix_piece *p,
                                   const shared_place *place, kds_page *page, bool store)
 {
-    kds_race_kind kind = store ? KDS_RACE_WRITE : KDS_RACE_READ;
     kds_step s = KDS_STEP_ON;
     for (unsigned k = 0; s == KDS_STEP_ON && k < p->bytes; k += p->part) {
-        uint32_t lane = (uint32_t)(p->lane + (int)(k / p->part) * p->step);
+        int lane = p->lane + (int)(k / p->part) * p->step;
         const u8 *data = store ? p->data + k : NULL;
         s = place != NULL
-                ? kds_race_shared(w, i, lane, place->block, place->at + k, p->part, kind, data)
-                : kds_race_global(w, i, lane, page, p->address + k, p->part, kind, data);
+                ? race_lane_shared(w, i, lane, place->block, place->at + k, p->part, store, data)
+                : race_lane_global(w, i, lane, page, p->address + k, p->part, store, data);
     }
     return s;
 }

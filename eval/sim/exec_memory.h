@@ -141,6 +141,16 @@ static inline bool page_clear(kds_warp *w, const kds_ins *i, kds_page *p, u64 at
            race_page_clear(w, i, p, at, bytes, store, one_place);
 }
 
+/* One lane's load (data NULL) or store in a page. */
+static inline kds_step race_lane_flat(kds_warp *w, const kds_ins *i, int l, kds_page *p,
+                                      u64 address, unsigned bytes, const u8 *data)
+{
+    if (race_plain(w->run->race, w, i) && (data != NULL || i->used_bytes == 0))
+        return race_lane_global(w, i, l, p, address, bytes, data != NULL, data);
+    return kds_race_global(w, i, (uint32_t)l, p, address, bytes,
+                           data != NULL ? KDS_RACE_WRITE : KDS_RACE_READ, data);
+}
+
 /* Lane by lane. For a load into `stage`, for a store from it. */
 static inline kds_step each_lane_flat(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
                                       u8 *stage, bool store)
@@ -156,9 +166,7 @@ static inline kds_step each_lane_flat(kds_warp *w, const kds_ins *i, const u64 *
         u64 inside = 0;
         kds_step s = locate(w, i, l, a[l], bytes, store, &p, &inside);
         if (s == KDS_STEP_ON && run->race != NULL && !p->read_only)
-            s = kds_race_global(w, i, (uint32_t)l, p, a[l], bytes,
-                                store ? KDS_RACE_WRITE : KDS_RACE_READ,
-                                store ? stage + (unsigned)l * bytes : NULL);
+            s = race_lane_flat(w, i, l, p, a[l], bytes, store ? stage + (unsigned)l * bytes : NULL);
         if (s != KDS_STEP_ON)
             return s;
         if (store) {
@@ -280,6 +288,16 @@ typedef struct shared_place {
     u32 at;
 } shared_place;
 
+/* One lane's load (data NULL) or store in shared memory. */
+static inline kds_step race_lane_own(kds_warp *w, const kds_ins *i, int l, const shared_place *p,
+                                     unsigned bytes, const u8 *data)
+{
+    if (race_plain(w->run->race, w, i) && (data != NULL || i->used_bytes == 0))
+        return race_lane_shared(w, i, l, p->block, p->at, bytes, data != NULL, data);
+    return kds_race_shared(w, i, (uint32_t)l, p->block, p->at, bytes,
+                           data != NULL ? KDS_RACE_WRITE : KDS_RACE_READ, data);
+}
+
 /* Bounds, alignment and initialisation of one lane; `p` gets whose memory it is. */
 static inline kds_step check_shared(kds_warp *w, const kds_ins *i, int lane, u64 address,
                                     unsigned bytes, bool store, shared_place *p)
@@ -382,7 +400,7 @@ static inline kds_step load_shared(kds_warp *w, const kds_ins *i, const u64 *a, 
             shared_place p = {NULL, 0};
             kds_step s = check_shared(w, i, l, a[l], bytes, false, &p);
             if (s == KDS_STEP_ON && run->race != NULL)
-                s = kds_race_shared(w, i, (uint32_t)l, p.block, p.at, bytes, KDS_RACE_READ, NULL);
+                s = race_lane_own(w, i, l, &p, bytes, NULL);
             if (s != KDS_STEP_ON)
                 return s;
             copy_lane(stage + (unsigned)l * bytes, p.block->shared + p.at, bytes);
@@ -435,8 +453,7 @@ static inline kds_step store_shared(kds_warp *w, const kds_ins *i, const u64 *a,
         shared_place p = {NULL, 0};
         kds_step s = check_shared(w, i, l, a[l], bytes, true, &p);
         if (s == KDS_STEP_ON && run->race != NULL)
-            s = kds_race_shared(w, i, (uint32_t)l, p.block, p.at, bytes, KDS_RACE_WRITE,
-                                stage + (unsigned)l * bytes);
+            s = race_lane_own(w, i, l, &p, bytes, stage + (unsigned)l * bytes);
         if (s != KDS_STEP_ON)
             return s;
         copy_lane(p.block->shared + p.at, stage + (unsigned)l * bytes, bytes);

@@ -203,6 +203,13 @@ static inline bool race_shared_clear(kds_warp *w, const kds_ins *i, const u64 *a
     return race_row_of(&row, mark, &v, each, store, b->read_tick > b->base);
 }
 
+static inline race_window race_page_window(const kds_race *q, const kds_warp *w,
+                                           const kds_race_block *b)
+{
+    return (race_window){kds_cell_limit(q->start), kds_cell_limit(q->slice - 1),
+                         kds_cell_limit(b->base), kds_cell_limit(b->warps[w->index].synced)};
+}
+
 /* The same for 32 lanes side by side (bytes per lane), or all at one place, in a page. */
 static inline bool race_page_clear(kds_warp *w, const kds_ins *i, kds_page *p, u64 at,
                                    unsigned bytes, bool store, bool one_place)
@@ -214,8 +221,7 @@ static inline bool race_page_clear(kds_warp *w, const kds_ins *i, kds_page *p, u
         r->shift != q->global_shift || r->generation != w->run->memory->race_generation)
         return false;
     unsigned shift = q->global_shift, each = bytes >> shift;
-    race_window v = {kds_cell_limit(q->start), kds_cell_limit(q->slice - 1),
-                     kds_cell_limit(b->base), kds_cell_limit(b->warps[w->index].synced)};
+    race_window v = race_page_window(q, w, b);
     u64 mark = race_mark(q, w, i), cells = KDS_PAGE_BYTES >> shift;
     kds_cell *c = r->cells + (at >> shift);
     kds_cells row = {c, c + cells, c + 2 * cells};
@@ -234,4 +240,74 @@ static inline bool race_page_clear(kds_warp *w, const kds_ins *i, kds_page *p, u
         row.read[j] = (s64)mark;
     }
     return true;
+}
+
+/* ---- One lane at a time ---- */
+
+/* `count` cells from `at`; `mine` is of one lane. Reads by lanes of one instruction become one. */
+static inline bool race_cells_clear(const kds_cells *c, u64 at, u64 count, u64 mine,
+                                    const race_window *v, bool store)
+{
+    const u64 lanes = 31 * KDS_CELL_LANE, first = UINT64_C(31) << KDS_CELL_FIRST_SHIFT;
+    for (u64 k = at; k < at + count; k++)
+        if (race_suspect(c->written[k], mine, v) ||
+            (store &&
+             (race_suspect(c->read[k], mine, v) || race_suspect(c->read_before[k], mine, v))))
+            return false;
+    for (u64 k = at; k < at + count; k++) {
+        u64 old = (u64)c->read[k], other = old ^ mine;
+        if (store) {
+            c->written[k] = (s64)mine;
+        } else if ((other & ~lanes) == 0 && c->read[k] > v->from) {
+            c->read[k] = (s64)((mine & ~first) | (old & first));
+        } else {
+            if (c->read[k] > v->old &&
+                ((other & KDS_CELL_WARP) != 0 || race_foreign(c->read[k], v) != 0))
+                c->read_before[k] = c->read[k];
+            c->read[k] = (s64)mine;
+        }
+    }
+    return true;
+}
+
+/* An access of one lane that has no order, in bounds, before memory changes; `data`: what is
+ * stored.
+ */
+static inline kds_step race_lane_shared(kds_warp *w, const kds_ins *i, int lane, kds_block *owner,
+                                        u32 at, unsigned bytes, bool store, const u8 *data)
+{
+    kds_race *q = w->run->race;
+    kds_race_block *b = w->block->race;
+    unsigned shift = q->shared_shift;
+    if (owner == w->block && !b->remote) {
+        race_window v = {b->limit, -1, -1, kds_cell_limit(b->warps[w->index].synced)};
+        u64 mine = race_mark(q, w, i) + (u64)lane * KDS_CELL_LANE;
+        if (!store)
+            b->read_tick = q->tick;
+        if (race_cells_clear(&b->shared, at >> shift, bytes >> shift, mine, &v, store))
+            return KDS_STEP_ON;
+    }
+    return kds_race_shared(w, i, (uint32_t)lane, owner, at, bytes,
+                           store ? KDS_RACE_WRITE : KDS_RACE_READ, data);
+}
+
+static inline kds_step race_lane_global(kds_warp *w, const kds_ins *i, int lane, kds_page *p,
+                                        u64 address, unsigned bytes, bool store, const u8 *data)
+{
+    kds_race *q = w->run->race;
+    kds_race_page *r = kds_race_page_cells(q, p);
+    if (r == NULL)
+        return KDS_STEP_NO_MEMORY;
+    const kds_race_block *b = w->block->race;
+    u64 mine = race_mark(q, w, i) + (u64)lane * KDS_CELL_LANE;
+    u64 cells = KDS_PAGE_BYTES >> q->global_shift;
+    kds_cells c = {r->cells, r->cells + cells, r->cells + 2 * cells};
+    race_window v = race_page_window(q, w, b);
+    if (!store)
+        r->read_tick = q->tick;
+    if (race_cells_clear(&c, address % KDS_PAGE_BYTES >> q->global_shift, bytes >> q->global_shift,
+                         mine, &v, store))
+        return KDS_STEP_ON;
+    return kds_race_global(w, i, (uint32_t)lane, p, address, bytes,
+                           store ? KDS_RACE_WRITE : KDS_RACE_READ, data);
 }

@@ -45,6 +45,20 @@ static inline void note_polled_load(kds_warp *w, const kds_ins *i, const u64 *a,
     note_poll(w, i, value, false);
 }
 
+/* Has anybody written what a load uses of these bytes? */
+static inline bool written(const kds_page *p, const kds_ins *i, u64 inside, unsigned bytes)
+{
+    if (p->host == NULL)
+        return used_bytes_set(p->stored, inside, bytes, i->used_bytes);
+    for (unsigned k = 0; k < bytes; k++) {
+        u64 at = inside + k, both = p->stored[at / 64] | p->host[at / 64];
+        bool used = i->used_bytes == 0 || (i->used_bytes >> k & 1) != 0;
+        if (used && (both >> (at % 64) & 1) == 0)
+            return false;
+    }
+    return true;
+}
+
 /* Nobody has written what is read. Where races are looked for, somebody may yet be found to write
  * it without order; then that is what is reported. */
 static inline kds_step uninitialised(kds_warp *w, const kds_ins *i, int lane, kds_ptx_space space,
@@ -75,18 +89,9 @@ static inline kds_step locate(kds_warp *w, const kds_ins *i, int lane, u64 addre
         return KDS_STEP_NO_MEMORY;
     *inside = offset % KDS_PAGE_BYTES;
     *page = p;
-    if (!store && r->undefined && run->check_uninitialised && p->host == NULL &&
-        !used_bytes_set(p->stored, *inside, bytes, i->used_bytes))
-        return uninitialised(w, i, lane, KDS_SPACE_GLOBAL, address, bytes);
-    if (!store && r->undefined && run->check_uninitialised && p->host != NULL) {
-        for (unsigned k = 0; k < bytes; k++) {
-            u64 at = *inside + k, both = p->stored[at / 64] | p->host[at / 64];
-            bool used = i->used_bytes == 0 || (i->used_bytes >> k & 1) != 0;
-            if (used && (both >> (at % 64) & 1) == 0)
-                return uninitialised(w, i, lane, KDS_SPACE_GLOBAL, address, bytes);
-        }
-    }
     kds_memory_freshen(run->memory, p);
+    if (!store && r->undefined && run->check_uninitialised && !written(p, i, *inside, bytes))
+        return uninitialised(w, i, lane, KDS_SPACE_GLOBAL, address, bytes);
     return KDS_STEP_ON;
 }
 

@@ -281,11 +281,60 @@ static void warps_of_a_block(void **state)
     race_check_ptx(between_warps, COUNT(between_warps));
 }
 
+static kds_sim_result run_snippet_once(const char *body, uint32_t threads, bool races)
+{
+    static char text[4096];
+    snprintf(text, sizeof text,
+             HEADER ".visible .entry k(.param .u64 y)\n{\n.reg .pred %%p<4>; .reg .b32 %%r<9>;\n"
+                    ".reg .b64 %%d<9>; .shared .align 4 .b8 sm[512];\n"
+                    "mov.u32 %%r1, %%tid.x; shl.b32 %%r2, %%r1, 2; mov.u32 %%r3, sm;\n"
+                    "add.s32 %%r2, %%r2, %%r3; ld.param.u64 %%d1, [y];\n%s\nret;\n}\n",
+             body);
+    kds_sim_module *m = load(text);
+    kds_sim_memory *memory = kds_sim_memory_create();
+    uint64_t y = add_buffer(memory, "y", 512, KDS_SIM_UNDEFINED, false);
+    kds_sim_options o = {.check_uninitialised = true, .check_races = races, .budget = 100000};
+    kds_sim_result r = launch(m, "k", 1, threads, 0, &y, 8, memory, &o);
+    kds_sim_memory_free(memory);
+    kds_sim_module_free(m);
+    return r;
+}
+
+/* Reading what another thread writes later is a race; what nobody ever writes stays what it was. */
+static void what_nobody_wrote(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *text;
+        kds_sim_status with, without;
+    } cases[] = {
+        {"ld.shared.u32 %r4, [%r2];", "reads 4 bytes at byte 0 of shared memory",
+         KDS_SIM_UNINITIALISED, KDS_SIM_UNINITIALISED},
+        {"ld.global.u32 %r4, [%d1+8]; st.global.u32 [%d1+12], %r4;", "at byte 8 of y",
+         KDS_SIM_UNINITIALISED, KDS_SIM_UNINITIALISED},
+        {"ld.global.u32 %r4, [%d1+8]; st.global.u32 [%d1+512], %r4;", "at byte 8 of y",
+         KDS_SIM_UNINITIALISED, KDS_SIM_UNINITIALISED},
+        {"st.shared.u32 [%r2], %r1; xor.b32 %r2, %r2, 128; ld.shared.u32 %r4, [%r2];",
+         "no barrier (__syncthreads())", KDS_SIM_RACE, KDS_SIM_UNINITIALISED},
+        {"st.global.u32 [%d1+512], %r4;", "at the end of y", KDS_SIM_OUT_OF_BOUNDS,
+         KDS_SIM_OUT_OF_BOUNDS},
+    };
+    for (size_t k = 0; k < COUNT(cases); k++)
+        for (int races = 0; races < 2; races++) {
+            kds_sim_result r = run_snippet_once(cases[k].body, 64, races != 0);
+            kds_sim_status want = races != 0 ? cases[k].with : cases[k].without;
+            if (r.status != want || ((races != 0 || cases[k].with == cases[k].without) &&
+                                     strstr(r.report, cases[k].text) == NULL))
+                fail_msg("%s: %s", cases[k].body, r.report);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lanes_of_a_warp),
         cmocka_unit_test(warps_of_a_block),
+        cmocka_unit_test(what_nobody_wrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,6 +58,8 @@ bool kds_duel_over(const kds_duel_rule *r, const kds_duel_rounds *d, kds_duel *o
     }
     for (int k = 0; k < KDS_DUEL_LOOKS; k++)
         look = d->count == looks[k] ? k : look;
+    if (look < 0 && d->count != KDS_DUEL_SCREEN)
+        return false;
     kds_centre c = kds_signed_rank_centre(values, d->count, CONFIDENCE);
     out->gain = expm1(-c.estimate);
     out->low = expm1(-c.high);

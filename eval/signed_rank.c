@@ -28,12 +28,10 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* P(sum of the positive ranks <= limit), all in halves. */
-static double probability(const int *twice, int count, int limit)
+/* p[s] = P(sum of the positive ranks = s), all in halves; returns the largest s. */
+static int distribution(const int *twice, int count, double *p)
 {
-    static _Thread_local double p[SUMS];
     int largest = 0;
-    double total = 0;
     p[0] = 1;
     for (int i = 0; i < count; i++) {
         int rank = twice[i];
@@ -43,13 +41,12 @@ static double probability(const int *twice, int count, int limit)
         for (int s = largest; s >= 0; s--)
             p[s] = 0.5 * (p[s] + (s >= rank ? p[s - rank] : 0));
     }
-    for (int s = 0; s <= limit && s <= largest; s++)
-        total += p[s];
-    return total < 1 ? total : 1;
+    return largest;
 }
 
 double kds_signed_rank_below(const double *values, int count, double centre)
 {
+    static _Thread_local double p[SUMS];
     ranked r[MOST];
     int twice[MOST], positive = 0;
     assert(count >= 0 && count <= MOST);
@@ -68,12 +65,16 @@ double kds_signed_rank_below(const double *values, int count, double centre)
         twice[i] = r[i].twice;
         positive += r[i].positive ? r[i].twice : 0;
     }
-    return probability(twice, count, positive);
+    double total = 0;
+    int largest = distribution(twice, count, p);
+    for (int k = 0; k <= positive && k <= largest; k++)
+        total += p[k];
+    return total < 1 ? total : 1;
 }
 
 kds_centre kds_signed_rank_centre(const double *values, int count, double confidence)
 {
-    static _Thread_local double means[PAIRS];
+    static _Thread_local double means[PAIRS], p[SUMS];
     int n = 0, twice[MOST], cut = -1;
     assert(count >= 0 && count <= MOST);
     if (count == 0)
@@ -85,7 +86,9 @@ kds_centre kds_signed_rank_centre(const double *values, int count, double confid
     }
     qsort(means, (size_t)n, sizeof *means, ascending);
     /* The largest `cut` with P(W+ <= cut) <= alpha / 2 leaves as many means outside at each end. */
-    while (probability(twice, count, 2 * (cut + 1)) <= 0.5 * (1 - confidence))
+    double below = 0;
+    (void)distribution(twice, count, p);
+    while ((below += p[2 * (cut + 1)]) <= 0.5 * (1 - confidence))
         cut++;
     kds_centre c = {.estimate = n % 2 == 1 ? means[n / 2] : 0.5 * (means[n / 2 - 1] + means[n / 2]),
                     .low = means[cut < 0 ? 0 : cut],

@@ -13,7 +13,6 @@ typedef struct space {
     int count;
     int now[KDS_TUNABLES]; /* the parent's point */
     int64_t size;          /* points; capped at INT32_MAX */
-    kds_pragmas pragmas;   /* of the source */
 } space;
 
 static void sort_values(kds_tunable *u)
@@ -40,8 +39,7 @@ static int index_of(const kds_tunable *u, int64_t value)
 static void read_space(space *s, const char *text, size_t len)
 {
     *s = (space){.size = 1};
-    if (!text || kds_tunables_find(s->tunables, &s->count, text, len, NULL) ||
-        kds_pragmas_find(&s->pragmas, text, len, NULL))
+    if (!text || kds_tunables_find(s->tunables, &s->count, text, len, NULL))
         s->count = 0;
     for (int i = 0; i < s->count; i++) {
         int64_t in_force = s->tunables[i].values[0];
@@ -53,61 +51,19 @@ static void read_space(space *s, const char *text, size_t len)
     }
 }
 
-/* The bytes of a tune directive from its first value to its last. */
-static void values_place(const char *text, const kds_pragma *p, size_t *start, size_t *end)
-{
-    kds_lexer x;
-    kds_token t;
-    bool after = false;
-    kds_lexer_init(&x, text, p->offset + p->len);
-    x.at = p->offset;
-    x.line_start = false;
-    *start = *end = p->offset + p->len;
-    while ((t = kds_lexer_next(&x)).kind != KDS_TOKEN_END) {
-        x.line_start = false;
-        if (t.kind == KDS_TOKEN_COMMENT)
-            continue;
-        if (after && *start == p->offset + p->len)
-            *start = t.offset;
-        if (after)
-            *end = t.offset + t.len;
-        after = after || kds_token_is(&x, t, "=");
-    }
-}
-
-static const kds_tunable *tunable_of(const space *s, const kds_pragma *p, int *index)
-{
-    if (p->keyword_len != 4 || memcmp(p->keyword, "tune", 4) != 0)
-        return NULL;
-    for (int i = 0; i < s->count; i++) {
-        if (s->tunables[i].line == p->line) {
-            *index = i;
-            return &s->tunables[i];
-        }
-    }
-    return NULL;
-}
-
-/* Writes the text with its tunables at `point`. */
+/* Writes the text with its tunables at `point`. What cannot be written leaves the buffer bad and
+ * makes no child. */
 static void write_point(kds_buf *out, const char *text, size_t len, const space *s,
                         const int *point)
 {
-    size_t done = 0, start, end;
-    int k = 0;
-    for (int i = 0; i < s->pragmas.count; i++) {
-        const kds_tunable *u = tunable_of(s, &s->pragmas.items[i], &k);
-        if (!u)
-            continue;
-        values_place(text, &s->pragmas.items[i], &start, &end);
-        kds_buf_add(out, text + done, start - done);
-        kds_buf_printf(out, "%lld", (long long)u->values[point[k]]);
-        for (int v = 0; v < u->count; v++) {
-            if (v != point[k])
-                kds_buf_printf(out, ", %lld", (long long)u->values[v]);
-        }
-        done = end;
+    kds_tunable chosen[KDS_TUNABLES];
+    for (int i = 0; i < s->count; i++) {
+        chosen[i] = s->tunables[i];
+        kds_tunable_choose(&chosen[i], chosen[i].values[point[i]]);
     }
-    kds_buf_add(out, text + done, len - done);
+    kds_code code = kds_tunables_write(out, text, len, chosen, s->count, NULL);
+    if (code != KDS_OK)
+        out->bad = code;
 }
 
 static void describe(kds_buf *out, const space *s, const int *from, const int *to)
@@ -189,7 +145,6 @@ kds_code kds_builtin_tune(const kds_ask *ask, kds_random *random, kds_child *c, 
         numbered_point(&s, n, point);
         code = try_point(c, &s, point, e);
     }
-    kds_pragmas_free(&s.pragmas);
     return code;
 }
 
@@ -218,7 +173,6 @@ static void read_cross(cross *x, const kds_ask *ask)
             x->value[x->count++] = theirs;
         }
     }
-    kds_pragmas_free(&other.pragmas);
 }
 
 /* Tries the parent with the other's values for the tunables of `subset`. */
@@ -259,6 +213,5 @@ kds_code kds_builtin_crossover(const kds_ask *ask, kds_random *random, kds_child
     for (uint32_t subset = subsets; subset > 0 && subsets < ENUMERATED && !c->made && !code;
          subset--)
         code = try_subset(c, &x, subset, e);
-    kds_pragmas_free(&x.s.pragmas);
     return code;
 }

@@ -1,5 +1,6 @@
 /* A block: its warps in turn, each until it ends, waits or has had its share; barriers of the block
  * and of its cluster; what to say when nobody can go on. */
+#include "eval/sim/async.h"
 #include "eval/sim/race.h"
 #include "eval/sim/stack.h"
 #include <string.h>
@@ -267,6 +268,8 @@ static kds_step accuse(kds_warp *w)
     const kds_ins *at = NULL;
     for (int k = 0; k < KDS_POLLS; k++)
         at = w->poll[k].ins != NULL ? w->poll[k].ins : at;
+    if (at != NULL && at->op == KDS_OP_mbarrier_wait)
+        return kds_mbarrier_deadlock(w, at);
     if (at == NULL)
         at = &r->kernel->code[w->splits[0].at];
     return kds_fault_text(r, KDS_SIM_DEADLOCK, at, lane,

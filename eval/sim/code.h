@@ -91,6 +91,23 @@ typedef enum kds_atom_op {
     KDS_ATOM_DEC
 } kds_atom_op;
 
+/* What an mbarrier instruction does (ins->compare). */
+enum {
+    KDS_MBARRIER_INIT,
+    KDS_MBARRIER_INVAL,
+    KDS_MBARRIER_ARRIVE,
+    KDS_MBARRIER_DROP,
+    KDS_MBARRIER_EXPECT,
+    KDS_MBARRIER_COMPLETE,
+    KDS_MBARRIER_COPIES /* cp.async.mbarrier.arrive */
+};
+/* How (ins->mods). */
+enum { KDS_MBARRIER_TX = 1, KDS_MBARRIER_NO_COMPLETE = 2, KDS_MBARRIER_NO_INC = 4 };
+/* ins->mods of a wait: for a parity, not a token. */
+enum { KDS_MBARRIER_PARITY = 1 };
+/* ins->combine of a bulk copy: where from and to. */
+enum { KDS_BULK_LOAD, KDS_BULK_EXCHANGE, KDS_BULK_STORE };
+
 typedef enum kds_pipe {
     KDS_PIPE_NONE,
     KDS_PIPE_FP32,
@@ -225,6 +242,7 @@ typedef struct kds_kernel {
     uint32_t max_threads, required[3];
     bool talks; /* blocks may learn of each other, or of time: atomics, ordered accesses, clocks */
     uint32_t cluster[3]; /* .reqnctapercluster; 0: none */
+    bool reads_async;    /* has bulk copies that read shared memory */
     kds_calls calls;
 } kds_kernel;
 

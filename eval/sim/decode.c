@@ -469,8 +469,9 @@ void kds_kind(kds_decoder *d, kds_op op, kds_pipe pipe, int weight, kds_wait wai
 bool kds_decode_instruction(kds_decoder *d)
 {
     static bool (*const groups[])(kds_decoder *) = {
-        kds_decode_call,   kds_decode_row,   kds_decode_move,   kds_decode_convert,
-        kds_decode_memory, kds_decode_cross, kds_decode_tensor, kds_decode_control};
+        kds_decode_call,    kds_decode_row,    kds_decode_move,
+        kds_decode_convert, kds_decode_async,  kds_decode_memory,
+        kds_decode_cross,   kds_decode_tensor, kds_decode_control};
     const kds_ptx_instruction *s = d->source;
     kds_kernel *k = d->kernel;
     d->why[0] = '\0';
@@ -574,6 +575,7 @@ kds_code kds_decode(kds_kernel *out, const kds_ptx *ptx, const kds_ptx_function 
     if (!ok || d.no_memory)
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory while decoding PTX");
     free(d.registers);
+    free(d.mentions);
     free(d.starts);
     free(d.module_offsets);
     free(d.function_offsets);

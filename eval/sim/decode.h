@@ -18,7 +18,8 @@ typedef struct kds_decoder {
     /* Virtual registers: those of the function, then ours. */
     uint8_t *registers; /* bytes per lane; 0 for a predicate; 16 for what we cannot hold */
     uint32_t register_count, register_room;
-    uint32_t *starts; /* of each PTX instruction, the first of ours */
+    uint8_t *mentions; /* of each register of the function among its operands: none, one, more */
+    uint32_t *starts;  /* of each PTX instruction, the first of ours */
     uint32_t start_count, start_room;
     /* The function at hand: its number in the kernel, and where its own begin. */
     uint32_t at_function, register_base, start_base;
@@ -65,6 +66,12 @@ bool kds_list_add(kds_decoder *d, int32_t ref);
 bool kds_list_define(kds_decoder *d, int32_t ref);
 /* Appends d->ins to the code. */
 bool kds_emit(kds_decoder *d);
+/* The state space of the opcode; sets KDS_INS_CLUSTER for shared::cluster. */
+bool kds_accept_space(kds_decoder *d, kds_ptx_space *space);
+/* The space of the opcode against that of the variable named in the address. */
+bool kds_space_fits(kds_decoder *d, kds_ptx_space space, kds_ptx_space named);
+/* A cache policy: its value changes nothing. */
+bool kds_policy_operand(kds_decoder *d, int position);
 bool kds_why(kds_decoder *d, const char *fmt, ...) KDS_PRINTF(2, 3);
 void kds_kind(kds_decoder *d, kds_op op, kds_pipe pipe, int weight, kds_wait wait);
 
@@ -72,6 +79,7 @@ void kds_kind(kds_decoder *d, kds_op op, kds_pipe pipe, int weight, kds_wait wai
 bool kds_decode_row(kds_decoder *d);
 bool kds_decode_move(kds_decoder *d);
 bool kds_decode_convert(kds_decoder *d);
+bool kds_decode_async(kds_decoder *d);
 bool kds_decode_memory(kds_decoder *d);
 bool kds_decode_cross(kds_decoder *d);
 bool kds_decode_tensor(kds_decoder *d);

@@ -294,6 +294,18 @@ bool kds_decode_call(kds_decoder *d)
 
 /* ---- Functions ---- */
 
+/* How often the operands of the function at hand name each of its registers. */
+static bool count_mentions(kds_decoder *d)
+{
+    const kds_ptx_function *f = d->function;
+    free(d->mentions);
+    d->mentions = calloc(f->register_count + 1, 1);
+    for (uint32_t i = 0; d->mentions != NULL && i < f->operand_count; i++)
+        if (f->operands[i].kind == KDS_OPERAND_REGISTER && d->mentions[f->operands[i].index] < 2)
+            d->mentions[f->operands[i].index]++;
+    return d->mentions != NULL;
+}
+
 /* Registers, labels and variables of the function at hand. */
 static bool prepare(kds_decoder *d)
 {
@@ -313,7 +325,7 @@ static bool prepare(kds_decoder *d)
     if (d->function_offsets == NULL)
         return false;
     memset(d->function_offsets, 0xff, f->symbol_count * sizeof(uint32_t));
-    return true;
+    return count_mentions(d);
 }
 
 /* The function lacks something, but may never be called: it goes, the kernel stays. */

@@ -1,4 +1,4 @@
-/* Loads, stores, atomics, asynchronous copies, prefetches. Cache hints and eviction priorities
+/* Loads, stores, atomics, prefetches. Cache hints and eviction priorities
  * change nothing that a program can see and are accepted; orderings are stronger here than asked.
  */
 #include "eval/sim/decode.h"
@@ -12,8 +12,7 @@ static bool base_is(const kds_decoder *d, const char *name)
 
 static const char *const scopes[] = {"cta", "cluster", "gpu", "sys", NULL};
 
-/* The state space of the opcode; sets KDS_INS_CLUSTER for shared::cluster. */
-static bool accept_space(kds_decoder *d, kds_ptx_space *space)
+bool kds_accept_space(kds_decoder *d, kds_ptx_space *space)
 {
     static const char *const names[] = {"global", "shared",       "shared::cta", "local",
                                         "param",  "param::entry", "const",       NULL};
@@ -58,6 +57,21 @@ static bool real_type(kds_ptx_type t)
     return t == KDS_PTX_F32 || t == KDS_PTX_F64;
 }
 
+/* Of a vector load, the elements whose register the function never reads: their bytes may be
+ * undefined, whether or not the compiler says so by a mask. */
+static void drop_unused_elements(kds_decoder *d, const kds_ptx_operand *o)
+{
+    uint32_t used = 0, all = 0, element = (1u << d->ins.bytes) - 1;
+    for (int k = 0; o->kind == KDS_OPERAND_VECTOR && k < o->count; k++) {
+        const kds_ptx_operand *e = &d->function->operands[o->index + k];
+        bool read = e->kind == KDS_OPERAND_REGISTER && d->mentions[e->index] > 1;
+        used |= read ? element << k * d->ins.bytes : 0;
+        all |= element << k * d->ins.bytes;
+    }
+    if (d->ins.used_bytes == 0 && used != 0 && used != all)
+        d->ins.used_bytes = used;
+}
+
 bool kds_data_operands(kds_decoder *d, int position, bool load, kds_ptx_type type)
 {
     const kds_ptx_operand *o = kds_operand(d, position);
@@ -88,12 +102,13 @@ bool kds_data_operands(kds_decoder *d, int position, bool load, kds_ptx_type typ
         if (!ok)
             return false;
     }
+    if (load)
+        drop_unused_elements(d, o);
     d->ins.result_bytes = (uint8_t)width;
     return true;
 }
 
-/* The space of the opcode against that of the variable named in the address. */
-static bool space_fits(kds_decoder *d, kds_ptx_space space, kds_ptx_space named)
+bool kds_space_fits(kds_decoder *d, kds_ptx_space space, kds_ptx_space named)
 {
     bool flat = named == KDS_SPACE_GLOBAL || named == KDS_SPACE_CONST;
     if (named == KDS_SPACE_GENERIC || named == space || (space == KDS_SPACE_GENERIC && flat))
@@ -101,7 +116,7 @@ static bool space_fits(kds_decoder *d, kds_ptx_space space, kds_ptx_space named)
     return kds_why(d, "a variable of another state space");
 }
 
-static bool policy_operand(kds_decoder *d, int position)
+bool kds_policy_operand(kds_decoder *d, int position)
 {
     int32_t ignored;
     return kds_use(d, position, 8, false, &ignored);
@@ -121,7 +136,7 @@ static bool decode_load_store(kds_decoder *d, bool load)
     d->ins.type2 = (uint8_t)scope;
     if (load && order > KDS_ORDER_WEAK)
         d->ins.flags |= KDS_INS_POLLS;
-    accept_space(d, &space);
+    kds_accept_space(d, &space);
     while (accept_hint(d, &policy))
         continue;
     d->ins.elements = kds_accept(d, "v2")   ? 2
@@ -152,9 +167,9 @@ static bool decode_load_store(kds_decoder *d, bool load)
         (uint8_t)(KDS_INS_OWN_MASK | (space == KDS_SPACE_GENERIC ? KDS_INS_CLUSTER : 0));
     if (space == KDS_SPACE_SHARED || space == KDS_SPACE_GENERIC)
         d->ins.memo = (int32_t)d->kernel->memo_count++;
-    return kds_address(d, load ? 1 : 0, &named) && space_fits(d, space, named) &&
-           kds_data_operands(d, load ? 0 : 1, load, type) && (!policy || policy_operand(d, 2)) &&
-           kds_emit(d);
+    return kds_address(d, load ? 1 : 0, &named) && kds_space_fits(d, space, named) &&
+           kds_data_operands(d, load ? 0 : 1, load, type) &&
+           (!policy || kds_policy_operand(d, 2)) && kds_emit(d);
 }
 
 /* Which types an atomic operation has. */
@@ -190,7 +205,7 @@ static bool decode_atomic(kds_decoder *d, bool returns)
                                       "exch", "cas", "inc", "dec", NULL};
     kds_ptx_space space = KDS_SPACE_GENERIC, named;
     int order = kds_accept_of(d, orders), scope = kds_accept_of(d, scopes);
-    accept_space(d, &space);
+    kds_accept_space(d, &space);
     int op = kds_accept_of(d, ops);
     /* ptxas takes the order after the operation as well, as libcu++ writes it. */
     order = order >= 0 ? order : kds_accept_of(d, orders);
@@ -216,9 +231,9 @@ static bool decode_atomic(kds_decoder *d, bool returns)
     d->ins.elements = 1;
     bool real = real_type(type);
     return (!returns || kds_define(d, 0, bytes, &d->ins.d)) && kds_address(d, at, &named) &&
-           space_fits(d, space, named) && kds_use(d, at + 1, bytes, real, &d->ins.b) &&
+           kds_space_fits(d, space, named) && kds_use(d, at + 1, bytes, real, &d->ins.b) &&
            (op != KDS_ATOM_CAS || kds_use(d, at + 2, bytes, real, &d->ins.c)) &&
-           (!policy || policy_operand(d, kds_operand_count(d) - 1)) && kds_emit(d);
+           (!policy || kds_policy_operand(d, kds_operand_count(d) - 1)) && kds_emit(d);
 }
 
 static bool emit_nop(kds_decoder *d, kds_pipe pipe)
@@ -228,58 +243,10 @@ static bool emit_nop(kds_decoder *d, kds_pipe pipe)
     return kds_emit(d);
 }
 
-/* cp.async: copied when it is issued, so commit and wait have nothing left to do. */
-static bool decode_cp_async(kds_decoder *d)
-{
-    if (!kds_accept(d, "async"))
-        return false;
-    if (kds_accept(d, "commit_group") || kds_accept(d, "wait_all"))
-        return kds_all_read(d) && kds_operand_count(d) == 0 && emit_nop(d, KDS_PIPE_LSU);
-    int64_t n;
-    if (kds_accept(d, "wait_group"))
-        return kds_all_read(d) && kds_immediate(d, 0, &n) && emit_nop(d, KDS_PIPE_LSU);
-    static const char *const levels[] = {"ca", "cg", NULL};
-    static const char *const prefetches[] = {"L2::64B", "L2::128B", "L2::256B", NULL};
-    int level = kds_accept_of(d, levels);
-    kds_ptx_space to, from;
-    if (level < 0 || !accept_space(d, &to) || to != KDS_SPACE_SHARED || !accept_space(d, &from) ||
-        from != KDS_SPACE_GLOBAL)
-        return false;
-    bool policy = kds_accept(d, "L2::cache_hint");
-    kds_accept_of(d, prefetches);
-    int count = kds_operand_count(d) - policy;
-    if (!kds_all_read(d) || (count != 3 && count != 4) || !kds_immediate(d, 2, &n))
-        return false;
-    if ((n != 4 && n != 8 && n != 16) || (level == 1 && n != 16))
-        return kds_why(d, "a copy of %lld bytes", (long long)n);
-    kds_ptx_space named;
-    if (!kds_address(d, 1, &named) || !space_fits(d, KDS_SPACE_GLOBAL, named))
-        return false;
-    int64_t source_offset = d->ins.imm;
-    uint8_t source_width = d->ins.combine;
-    d->ins.b = d->ins.a;
-    if (!kds_address(d, 0, &named) || !space_fits(d, KDS_SPACE_SHARED, named))
-        return false;
-    if (source_width != 8 || source_offset != (int32_t)source_offset ||
-        d->ins.imm != (int32_t)d->ins.imm)
-        return kds_why(d, "an address offset beyond 32 bits");
-    d->ins.imm = (int64_t)((uint64_t)(uint32_t)d->ins.imm | (uint64_t)source_offset << 32);
-    if (count == 4) {
-        bool is_predicate = kds_register_bytes(d, kds_operand(d, 3)) == 0;
-        if (!kds_use(d, 3, is_predicate ? 0 : 4, false, is_predicate ? &d->ins.x : &d->ins.c))
-            return false;
-    }
-    kds_kind(d, KDS_OP_cp_async, KDS_PIPE_LSU, 1, KDS_WAIT_NONE);
-    d->ins.flags |= KDS_INS_OWN_MASK;
-    d->ins.bytes = (uint8_t)n;
-    d->ins.elements = 1;
-    return (!policy || policy_operand(d, count)) && kds_emit(d);
-}
-
 static bool decode_isspacep(kds_decoder *d)
 {
     kds_ptx_space space;
-    if (!accept_space(d, &space) || !kds_all_read(d) || kds_operand_count(d) != 2)
+    if (!kds_accept_space(d, &space) || !kds_all_read(d) || kds_operand_count(d) != 2)
         return false;
     kds_kind(d, KDS_OP_isspacep, KDS_PIPE_ALU, 2, KDS_WAIT_ALU);
     d->ins.flags |= KDS_INS_OWN_MASK;
@@ -312,7 +279,7 @@ static bool decode_prefetch(kds_decoder *d)
 {
     static const char *const levels[] = {"L1", "L2", "L2::evict_last", "L2::evict_normal", NULL};
     kds_ptx_space space = KDS_SPACE_GENERIC, named;
-    accept_space(d, &space);
+    kds_accept_space(d, &space);
     if (kds_accept_of(d, levels) < 0 || !kds_all_read(d) || kds_operand_count(d) != 1)
         return false;
     return kds_address(d, 0, &named) && emit_nop(d, KDS_PIPE_LSU);
@@ -346,8 +313,6 @@ bool kds_decode_memory(kds_decoder *d)
         return decode_atomic(d, true);
     if (base_is(d, "red"))
         return decode_atomic(d, false);
-    if (base_is(d, "cp"))
-        return decode_cp_async(d);
     if (base_is(d, "isspacep"))
         return decode_isspacep(d);
     if (base_is(d, "mapa") || base_is(d, "getctarank"))

@@ -300,6 +300,11 @@ static kds_code sim_intact(const kds_bench *b, kds_finding *f, kds_err *e)
     return KDS_OK;
 }
 
+void kds_device_sim_observe(kds_device *d, kds_sim_observed *o)
+{
+    ((sim_device *)d)->observed = o;
+}
+
 static const kds_device_ops sim_ops = {
     .close = sim_close,
     .load = sim_load,
@@ -341,6 +346,7 @@ static void describe(kds_buf *out, const kds_gpu *g, const char *toolchain)
                             g->block_launch_cycles,
                             g->store_drain_cycles,
                             g->blocks_per_cycle,
+                            g->soft_max,
                             l->alu,
                             l->fp32,
                             l->fp64,

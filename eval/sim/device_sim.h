@@ -3,7 +3,7 @@
 #define KDS_EVAL_SIM_DEVICE_SIM_H
 
 #include "eval/device.h"
-#include "eval/sim/model.h"
+#include "eval/sim/observe.h"
 
 /* A row whose buffers together are at most this runs whole, else a sample of its blocks. */
 #define SIM_WHOLE_BYTES (8u << 20)
@@ -14,7 +14,8 @@ typedef struct sim_device {
     kds_device base;
     const kds_gpu *gpu;
     uint64_t seed;
-    size_t cached; /* bytes of inputs kept */
+    size_t cached;              /* bytes of inputs kept */
+    kds_sim_observed *observed; /* NULL: nobody looks */
 } sim_device;
 
 struct kds_program {
@@ -86,16 +87,6 @@ kds_code sim_memory_fill(sim_memory *m, sim_bench *b, const kds_binding *binding
 void sim_memory_drop(sim_memory *m);
 kds_dtype sim_output_type(const sim_bench *b, const kds_program *p, int buffer);
 bool sim_is_output(const kds_task *t, int buffer);
-
-/* sim_params.c: the parameter block of a launch. */
-#define SIM_PARAMS_MAX 4096
-typedef struct sim_params {
-    unsigned char bytes[SIM_PARAMS_MAX];
-    size_t len;
-} sim_params;
-/* False with a finding (plan_invalid) if an argument does not fit its parameter. */
-bool sim_params_build(sim_params *out, const kds_launch *l, const kds_kernel_facts *k,
-                      const sim_memory *m, kds_finding *f);
 
 /* sim_run.c: one launch over some blocks. A status other than OK becomes a finding. */
 typedef struct sim_launch {

@@ -86,6 +86,8 @@ static inline kds_step atomic_place(kds_warp *w, const kds_ins *i, int l, u64 ad
             return s;
         *at = p.block->shared + p.at;
         kds_bits_set(p.block->shared_stored, p.at, i->bytes);
+        if (run->kernel->reads_async)
+            kds_bulk_stored(w, p.block, p.at, i->bytes);
         return run->race == NULL ? s
                                  : kds_race_shared(w, i, (uint32_t)l, p.block, p.at, i->bytes,
                                                    KDS_RACE_ATOMIC, NULL);

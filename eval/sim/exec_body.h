@@ -1,5 +1,6 @@
 /* The interpreter proper, compiled once per instruction set: exec_baseline.c and exec_avx2.c define
  * KDS_RUN_WARP and include this. Everything in it is static but that one function. */
+#include "eval/sim/async.h"
 #include "eval/sim/numeric.h"
 #include "eval/sim/race.h"
 #include "eval/sim/stack.h"
@@ -37,6 +38,8 @@
 #include "eval/sim/exec_call.h"
 
 #include "eval/sim/exec_atomic.h"
+
+#include "eval/sim/exec_async.h"
 
 #include "eval/sim/exec_cross.h"
 

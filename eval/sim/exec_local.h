@@ -1,6 +1,5 @@
-/* Part of exec_body.h: local memory, parameters, generic addresses, asynchronous copies. Local
- * memory keeps word k of all lanes side by side, as the hardware does: lanes that use the same
- * offset touch 128 bytes. */
+/* Part of exec_body.h: local memory, parameters, generic addresses. Local memory keeps word k of
+ * all lanes side by side, as the hardware does: lanes that use the same offset touch 128 bytes. */
 
 static inline kds_step check_local(const kds_warp *w, const kds_ins *i, int lane, u64 address,
                                    unsigned bytes, bool store)
@@ -326,64 +325,5 @@ HANDLER(fence)
     (void)out;
     if (w->run->race != NULL)
         kds_race_fence(w, i->type2);
-    return KDS_STEP_ON;
-}
-
-/* From global to shared memory, at once. Bytes beyond the source size are zero. */
-HANDLER(cp_async)
-{
-    (void)out;
-    kds_run *run = w->run;
-    u64 to[KDS_LANES] __attribute__((aligned(64))), from[KDS_LANES] __attribute__((aligned(64)));
-    unsigned bytes = i->bytes;
-    lane_addresses(w, i->a, i->combine, (int32_t)(uint32_t)i->imm, to);
-    lane_addresses(w, i->b, 8, i->imm >> 32, from);
-    uint32_t reads = w->mask;
-    for (int l = 0; i->c >= 0 && l < KDS_LANES; l++)
-        if (REGISTER(u32, i->c)[l] == 0)
-            reads &= ~(1u << l);
-    if (i->x >= 0)
-        reads &= ~predicate(w, i->x);
-    for (uint32_t left = w->mask; left != 0; left &= left - 1) {
-        int l = __builtin_ctz(left);
-        u8 data[16] = {0};
-        kds_page *p = NULL;
-        u64 inside = 0;
-        shared_place place = {NULL, 0};
-        kds_step s = check_shared(w, i, l, to[l], bytes, true, &place);
-        if (s == KDS_STEP_ON && (reads >> l & 1) != 0) {
-            u32 n = i->c >= 0 ? REGISTER(u32, i->c)[l] : bytes;
-            if (n > bytes)
-                return kds_fault_text(run, KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)l,
-                                      "the source size %u is above the copy size %u", n, bytes);
-            if ((from[l] & (bytes - 1)) != 0)
-                return kds_fault_at(run, KDS_SIM_MISALIGNED, i, (uint32_t)l, KDS_SPACE_GLOBAL,
-                                    from[l], bytes, false);
-            /* Byte by byte where the size is no power of two: only what is read is checked. */
-            unsigned step = (n & (n - 1)) == 0 ? n : 1;
-            for (unsigned k = 0; s == KDS_STEP_ON && k < n; k += step) {
-                s = locate(w, i, l, from[l] + k, step, false, &p, &inside);
-                if (s == KDS_STEP_ON && run->race != NULL && !p->read_only)
-                    s = kds_race_global(w, i, (uint32_t)l, p, from[l] + k, step, KDS_RACE_READ,
-                                        NULL);
-                if (s == KDS_STEP_ON)
-                    memcpy(data + k, p->data + inside, step);
-            }
-            if (s == KDS_STEP_ON && p != NULL)
-                run->counts.unique_loads += new_sectors(run, p->loaded, inside / 32, 1);
-        }
-        if (s == KDS_STEP_ON && run->race != NULL)
-            s = kds_race_shared(w, i, (uint32_t)l, place.block, place.at, bytes, KDS_RACE_WRITE,
-                                data);
-        if (s != KDS_STEP_ON)
-            return s;
-        memcpy(place.block->shared + place.at, data, bytes);
-        kds_bits_set(place.block->shared_stored, place.at, bytes);
-    }
-    uint32_t fresh;
-    unsigned ideal, wavefronts = count_wavefronts(to, w->mask, bytes, &ideal);
-    count_shared(run, wavefronts, ideal, true);
-    run->counts.load_requests++;
-    run->counts.load_sectors += count_sectors(from, reads, &fresh);
     return KDS_STEP_ON;
 }

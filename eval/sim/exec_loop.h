@@ -13,8 +13,8 @@ typedef kds_step handler(kds_warp *w, const kds_ins *i, void *out);
 static handler *const handlers[KDS_OP_COUNT] = {
 #define KDS_X(name) [KDS_OP_##name] = op_##name,
     KDS_OPS_INT(KDS_X) KDS_OPS_BITS(KDS_X) KDS_OPS_FLOAT(KDS_X) KDS_OPS_HALF(KDS_X)
-        KDS_OPS_COMPARE(KDS_X) KDS_OPS_CONVERT(KDS_X) KDS_OPS_MEMORY(KDS_X) KDS_OPS_CALL(KDS_X)
-            KDS_OPS_CROSS(KDS_X) KDS_OPS_TENSOR(KDS_X)
+        KDS_OPS_COMPARE(KDS_X) KDS_OPS_CONVERT(KDS_X) KDS_OPS_MEMORY(KDS_X) KDS_OPS_ASYNC(KDS_X)
+            KDS_OPS_CALL(KDS_X) KDS_OPS_CROSS(KDS_X) KDS_OPS_TENSOR(KDS_X)
 #undef KDS_X
 };
 

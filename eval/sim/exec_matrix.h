@@ -2,7 +2,6 @@
  * by line, in pieces of up to 16 bytes that a few lanes share: a piece is checked at once, and
  * again lane by lane if something is wrong with it. */
 
-#define MATRIX_LINES 16
 #define MATRIX_PIECES 32
 
 /* How pieces belong to lanes: the first one's, and how many lanes on the next part of a piece is.
@@ -49,6 +48,8 @@ static inline kds_step move_shared(kds_warp *w, const kds_ins *i, const matrix_p
     if (store) {
         copy_lane(shared, p->data, p->bytes);
         kds_bits_set(place.block->shared_stored, place.at, p->bytes);
+        if (w->run->kernel->reads_async)
+            kds_bulk_stored(w, place.block, place.at, p->bytes);
     } else {
         copy_lane(p->data, shared, p->bytes);
     }
@@ -208,12 +209,13 @@ HANDLER(movmatrix)
 /* Where a fragment lies in memory. */
 typedef struct matrix_place {
     u64 base;
-    s64 stride; /* bytes from line to line */
+    s64 stride;     /* bytes from line to line */
+    unsigned align; /* of the lines */
     kds_ptx_space space;
 } matrix_place;
 
-/* The address and the stride, which all lanes must give alike. Lines start at multiples of 16
- * bytes. */
+/* The address and the stride, which all lanes must give alike. Lines must be aligned like a lane's
+ * fragment; of fragments above 16 bytes CUDA asks for 16. */
 static inline kds_step find_matrix(kds_warp *w, const kds_ins *i, bool store, matrix_place *m)
 {
     u64 a[KDS_LANES] __attribute__((aligned(64)));
@@ -227,12 +229,14 @@ static inline kds_step find_matrix(kds_warp *w, const kds_ins *i, bool store, ma
     m->base = a[0];
     m->space = matrix_space(i, &m->base);
     m->stride = (s64)stride[0] * i->bytes;
-    if (m->base % 16 != 0)
-        return kds_fault_at(w->run, KDS_SIM_MISALIGNED, i, 0, m->space, m->base, 16, store);
-    if (m->stride % 16 != 0)
+    m->align = i->listed * (i->bytes == 8 ? 8u : 4u);
+    m->align = m->align < 16 ? m->align : 16;
+    if (m->base % m->align != 0)
+        return kds_fault_at(w->run, KDS_SIM_MISALIGNED, i, 0, m->space, m->base, m->align, store);
+    if (m->stride % m->align != 0)
         return kds_fault_text(w->run, KDS_SIM_MISALIGNED, i, 0,
-                              "a stride of %d elements is %lld bytes: not a multiple of 16",
-                              stride[0], (long long)m->stride);
+                              "a stride of %d elements is %lld bytes: not a multiple of %u",
+                              stride[0], (long long)m->stride, m->align);
     return KDS_STEP_ON;
 }
 
@@ -306,7 +310,7 @@ static inline kds_step move_block(kds_warp *w, const kds_ins *i, const matrix_pl
     bool crossed = i->compare != 0, exchanged = crossed && i->bytes == 2;
     int line, along, each = i->type2, lines = crossed ? 4 * each : 8, count = 0;
     unsigned length = (unsigned)((crossed ? 8 : 4 * each) * i->bytes);
-    unsigned piece = length < 16 ? length : 16;
+    unsigned piece = length < m->align ? length : m->align;
     block_place(i, b, &line, &along);
     for (int y = 0; y < lines; y++) {
         s64 at = crossed ? (along + y) * m->stride + line * i->bytes

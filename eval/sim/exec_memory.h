@@ -65,7 +65,7 @@ static inline kds_step uninitialised(kds_warp *w, const kds_ins *i, int lane, kd
                                      u64 address, unsigned bytes)
 {
     kds_fault_at(w->run, KDS_SIM_UNINITIALISED, i, (uint32_t)lane, space, address, bytes, false);
-    return w->run->race != NULL ? kds_race_defer(w) : KDS_STEP_FAULT;
+    return kds_race_unwritten(w);
 }
 
 /* The page and place of an access of one lane in global memory, or the fault. */
@@ -304,7 +304,7 @@ static inline kds_step race_lane_own(kds_warp *w, const kds_ins *i, int l, const
 }
 
 /* Bounds, alignment and initialisation of one lane; `p` gets whose memory it is. */
-static inline kds_step check_shared(kds_warp *w, const kds_ins *i, int lane, u64 address,
+static inline kds_step place_shared(kds_warp *w, const kds_ins *i, int lane, u64 address,
                                     unsigned bytes, bool store, shared_place *p)
 {
     kds_run *run = w->run;
@@ -328,11 +328,21 @@ static inline kds_step check_shared(kds_warp *w, const kds_ins *i, int lane, u64
     else if (!store && run->check_uninitialised &&
              !used_bytes_set(p->block->shared_stored, inside, bytes, i->used_bytes))
         s = KDS_SIM_UNINITIALISED;
-    if (s == KDS_SIM_OK)
-        return KDS_STEP_ON;
     if (s == KDS_SIM_UNINITIALISED)
         return uninitialised(w, i, lane, KDS_SPACE_SHARED, address, bytes);
-    return kds_fault_at(run, s, i, (uint32_t)lane, KDS_SPACE_SHARED, address, bytes, store);
+    if (s != KDS_SIM_OK)
+        return kds_fault_at(run, s, i, (uint32_t)lane, KDS_SPACE_SHARED, address, bytes, store);
+    return KDS_STEP_ON;
+}
+
+/* And nothing asynchronous is in the way. */
+static inline kds_step check_shared(kds_warp *w, const kds_ins *i, int lane, u64 address,
+                                    unsigned bytes, bool store, shared_place *p)
+{
+    kds_step s = place_shared(w, i, lane, address, bytes, store, p);
+    if (s == KDS_STEP_ON && kds_async_pending(p->block, p->at, bytes, store))
+        return kds_async_fault(w, i, (uint32_t)lane, p->block, p->at, bytes, store);
+    return s;
 }
 
 /* True if this full-warp pattern was met before at this instruction and all of it is in bounds and
@@ -373,6 +383,15 @@ static inline bool known_pattern(kds_run *run, const kds_ins *i, const u64 *a, u
     return (a[0] & (bytes - 1)) == 0 && first >= 0 && end <= (s64)run->shared_bytes;
 }
 
+/* Nothing between the first and the last lane's bytes is in the way of an asynchronous copy. */
+static inline bool hull_free(const kds_warp *w, const u64 *a, const kds_memo *m, unsigned bytes,
+                             bool store)
+{
+    u64 first = a[0] + (u64)(s64)(s32)m->smallest,
+        len = (u64)((s32)m->largest - (s32)m->smallest) + bytes;
+    return !kds_async_pending(w->block, (u32)first, (u32)len, store);
+}
+
 /* All bytes between the first and the last lane's are initialised (a cheap test that mostly holds).
  */
 static inline bool hull_stored(const kds_warp *w, const u64 *a, const kds_memo *m, unsigned bytes)
@@ -391,6 +410,7 @@ static inline kds_step load_shared(kds_warp *w, const kds_ins *i, const u64 *a, 
     const u8 *shared = w->block->shared;
     if (mask == KDS_FULL && i->used_bytes == 0 && known_pattern(run, i, a, bytes, &m) &&
         (!run->check_uninitialised || hull_stored(w, a, m, bytes)) &&
+        hull_free(w, a, m, bytes, false) &&
         (run->race == NULL || race_shared_clear(w, i, a, m, bytes, false))) {
         count_shared(run, m->wavefronts, m->ideal, false);
         if (m->largest == 31 * bytes && evenly_spaced(a, bytes)) {
@@ -439,7 +459,8 @@ static inline kds_step store_shared(kds_warp *w, const kds_ins *i, const u64 *a,
     unsigned bytes = (unsigned)i->bytes * i->elements, ideal;
     kds_memo *m;
     pack(w, i, stage);
-    if (mask == KDS_FULL && known_pattern(run, i, a, bytes, &m) &&
+    if (mask == KDS_FULL && !run->kernel->reads_async && known_pattern(run, i, a, bytes, &m) &&
+        hull_free(w, a, m, bytes, true) &&
         (run->race == NULL || race_shared_clear(w, i, a, m, bytes, true))) {
         count_shared(run, m->wavefronts, m->ideal, true);
         if (m->largest == 31 * bytes && evenly_spaced(a, bytes)) {
@@ -463,6 +484,8 @@ static inline kds_step store_shared(kds_warp *w, const kds_ins *i, const u64 *a,
             return s;
         copy_lane(p.block->shared + p.at, stage + (unsigned)l * bytes, bytes);
         kds_bits_set(p.block->shared_stored, p.at, bytes);
+        if (run->kernel->reads_async)
+            kds_bulk_stored(w, p.block, p.at, bytes);
     }
     unsigned wavefronts = count_wavefronts(a, mask, bytes, &ideal);
     count_shared(run, wavefronts, ideal, true);

@@ -49,6 +49,7 @@ typedef struct kds_block kds_block;
 typedef struct kds_group kds_group;
 typedef struct kds_race kds_race;
 typedef struct kds_race_block kds_race_block;
+typedef struct kds_async kds_async; /* async.h */
 
 /* What a polling instruction (an ordered load, an atomic) gave last: a warp that gets the same
  * again and again spins, and lets others run. */
@@ -82,6 +83,7 @@ typedef struct kds_warp {
     uint32_t index;         /* in its block */
     uint32_t barrier;       /* at which it waits */
     const kds_ins *bar;     /* by which instruction */
+    uint32_t awaited;       /* where the mbarrier lies that it polled last in vain */
     uint8_t *local;         /* words of all lanes side by side; NULL until touched */
     uint32_t *local_stored; /* for each byte of it, the lanes that have stored to it */
     uint32_t local_room;    /* bytes of each lane */
@@ -146,6 +148,8 @@ struct kds_block {
     uint64_t budget; /* warp instructions left */
     uint8_t *shared;
     uint64_t *shared_stored; /* a bit per byte */
+    uint32_t watched;        /* asynchronous copies and mbarriers that are to be heeded */
+    kds_async *async;        /* NULL until used */
     kds_barrier barriers[KDS_BARRIERS];
     kds_warp *warps; /* run->warp_count */
     kds_race_block *race;

@@ -8,8 +8,6 @@
 
 #define SECTOR 32.0
 #define WARP 32
-/* Exponent of the soft maximum: two equal resources cost 15 % more than one alone. */
-#define SOFT_MAX 5.0
 #define SUB_PARTITIONS 4
 
 static int divide_up(int a, int b)
@@ -62,6 +60,7 @@ double kds_gpu_tensor_flops(const kds_gpu *g)
 
 /* The soft maximum of the times so far, and which of them is the largest. */
 typedef struct soft_max {
+    double exponent;
     double sum; /* of (t / largest)^p, rescaled as the largest changes */
     double largest;
     const char *limiter;
@@ -72,11 +71,11 @@ static void take(soft_max *m, const char *name, double seconds)
     if (!(seconds > 0))
         return;
     if (seconds > m->largest) {
-        m->sum = m->sum * pow(m->largest / seconds, SOFT_MAX) + 1;
+        m->sum = m->sum * pow(m->largest / seconds, m->exponent) + 1;
         m->largest = seconds;
         m->limiter = name;
     } else {
-        m->sum += pow(seconds / m->largest, SOFT_MAX);
+        m->sum += pow(seconds / m->largest, m->exponent);
     }
 }
 
@@ -118,7 +117,7 @@ void kds_sim_model(const kds_gpu *g, const kds_sim_shape *s,
                    kds_sim_time *out)
 {
 #define COUNT(name) counters[KDS_SIM_COUNTER_##name]
-    soft_max m = {0, 0, "latency"};
+    soft_max m = {g->soft_max, 0, 0, "latency"};
     int resident = kds_gpu_resident_blocks(g, s);
     double blocks = s->blocks > 0 ? (double)s->blocks : 1;
     double slots = (double)(resident > 0 ? resident : 1);
@@ -150,7 +149,7 @@ void kds_sim_model(const kds_gpu *g, const kds_sim_shape *s,
     double block_cycles = trace_cycles + g->block_launch_cycles + drain;
     take(&m, "latency", block_cycles * paid / g->clock_hz);
 
-    out->us = 1e6 * m.largest * pow(m.sum, 1 / SOFT_MAX);
+    out->us = 1e6 * m.largest * pow(m.sum, 1 / m.exponent);
     out->limiter = m.limiter;
 
     /* Warps active while an SM is active at all: full slots, thinned by the last wave. */

@@ -25,6 +25,7 @@ typedef struct kds_gpu {
     double block_launch_cycles;        /* of a slot, from one block's end to the next one's start */
     double store_drain_cycles;         /* from a block's last store until its slot is free */
     double blocks_per_cycle;           /* that the whole GPU can start */
+    double soft_max;                   /* exponent of the soft maximum over the resources */
     int max_threads_per_sm, max_blocks_per_sm, max_warps_per_sm, registers_per_sm;
     int shared_per_sm, shared_per_block_reserved, register_granularity, shared_granularity;
     kds_sim_latency latency;

@@ -61,8 +61,12 @@
 
 #define KDS_OPS_MEMORY(X) \
     X(ld_global) X(ld_shared) X(ld_local) X(ld_param) X(ld_generic) X(st_global) X(st_shared) \
-    X(st_local) X(st_generic) X(atom) X(cp_async) X(isspacep) X(mapa) \
+    X(st_local) X(st_generic) X(atom) X(isspacep) X(mapa) \
     X(getctarank) X(fence)
+
+#define KDS_OPS_ASYNC(X) \
+    X(cp_async) X(cp_commit) X(cp_wait) X(mbarrier) X(mbarrier_wait) X(pending_count) \
+    X(bulk) X(bulk_commit) X(bulk_wait) X(st_async) X(proxy_fence)
 
 #define KDS_OPS_CROSS(X) \
     X(shfl) X(vote) X(activemask) X(match_any) X(match_all) X(redux) X(warpsync) X(elect) \
@@ -86,7 +90,8 @@
     KDS_OPS_HALF(X)                                                                                \
     KDS_OPS_COMPARE(X)                                                                             \
     KDS_OPS_CONVERT(X)                                                                             \
-    KDS_OPS_MEMORY(X) KDS_OPS_CALL(X) KDS_OPS_CROSS(X) KDS_OPS_TENSOR(X) KDS_OPS_CONTROL(X)
+    KDS_OPS_MEMORY(X)                                                                              \
+    KDS_OPS_ASYNC(X) KDS_OPS_CALL(X) KDS_OPS_CROSS(X) KDS_OPS_TENSOR(X) KDS_OPS_CONTROL(X)
 
 typedef enum kds_op {
 #define KDS_X(name) KDS_OP_##name,

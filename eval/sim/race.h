@@ -158,15 +158,19 @@ kds_race_page *kds_race_page_cells(kds_race *q, kds_page *p);
 /* A read of what nobody wrote, noted in run->fault, waits: if the launch ends without a race, it is
  * what is reported. */
 kds_step kds_race_defer(kds_warp *w);
+static inline kds_step kds_race_unwritten(kds_warp *w)
+{
+    return w->run->race != NULL ? kds_race_defer(w) : KDS_STEP_FAULT;
+}
 /* At the end of the launch: such a read, if there was one and no race. */
 void kds_race_settle(kds_run *r, kds_step *s, kds_sim_result *out);
 
 /* ---- What orders ---- */
 /* A place that threads synchronise through, at an offset in the shared memory of a block (`owner`)
- * or a global address (owner NULL). Places of one 16-byte unit count as one. */
+ * or a global address (owner NULL). Places of one 8-byte unit count as one. */
 static inline uint64_t kds_race_object_at(uint64_t address)
 {
-    return address / 16;
+    return address / 8;
 }
 /* The warp makes all that it knows and did known to those that acquire the object later: what an
  * mbarrier's arrival does, or a store with release semantics. */

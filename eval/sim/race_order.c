@@ -7,7 +7,7 @@
 
 /* Most of what a launch remembers; beyond it, it is no longer checked. */
 #define OBJECTS_CAP (1u << 20)
-#define RECORDS_CAP (1u << 24)
+#define RECORDS_CAP (1u << 23)
 #define ALL_WARPS 0xffffu
 
 static uint32_t later(uint32_t x, uint32_t y)

@@ -92,9 +92,10 @@ static void place(const kds_run *r, const kds_warp *w, const kds_fault *f, char 
 {
     unsigned long long at = f->address;
     long long near = (long long)(int32_t)(uint32_t)f->address;
+    bool before = near < 0 && (at <= UINT32_MAX || at == (unsigned long long)near);
     switch (f->space) {
     case KDS_SPACE_SHARED:
-        if (near < 0 && at <= UINT32_MAX)
+        if (before)
             snprintf(out, size, "at %lld bytes before the start of shared memory (%u bytes)", -near,
                      r->shared_bytes);
         else if (at >= KDS_CLUSTER_STEP && at / KDS_CLUSTER_STEP <= r->cluster_size)

@@ -1,5 +1,6 @@
 /* Resident blocks: their memory, and the constants and special registers at the front of each
  * warp's file. Blocks that have ended leave their memory to those that start. */
+#include "eval/sim/async.h"
 #include "eval/sim/module.h"
 #include "eval/sim/race.h"
 #include "eval/sim/stack.h"
@@ -167,6 +168,7 @@ static void block_free(kds_block *b, uint32_t warps)
         free(b->warps[k].ready);
     }
     kds_race_block_free(b);
+    kds_async_free(b);
     free(b->warps);
     free(b->shared);
     free(b->shared_stored);
@@ -216,6 +218,7 @@ static void block_begin(kds_block *b)
     b->done = false;
     memset(b->shared, 0, r->shared_bytes);
     memset(b->shared_stored, 0, ((size_t)r->shared_bytes + 63) / 64 * 8);
+    kds_async_reset(b);
     for (int i = 0; i < KDS_BARRIERS; i++)
         b->barriers[i] = (kds_barrier){.all = true};
     for (uint32_t k = 0; k < r->warp_count; k++) {

@@ -2,6 +2,7 @@
  * block of a sampled launch runs apart and counts once, because it is often not full; the others
  * stand for the rest of the grid. Outputs start undefined, so that what is never written, or read
  * before it is written, is known. */
+#include "eval/launch_params.h"
 #include "eval/sim/device_sim.h"
 #include "eval/sim/memory.h"
 #include "search/base/random.h"
@@ -143,10 +144,10 @@ kds_code sim_launch_blocks(const sim_launch *l, const uint64_t *blocks, uint64_t
                          .threads = l->program->device->base.threads,
                          .latency = trace ? &l->program->device->gpu->latency : NULL,
                          .trace_blocks = trace ? TRACED : 0};
-    sim_params params;
+    kds_launch_params params;
     uint64_t *first = NULL;
     memset(r, 0, sizeof *r);
-    if (!sim_params_build(&params, x, l->kernel, l->at, f))
+    if (!kds_launch_params_build(&params, x, l->kernel, l->at->buffers, l->at->scratch, f))
         return KDS_OK;
     if (blocks != NULL && l->unit > 1) {
         first = malloc((count + 1) * sizeof *first);
@@ -194,7 +195,6 @@ static uint64_t choose_blocks(const sim_bench *b, uint64_t grid, int groups, int
 typedef struct totals {
     double counters[KDS_SIM_COUNTER_COUNT];
     double trace_cycles;
-    uint64_t work; /* warp instructions that were executed */
     double far_bytes;
     sim_written written; /* elements that no earlier launch had written */
 } totals;
@@ -203,7 +203,6 @@ static void add_counters(totals *t, const kds_sim_result *r, double scale)
 {
     for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
         t->counters[i] += scale * r->counters[i];
-    t->work += (uint64_t)r->counters[KDS_SIM_COUNTER_WARP_INST];
 }
 
 static void subtract(sim_written *from, const sim_written *what)
@@ -354,8 +353,8 @@ static void footprints(const sim_launch *l, touched *t, kds_sim_shape *shape)
 }
 
 /* Zeroed scratch is zeroed inside the timed work: one memset launch for each. */
-static void add_zeroing(const kds_binding *binding, const kds_gpu *g, kds_run_result *run,
-                        double *dram)
+static void add_zeroing(const kds_binding *binding, const kds_gpu *g, kds_sim_observed *observed,
+                        kds_run_result *run, double *dram)
 {
     for (int i = 0; i < binding->scratch_count; i++) {
         if (!binding->scratch[i].zero)
@@ -364,6 +363,8 @@ static void add_zeroing(const kds_binding *binding, const kds_gpu *g, kds_run_re
         run->us += (run->us > 0 ? g->launch_us : g->first_launch_us) +
                    1e6 * bytes / g->dram_bytes_per_second;
         *dram += bytes;
+        if (observed != NULL)
+            observed->zeroed[observed->zeroed_count++] = bytes;
     }
 }
 
@@ -387,6 +388,8 @@ static void time_launch(const sim_launch *l, const totals *t, touched *seen, kds
     footprints(l, seen, &shape);
     shape.far_bytes = t->far_bytes;
     kds_sim_model(g, &shape, t->counters, t->trace_cycles, &time);
+    if (l->program->device->observed != NULL)
+        kds_sim_observed_add(l->program->device->observed, &shape, t->counters, t->trace_cycles);
     run->us += time.us + (run->us > 0 ? g->launch_us : g->first_launch_us);
     for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
         s->counters[i] += t->counters[i];
@@ -470,7 +473,7 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
     sim_written written = {{0}, {0}};
     begin_touched(&seen, b, binding, g);
     if (o->timed)
-        add_zeroing(binding, g, run, &s.dram);
+        add_zeroing(binding, g, p->device->observed, run, &s.dram);
     for (int i = 0; i < binding->launch_count; i++)
         run->partial |= is_sampled(b, &binding->launches[i]) &&
                         (binding->launch_count > 1 || binding->scratch_count > 0);
@@ -482,15 +485,15 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
                         .at = at,
                         .check_uninitialised = !run->partial,
                         .check_races = o->races};
-        totals t = {{0}, 0, 0, 0, {{0}, {0}}};
+        totals t = {{0}, 0, 0, {{0}, {0}}};
         kds_code code = sim_launch_prepare(&l, f);
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
             return code;
         bool sampled = is_sampled(b, l.launch) && l.grid > 2 + GROUPS * GROUP_BLOCKS;
-        uint64_t budget = o->budget > 0 ? o->budget : DEFAULT_BUDGET;
+        uint64_t budget = o->budget > 0 && o->budget < DEFAULT_BUDGET ? o->budget : DEFAULT_BUDGET;
         code = sampled ? run_sample(&l, o->timed, &t, f, e)
                        : run_whole(&l, budget, o->timed, &t, f, e);
-        run->work += t.work;
+        run->work += (uint64_t)t.counters[KDS_SIM_COUNTER_WARP_INST];
         for (int k = 0; k < KDS_BUFFERS_MAX; k++)
             written.elements[k] += t.written.elements[k];
         if (sampled && code == KDS_OK)

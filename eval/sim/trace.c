@@ -6,7 +6,7 @@
  * L2. Warps of a block share four schedulers (warp number modulo 4), which is taken into account as
  * a lower bound by issue slots.
  */
-#include "eval/sim/machine.h"
+#include "eval/sim/async.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,6 +133,63 @@ void kds_trace_barrier(kds_block *b, uint32_t mask)
             b->warps[k].now = latest + r->options->latency->barrier;
             begin_region(&b->warps[k], b->warps[k].now);
         }
+}
+
+/* Nothing issues before `ready`. */
+static void wait_until(kds_warp *w, double ready)
+{
+    if (ready > w->floor + w->slots)
+        begin_region(w, ready);
+    w->now = ready > w->now ? ready : w->now;
+}
+
+void kds_trace_copy(kds_warp *w, bool hit)
+{
+    const kds_sim_latency *l = w->run->options->latency;
+    kds_warp_async *a = &w->block->async->warps[w->index];
+    double ready = w->now + (hit ? l->global_l2 : l->global_dram);
+    a->copies_ready = ready > a->copies_ready ? ready : a->copies_ready;
+}
+
+/* When the groups before the last `left` of `count` were there. */
+static double groups_ready(const double *ready, uint32_t count, uint32_t left)
+{
+    return left < count && left < KDS_TIMED_GROUPS ? ready[(count - 1 - left) % KDS_TIMED_GROUPS]
+                                                   : 0;
+}
+
+void kds_trace_groups(kds_warp *w, uint32_t left, bool all)
+{
+    const kds_warp_async *a = &w->block->async->warps[w->index];
+    wait_until(w, all ? a->copies_ready : groups_ready(a->groups_ready, a->timed_groups, left));
+}
+
+void kds_trace_bulk_groups(kds_warp *w, uint32_t left)
+{
+    const kds_warp_async *a = &w->block->async->warps[w->index];
+    wait_until(w, groups_ready(a->bulk_groups_ready, a->timed_bulk_groups, left));
+}
+
+/* How often a warp asks in vain says something about the order in which warps are simulated, not
+ * about the hardware: failed polls cost nothing, and the wait ends when the phase did. */
+void kds_trace_poll(kds_warp *w, bool done, double ready)
+{
+    kds_warp_async *a = &w->block->async->warps[w->index];
+    if (!done && !a->polling) {
+        a->polling = true;
+        a->now = w->now;
+        a->slots_issued = w->issued;
+        a->floor = w->floor;
+        a->slots = w->slots;
+    } else if (done && a->polling) {
+        a->polling = false;
+        w->now = a->now;
+        w->issued = a->slots_issued;
+        w->floor = a->floor;
+        w->slots = a->slots;
+    }
+    if (done)
+        wait_until(w, ready);
 }
 
 bool kds_trace_begin(kds_block *b)

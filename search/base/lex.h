@@ -83,5 +83,12 @@ typedef struct kds_tunable {
  * value, twice the same name, more than KDS_TUNABLES). */
 KDS_MUST_USE kds_code kds_tunables_find(kds_tunable out[KDS_TUNABLES], int *count, const char *text,
                                         size_t len, kds_err *e);
+/* Puts `value` first, so that it is in force, and the others behind it in ascending order: a point
+ * in the space of the tunables is written in one way only. */
+void kds_tunable_choose(kds_tunable *u, int64_t value);
+/* Appends the text with the values of its tune lines as they stand in `tunables` (read from it by
+ * kds_tunables_find). */
+KDS_MUST_USE kds_code kds_tunables_write(kds_buf *out, const char *text, size_t len,
+                                         const kds_tunable *tunables, int count, kds_err *e);
 
 #endif

@@ -135,9 +135,17 @@ failed:
 /* True if a variable ("NAME=value") is among those that every child gets. */
 static bool passes(const char *variable)
 {
-    static const char *const NAMES[] = {"PATH",         "HOME",         "LANG",
-                                        "CUDA_PATH",    "CUDA_HOME",    "LD_LIBRARY_PATH",
-                                        "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS"};
+    static const char *const NAMES[] = {"PATH",
+                                        "HOME",
+                                        "LANG",
+                                        "CUDA_PATH",
+                                        "CUDA_HOME",
+                                        "CUDA_VISIBLE_DEVICES",
+                                        "CUDA_DEVICE_ORDER",
+                                        "LD_LIBRARY_PATH",
+                                        "ASAN_OPTIONS",
+                                        "LSAN_OPTIONS",
+                                        "UBSAN_OPTIONS"};
     const char *equals = strchr(variable, '=');
     size_t n = equals != NULL ? (size_t)(equals - variable) : 0;
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {

@@ -15,8 +15,8 @@ typedef struct kds_spawn_options {
     uint64_t cpu_seconds;    /* RLIMIT_CPU; 0 for none */
     uint64_t file_bytes;     /* RLIMIT_FSIZE; 0 allows no file writing at all, stderr_fd included if
                                 it is a file; writes beyond it fail with EFBIG */
-    bool keep_environment;   /* else only PATH, HOME, LANG, CUDA_PATH, CUDA_HOME, LD_LIBRARY_PATH,
-                                ASAN/UBSAN options */
+    bool keep_environment;   /* else only PATH, HOME, LANG, LD_LIBRARY_PATH, CUDA_PATH, CUDA_HOME,
+                                CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER, ASAN/UBSAN options */
 } kds_spawn_options;
 
 /* Starts a child; stdin and stdout are /dev/null, signals are at their defaults (SIGXFSZ ignored).

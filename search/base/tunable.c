@@ -1,4 +1,5 @@
-/* Tunables: reading the `#pragma kda tune` lines of a source. */
+/* Tunables: reading the `#pragma kda tune` lines of a source, and writing them with other values in
+ * force. */
 #include "search/base/lex_inner.h"
 #include "search/base/text.h"
 #include <string.h>
@@ -140,4 +141,72 @@ kds_code kds_tunables_find(kds_tunable out[KDS_TUNABLES], int *count, const char
     memcpy(out, read, (size_t)n * sizeof *read);
     *count = n;
     return KDS_OK;
+}
+
+/* The bytes of a tune directive from its first value to its last. */
+static void values_place(const char *text, const kds_pragma *p, size_t *start, size_t *end)
+{
+    kds_lexer x;
+    kds_token t;
+    bool after = false;
+    kds_lexer_init(&x, text, p->offset + p->len);
+    x.at = p->offset;
+    x.line_start = false;
+    *start = *end = p->offset + p->len;
+    while ((t = kds_lexer_next(&x)).kind != KDS_TOKEN_END) {
+        x.line_start = false;
+        if (t.kind == KDS_TOKEN_COMMENT)
+            continue;
+        if (after && *start == p->offset + p->len)
+            *start = t.offset;
+        if (after)
+            *end = t.offset + t.len;
+        after = after || kds_token_is(&x, t, "=");
+    }
+}
+
+static const kds_tunable *tunable_of(const kds_tunable *tunables, int count, const kds_pragma *p)
+{
+    if (p->keyword_len != 4 || memcmp(p->keyword, "tune", 4) != 0)
+        return NULL;
+    for (int i = 0; i < count; i++) {
+        if (tunables[i].line == p->line)
+            return &tunables[i];
+    }
+    return NULL;
+}
+
+kds_code kds_tunables_write(kds_buf *out, const char *text, size_t len, const kds_tunable *tunables,
+                            int count, kds_err *e)
+{
+    size_t done = 0, start, end;
+    kds_pragmas pragmas = {0};
+    kds_code code = kds_pragmas_find(&pragmas, text, len, e);
+    if (code)
+        return code;
+    for (int i = 0; i < pragmas.count; i++) {
+        const kds_tunable *u = tunable_of(tunables, count, &pragmas.items[i]);
+        if (!u)
+            continue;
+        values_place(text, &pragmas.items[i], &start, &end);
+        kds_buf_add(out, text + done, start - done);
+        for (int v = 0; v < u->count; v++)
+            kds_buf_printf(out, v ? ", %lld" : "%lld", (long long)u->values[v]);
+        done = end;
+    }
+    kds_buf_add(out, text + done, len - done);
+    kds_pragmas_free(&pragmas);
+    return kds_buf_check(out, "the source", e);
+}
+
+/* Insertion sort by (not the value, value). */
+void kds_tunable_choose(kds_tunable *u, int64_t value)
+{
+    for (int i = 1; i < u->count; i++) {
+        int64_t v = u->values[i];
+        int k = i;
+        for (; k > 0 && u->values[k - 1] != value && (v == value || u->values[k - 1] > v); k--)
+            u->values[k] = u->values[k - 1];
+        u->values[k] = v;
+    }
 }

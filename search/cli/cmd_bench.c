@@ -1,5 +1,5 @@
-/* `bench`: how fast the parts of kdasearch are on this machine. */
-#include "search/cli/command.h"
+/* `bench`: how fast the parts of kdasearch are on this machine, and kernels on a GPU. */
+#include "search/cli/bench.h"
 #include "search/cli/table.h"
 #include "search/cli/view.h"
 
@@ -68,37 +68,36 @@ static kds_code time_fold(const char *dir, cJSON *report, kds_err *e)
     return code;
 }
 
-/* In a folder of its own under the working folder (the disk that archives will live on), removed
- * afterwards. */
-static kds_code bench_archive(const kds_args *args, cJSON **report, kds_err *e)
+kds_code kds_bench_number(const kds_args *args, const char *flag, int64_t min, int64_t max,
+                          int64_t fallback, int64_t *out, kds_err *e)
 {
-    char dir[] = "kdasearch-bench-XXXXXX";
-    const char *text = kds_args_flag(args, "candidates");
-    int64_t candidates = 100000;
-    if (text && (!kds_text_parse_i64(text, &candidates) || candidates < 1 || candidates > 10000000))
-        return kds_fail(e, KDS_USAGE, "--candidates: '%s' is not a whole number from 1 to 10000000",
-                        text);
-    if (!mkdtemp(dir))
-        return kds_fail_errno(e, KDS_IO, "making a folder for the benchmark here");
-    kds_code code = kds_archive_bench(dir, candidates, report, e);
-    if (code == KDS_OK)
-        code = time_fold(dir, *report, e);
-    (void)nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    return code;
+    const char *text = kds_args_flag(args, flag);
+    int64_t value = fallback;
+    if (text && (!kds_text_parse_i64(text, &value) || value < min || value > max))
+        return kds_fail(e, KDS_USAGE, "--%s: '%s' is not a whole number from %lld to %lld", flag,
+                        text, (long long)min, (long long)max);
+    *out = value;
+    return KDS_OK;
 }
 
-static kds_code run(const kds_args *args, kds_err *e)
+/* In a folder of its own under the working folder (the disk that archives will live on), removed
+ * afterwards. */
+static kds_code bench_archive(const kds_args *args, kds_err *e)
 {
+    char dir[] = "kdasearch-bench-XXXXXX";
+    int64_t candidates = 0;
     cJSON *report = NULL;
-    bool sim = strcmp(args->operands[0], "sim") == 0;
-    if (!sim && strcmp(args->operands[0], "archive") != 0)
-        return kds_fail(e, KDS_USAGE, "no benchmark '%s'; there are: sim, archive",
-                        args->operands[0]);
-    kds_code code = sim ? kds_sim_bench(&report, e) : bench_archive(args, &report, e);
+    kds_code code = kds_bench_number(args, "candidates", 1, 10000000, 100000, &candidates, e);
+    if (code != KDS_OK)
+        return code;
+    if (!mkdtemp(dir))
+        return kds_fail_errno(e, KDS_IO, "making a folder for the benchmark here");
+    code = kds_archive_bench(dir, candidates, &report, e);
+    if (code == KDS_OK)
+        code = time_fold(dir, report, e);
+    (void)nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     if (code == KDS_OK && args->json)
         code = kds_view_json(report, e);
-    else if (code == KDS_OK && sim)
-        show_sim(report);
     else if (code == KDS_OK) {
         const cJSON *item = NULL;
         cJSON_ArrayForEach(item, report)
@@ -111,15 +110,70 @@ static kds_code run(const kds_args *args, kds_err *e)
     return code;
 }
 
+static kds_code bench_sim(const kds_args *args, kds_err *e)
+{
+    cJSON *report = NULL;
+    kds_code code = kds_sim_bench(&report, e);
+    if (code == KDS_OK && args->json)
+        code = kds_view_json(report, e);
+    else if (code == KDS_OK)
+        show_sim(report);
+    cJSON_Delete(report);
+    return code;
+}
+
+static const struct {
+    const char *name, *usage;
+    int least, most; /* operands, the name included */
+    kds_code (*run)(const kds_args *args, kds_err *e);
+} benches[] = {
+    {"sim", "", 1, 1, bench_sim},
+    {"archive", "", 1, 1, bench_archive},
+    {"gpu", " TASK FILE.cu...", 3, KDS_OPERANDS_MAX, kds_bench_gpu},
+    {"model", " MEASURED.json...", 2, KDS_OPERANDS_MAX, kds_bench_model},
+};
+
+static kds_code run(const kds_args *args, kds_err *e)
+{
+    const char *name = args->operands[0];
+    for (size_t i = 0; i < sizeof benches / sizeof *benches; i++) {
+        if (strcmp(benches[i].name, name) != 0)
+            continue;
+        if (args->operand_count < benches[i].least || args->operand_count > benches[i].most)
+            return kds_fail(e, KDS_USAGE, "usage: kdasearch bench %s%s", name, benches[i].usage);
+        return benches[i].run(args, e);
+    }
+    return kds_fail(e, KDS_USAGE, "no benchmark '%s'; there are: sim, archive, gpu, model", name);
+}
+
 const kds_command kds_command_bench = {
     .name = "bench",
-    .operands = "sim|archive",
+    .operands = "WHAT ...",
     .min_operands = 1,
-    .max_operands = 1,
-    .summary = "how fast the simulator or the archive is here",
-    .help = "sim: simulated instructions per second of a few kernels on one core.\n"
-            "archive: durable inserts per second, and the time and memory to open an archive of "
-            "100,000 candidates\n"
-            "(made in a folder here and removed again).",
-    .flags = {{"candidates", 0, "N", "size of the archive that is opened [100000]"}},
+    .max_operands = KDS_OPERANDS_MAX,
+    .summary = "how fast the simulator, the archive or kernels are here",
+    .help =
+        "bench sim: simulated instructions per second of a few kernels on one core.\n"
+        "bench archive: durable inserts per second, and the time and memory to open an archive of "
+        "100,000 candidates\n"
+        "(made in a folder here and removed again).\n"
+        "bench gpu TASK FILE.cu...: measures kernels on a GPU, each on each production row. A "
+        "kernel is compiled, compared\n"
+        "with the task's baseline, and timed: the median of visits, each a CUDA graph of launches "
+        "behind a delay kernel that\n"
+        "rotates over sets of buffers which together exceed twice the L2. Exits 20 without a "
+        "GPU.\n"
+        "bench model MEASURED.json...: how well the simulator's time model ranks and times what "
+        "`bench gpu --out` measured;\n"
+        "with --fit, which rates would fit better, and whether they would on tasks that they were "
+        "not fitted to.",
+    .flags = {{"candidates", 0, "N", "archive: size of the archive that is opened [100000]"},
+              {"device", 0, "NAME", "gpu: cuda:N [cuda:0]; model: sim:GPU [sim:h200]"},
+              {"sweep", 0, "N", "gpu: N variants of each file by its tune lines, at most"},
+              {"seed", 0, "N", "gpu: draws the variants if there are more [1]"},
+              {"rows", 0, "LIST", "gpu: rows by name, comma-separated [the production rows]"},
+              {"seconds", 0, "TIME", "gpu: begin nothing after that; what is measured is kept"},
+              {"out", 0, "FILE", "gpu: write JSON here, after every row"},
+              {"fit", 0, NULL, "model: fit the model's rates"},
+              {"tasks", 0, "DIR", "model: where the tasks' folders are [as measured]"}},
     .run = run};

@@ -4,11 +4,12 @@
 #include "search/cli/view.h"
 
 #include "eval/compile.h"
+#include "eval/cuda/card.h"
+#include "eval/cuda/nvml.h"
 #include "eval/sim/model.h"
 #include "eval/sim/sim.h"
 #include "eval/worker.h"
 
-#include <dlfcn.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,13 +61,56 @@ static void check_nvrtc(doctor *d)
     kds_nvrtc_close(n);
 }
 
-/* A library that only real devices need. */
-static void check_library(doctor *d, const char *name, const char *file, const char *purpose)
+/* One GPU: what it is, and what NVML says of its state. */
+static void check_gpu(doctor *d, const kds_cuda *cuda, const kds_nvml *nvml, int ordinal)
 {
-    void *handle = dlopen(file, RTLD_LAZY | RTLD_LOCAL);
-    part(d, name, handle ? "ok" : "absent", "%s: %s", file, handle ? "found" : purpose);
-    if (handle)
-        dlclose(handle);
+    kds_cuda_info g;
+    kds_nvml_state s;
+    kds_err err = {0};
+    char name[32], state[200] = "", throttled[120];
+    (void)snprintf(name, sizeof name, "cuda:%d", ordinal);
+    if (kds_cuda_look(cuda, ordinal, &g, &err) != KDS_OK) {
+        part(d, name, "absent", "%s", err.message);
+        return;
+    }
+    kds_nvml_look(nvml, g.pci, &s);
+    kds_nvml_throttle_text(s.throttle, throttled, sizeof throttled);
+    if (nvml != NULL)
+        (void)snprintf(state, sizeof state,
+                       "; clocks now %d and %d MHz%s%s; persistence %s; %d processes use it",
+                       s.sm_mhz, s.memory_mhz, *throttled ? ", held by: " : "", throttled,
+                       s.persistence == 1 ? "on" : "off", s.processes);
+    bool old = g.capability < KDS_CUDA_OLDEST;
+    part(d, name, old ? "absent" : "ok",
+         "%s, compute capability %d.%d%s, %.1f GiB, %d SMs, %d MHz, L2 %.0f MiB%s", g.name,
+         g.capability / 10, g.capability % 10, old ? " (7.5 or newer is needed)" : "",
+         (double)g.memory_bytes / (1 << 30), g.sms, g.clock_mhz, (double)g.l2_bytes / (1 << 20),
+         state);
+}
+
+/* What only real devices need. */
+static void check_cuda(doctor *d)
+{
+    kds_cuda *cuda = NULL;
+    kds_nvml *nvml = NULL;
+    kds_err err = {0};
+    int count = 0;
+    kds_code code = kds_nvml_open(&nvml, &err);
+    part(d, "nvml", code == KDS_OK ? "ok" : "absent", "%s%s%s",
+         code == KDS_OK ? "driver " : err.message, kds_nvml_driver(nvml),
+         code == KDS_OK ? "" : "; needed to watch clocks of a real GPU");
+    code = kds_cuda_open(&cuda, &err);
+    if (code == KDS_OK)
+        code = kds_cuda_count(cuda, &count, &err);
+    if (code == KDS_OK)
+        part(d, "cuda driver", "ok", "supports CUDA %d.%d; %d GPU%s", cuda->version / 1000,
+             cuda->version % 1000 / 10, count, count == 1 ? "" : "s");
+    else
+        part(d, "cuda driver", "absent", "%s; only the simulator can be used here", err.message);
+    for (int i = 0; code == KDS_OK && i < count; i++)
+        check_gpu(d, cuda, nvml, i);
+    kds_cuda_close(cuda);
+    kds_nvml_close(nvml);
 }
 
 static void check_endpoint(doctor *d, const kds_settings *s)
@@ -97,10 +141,7 @@ static kds_code run(const kds_args *args, kds_err *e)
         snprintf(gpus + used, sizeof gpus - used, "%ssim:%s", used ? ", " : "", *name);
     }
     part(&d, "simulator", "ok", "%s, instruction set %s; times are modelled", gpus, kds_sim_isa());
-    check_library(&d, "cuda driver", "libcuda.so.1",
-                  "not found; only the simulator can be used here");
-    check_library(&d, "nvml", "libnvidia-ml.so.1",
-                  "not found; needed to watch clocks of a real GPU");
+    check_cuda(&d);
     check_endpoint(&d, args->settings);
     kds_code code = KDS_OK;
     if (args->json)
@@ -120,7 +161,7 @@ const kds_command kds_command_doctor = {
     .options = KDS_FOR_RUN,
     .only_shows = true,
     .summary = "what this machine offers and what is missing",
-    .help = "Looks for NVRTC, headers, confinement, the simulator, driver libraries and the "
+    .help = "Looks for NVRTC, headers, confinement, the simulator, GPUs with their driver and the "
             "endpoint's settings, and\n"
             "says what to do about what is missing. Exits 20 if nothing can run here.",
     .run = run};

@@ -20,6 +20,13 @@ static kds_code judge(const kds_args *args, kds_err *e)
     return kds_worker_judge(KDS_WORKER_FD, e);
 }
 
+static kds_code gpu(const kds_args *args, kds_err *e)
+{
+    (void)args;
+    signal(SIGINT, SIG_IGN);
+    return kds_worker_gpu(KDS_WORKER_FD, e);
+}
+
 const kds_command kds_command_worker_compile = {
     .name = "worker-compile",
     .operands = "",
@@ -34,3 +41,10 @@ const kds_command kds_command_worker_judge = {
     .summary = "",
     .help = "Started by a campaign, with a channel as descriptor 3.",
     .run = judge};
+const kds_command kds_command_worker_gpu = {
+    .name = "worker-gpu",
+    .operands = "",
+    .hidden = true,
+    .summary = "",
+    .help = "Started by `bench gpu`, with a channel as descriptor 3.",
+    .run = gpu};

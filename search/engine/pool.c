@@ -157,7 +157,8 @@ static kds_code start_worker(kds_pool *p, worker *w, kds_err *e)
     kds_spawn_options o = {.argv = argv,
                            .channel_fd = fds[1],
                            .stderr_fd = STDERR_FILENO,
-                           .memory_bytes = p->o.memory_bytes};
+                           .memory_bytes = p->o.memory_bytes,
+                           .file_bytes = p->o.file_bytes};
     code = kds_spawn(&w->pid, &o, e);
     close(fds[1]);
     if (code != KDS_OK) {

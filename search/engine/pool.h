@@ -24,9 +24,9 @@ typedef struct kds_pool_options {
     const char *program; /* path of kdasearch */
     const char *command; /* "worker-compile" */
     int workers;
-    uint64_t memory_bytes;
-    double job_seconds;   /* deadline of a job */
-    double start_seconds; /* deadline of the first frame */
+    uint64_t memory_bytes, file_bytes; /* as in kds_spawn_options */
+    double job_seconds;                /* deadline of a job */
+    double start_seconds;              /* deadline of the first frame */
     kds_job_fn *done;
     void *user;
 } kds_pool_options;

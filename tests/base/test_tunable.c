@@ -89,9 +89,43 @@ static void test_what_is_refused(void **state)
     fails(text, "line 17: tune A16: more than 16 tunables");
 }
 
+/* Writes the text with the tunable's value in force changed. */
+static void writes(const char *text, int index, int64_t value, const char *want)
+{
+    kds_tunable u[KDS_TUNABLES];
+    kds_err e = {0};
+    kds_buf out;
+    int count = find(text, u);
+    assert_in_range(index, 0, count - 1);
+    kds_tunable_choose(&u[index], value);
+    kds_buf_init(&out, 10000);
+    if (kds_tunables_write(&out, text, strlen(text), u, count, &e))
+        fail_msg("%s", e.message);
+    assert_string_equal(out.data, want);
+    kds_buf_free(&out);
+}
+
+static void test_write(void **state)
+{
+    (void)state;
+    writes("#pragma kda tune A = 4, 8, 2 // why\nint x;\n", 0, 8,
+           "#pragma kda tune A = 8, 2, 4 // why\nint x;\n");
+    writes("#pragma kda tune A = 4, 8\n#pragma kda tune B=1,/* c */ -7\nA", 1, -7,
+           "#pragma kda tune A = 4, 8\n#pragma kda tune B=-7, 1\nA");
+    writes("// #pragma kda tune A = 1, 2\n#pragma kda tune A = \\\n 1, 2\n", 0, 2,
+           "// #pragma kda tune A = 1, 2\n#pragma kda tune A = \\\n 2, 1\n");
+    writes("#pragma kda tune A = 3, 1, 2\n", 0, 9, "#pragma kda tune A = 1, 2, 3\n");
+    kds_tunable none[1];
+    kds_buf small;
+    kds_buf_init(&small, 4);
+    assert_int_equal(kds_tunables_write(&small, "too long", 8, none, 0, NULL), KDS_TOO_LARGE);
+    kds_buf_free(&small);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_write),
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_what_is_refused),
     };

@@ -16,7 +16,7 @@ typedef struct compiler {
     int (*log_size)(program, size_t *);
     int (*get_log)(program, char *);
     int (*destroy)(program *);
-    char include[600];
+    char include[600], libraries[620]; /* of CUDA, and of libcu++ */
 } compiler;
 
 static inline void *symbol(void *library, const char *name)
@@ -37,6 +37,7 @@ static inline int open_compiler(void **state)
     void *library = dlopen(kds_nvrtc_path(n), RTLD_NOW);
     assert_non_null(library);
     snprintf(c.include, sizeof c.include, "-I%s", kds_nvrtc_include_dir(n));
+    snprintf(c.libraries, sizeof c.libraries, "%s/cccl", c.include);
     kds_nvrtc_close(n);
     *(void **)&c.create = symbol(library, "nvrtcCreateProgram");
     *(void **)&c.compile = symbol(library, "nvrtcCompileProgram");
@@ -55,9 +56,9 @@ static inline kds_sim_module *compile(const compiler *c, const char *source, con
     size_t n = 0;
     char option[64];
     snprintf(option, sizeof option, "--gpu-architecture=%s", arch);
-    const char *options[] = {option, c->include};
+    const char *options[] = {option, c->include, c->libraries};
     assert_int_equal(c->create(&p, source, "kernel.cu", 0, NULL, NULL), 0);
-    if (c->compile(p, 2, options) != 0) {
+    if (c->compile(p, 3, options) != 0) {
         static char log[8192];
         if (c->log_size(p, &n) == 0 && n < sizeof log)
             c->get_log(p, log);

@@ -124,16 +124,16 @@ static void size_and_power(void **state)
 {
     (void)state;
     double faster, rounds;
-    simulate(-log1p(rule.margin), 20000, &faster, &rounds); /* the worst case: exactly the margin */
-    if (faster > 0.0115)
+    simulate(-log1p(rule.margin), 4000, &faster, &rounds); /* the worst case: exactly the margin */
+    if (faster > 0.014)
         fail_msg("a gain of just the margin is called faster in %.4f", faster);
-    simulate(0, 20000, &faster, &rounds);
-    if (faster > 0.0005)
+    simulate(0, 4000, &faster, &rounds);
+    if (faster > 0.001)
         fail_msg("an equal child is called faster in %.4f", faster);
-    simulate(-0.01, 5000, &faster, &rounds);
+    simulate(-0.01, 1000, &faster, &rounds);
     if (faster < 0.99 || rounds > 12)
         fail_msg("a gain of 1 %% is found in %.4f, after %.1f rounds", faster, rounds);
-    simulate(0.01, 5000, &faster, &rounds);
+    simulate(0.01, 1000, &faster, &rounds);
     if (faster > 0 || rounds > 9)
         fail_msg("a loss of 1 %% is called faster in %.4f, after %.1f rounds", faster, rounds);
 }

@@ -61,6 +61,7 @@ static void every_gpu_is_found_and_complete(void **state)
                                    g->l2_write_bytes_per_second,
                                    g->l2_write_sectors_per_second,
                                    g->blocks_per_cycle,
+                                   g->soft_max,
                                    g->issue_per_cycle,
                                    g->fp32_per_cycle,
                                    g->alu_per_cycle,

@@ -169,7 +169,8 @@ static void clean_accesses_pass(void **state)
         "[%y0];",
         "cp.async.ca.shared.global [s], [%x0+1020], 4; cp.async.commit_group; "
         "cp.async.wait_group 0; ld.shared.u32 %r1, [s]; mov.u32 %r2, 0; "
-        "cp.async.cg.shared.global [s], [%x0+4096], 16, %r2; ld.shared.u32 %r1, [s+12];",
+        "cp.async.cg.shared.global [s], [%x0+4096], 16, %r2; cp.async.wait_all; "
+        "ld.shared.u32 %r1, [s+12];",
         "prefetch.global.L2 [%x0+99999]; ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%r1, %r2, "
         "%r3, %r4}, [%x0]; st.global.cs.v2.u32 [%y0], {%r1, %r2};",
         "createpolicy.fractional.L2::evict_first.b64 %d1, 0f3F800000; "

@@ -47,7 +47,7 @@ static void unknown_instructions_are_named(void **state)
         {"bra NOWHERE;", "no such label"},
         {"bar.red.xor.pred %p1, 0, %p2;", "bar.red.xor.pred"},
         {"cp.async.ca.shared.global [%r1], [%d1], 12;", "a copy of 12 bytes"},
-        {"cp.async.bulk.commit_group;", "cp.async.bulk.commit_group"},
+        {"wgmma.commit_group.sync.aligned;", "wgmma.commit_group"},
         {"mma.sync.aligned.m16n8k64.row.col.f32.bf16.bf16.f32 {%f1,%f2,%f3,%f4}, "
          "{%r1,%r2,%r3,%r4}, {%r5,%r6}, {%f1,%f2,%f3,%f4};",
          "mma.sync.aligned.m16n8k64.row.col.f32.bf16.bf16.f32 at line 8"},
@@ -55,7 +55,13 @@ static void unknown_instructions_are_named(void **state)
         {"cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%r1], "
          "[%d1, {%r2, %r3}], [%r4];",
          "cp.async.bulk.tensor.2d"},
-        {"mbarrier.init.shared::cta.b64 [%r1], 1;", "mbarrier.init.shared::cta.b64"},
+        {"cp.reduce.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes.add.u32 "
+         "[%r1], "
+         "[%r2], 16, [%r3];",
+         "cp.reduce.async.bulk.shared::cluster"},
+        {"mbarrier.try_wait.shared::cluster.b64 %p1, [%r1], %d1;",
+         "an mbarrier in shared::cluster"},
+        {"setmaxnreg.inc.sync.aligned.u32 100;", "100 registers"},
     };
     for (size_t k = 0; k < COUNT(cases); k++) {
         kds_sim_module *m = NULL;

@@ -143,6 +143,25 @@ static const mutation silu_mul[] = {
     {"gated(high(gate), high(up))", "gated(high(gate), low(up))", "factor of the neighbour"},
 };
 
+static const mutation gemm_bias_gelu[] = {
+    {"const float b = n < N ? __bfloat162float(bias[n]) : 0.0f;", "const float b = 0.0f;",
+     "bias left out"},
+    {"__bfloat162float(bias[n]) : 0.0f;", "__bfloat162float(bias[n - n % 8]) : 0.0f;",
+     "bias of another column"},
+    {"const int steps = (K + 31) / 32;", "const int steps = K / 32 + (K < 32);",
+     "rest of K left out"},
+    {"0.044715f * x * x * x", "0.0f * x * x * x", "cubic term of GELU left out"},
+    {"for (int k = 0; k < 32; k += 16) {", "for (int k = 0; k < 16; k += 16) {",
+     "half of each step left out"},
+    {"&tile_w[stage][wn + 16 * j][k]", "&tile_w[stage][wn][k]", "first columns for all"},
+    {"gelu(turn[r * 16 + lane % 16] + b)",
+     "gelu(__bfloat162float(__float2bfloat16_rn(turn[r * 16 + lane % 16])) + b)",
+     "sum rounded before the bias"},
+    {"gelu(sum[i][j] + __bfloat162float(bias[n]))",
+     "fmaxf(sum[i][j] + __bfloat162float(bias[n]), 0)", "ReLU for GELU"},
+    {"if (first + row < rows && k0 + k < K)", "if (k0 + k < K)", "rows beyond the end read"},
+};
+
 /* `text` with the only occurrence of `from` replaced; owned by the caller. */
 static char *mutated(const char *text, const mutation *m)
 {
@@ -190,6 +209,7 @@ TASK(cross_entropy)
 TASK(transpose)
 TASK(stencil2d)
 TASK(segment_sum)
+TASK(gemm_bias_gelu)
 TASK(residual_rms_norm)
 TASK(silu_mul)
 
@@ -200,7 +220,7 @@ int main(void)
         cmocka_unit_test(test_softmax_rows), cmocka_unit_test(test_cross_entropy),
         cmocka_unit_test(test_transpose),    cmocka_unit_test(test_stencil2d),
         cmocka_unit_test(test_segment_sum),  cmocka_unit_test(test_residual_rms_norm),
-        cmocka_unit_test(test_silu_mul),
+        cmocka_unit_test(test_silu_mul),     cmocka_unit_test(test_gemm_bias_gelu),
     };
     return cmocka_run_group_tests_name("task_mutations", tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* The parameter block of a launch: each argument converted to what the kernel's parameter is as the
  * compiler declared it. A value is never bent to fit: an integer is no float, and what is out of a
  * parameter's range is a finding that names the argument. */
-#include "eval/sim/device_sim.h"
+#include "eval/launch_params.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -87,8 +87,8 @@ static bool wrong_count(const kds_launch *l, const kds_kernel_facts *k, kds_find
     return false;
 }
 
-bool sim_params_build(sim_params *out, const kds_launch *l, const kds_kernel_facts *k,
-                      const sim_memory *m, kds_finding *f)
+bool kds_launch_params_build(kds_launch_params *out, const kds_launch *l, const kds_kernel_facts *k,
+                             const uint64_t *buffers, const uint64_t *scratch, kds_finding *f)
 {
     memset(out, 0, sizeof *out);
     if (l->arg_count != k->param_count)
@@ -96,16 +96,16 @@ bool sim_params_build(sim_params *out, const kds_launch *l, const kds_kernel_fac
     for (int i = 0; i < l->arg_count; i++) {
         const kds_kernel_param *p = &k->params[i];
         const kds_arg *a = &l->args[i];
-        if (p->offset < 0 || p->size < 1 || p->offset > SIM_PARAMS_MAX - p->size)
+        if (p->offset < 0 || p->size < 1 || p->offset > KDS_LAUNCH_PARAMS_MAX - p->size)
             return misfit(l, i, "in a block that is too large", p, f);
         unsigned char *at = out->bytes + p->offset;
         bool fits;
         if (a->kind == KDS_ARG_VALUE)
             fits = a->value.is_double ? put_double(at, l, i, p, f) : put_int(at, l, i, p, f);
         else if (a->kind == KDS_ARG_BUFFER)
-            fits = put_pointer(at, l, i, p, m->buffers[a->index], f);
+            fits = put_pointer(at, l, i, p, buffers[a->index], f);
         else
-            fits = put_pointer(at, l, i, p, m->scratch[a->index], f);
+            fits = put_pointer(at, l, i, p, scratch[a->index], f);
         if (!fits)
             return false;
         size_t end = (size_t)p->offset + (size_t)p->size;

@@ -1,0 +1,50 @@
+/* What the files behind gpu_bench.h share. */
+#ifndef KDS_ENGINE_GPU_BENCH_INTERNAL_H
+#define KDS_ENGINE_GPU_BENCH_INTERNAL_H
+
+#include "eval/cuda/gpu_job.h"
+#include "search/engine/gpu_bench.h"
+#include "search/engine/pool.h"
+
+/* A kernel of the list on its way. */
+typedef struct gpu_entry {
+    kds_plan *plan;
+    kds_compiled *compiled;
+    kds_id program;
+    kds_finding f;
+    int deaths;
+    cJSON *json, *rows; /* in the report */
+} gpu_entry;
+
+typedef struct gpu_bench {
+    const kds_gpu_bench_options *o;
+    kds_task *task;
+    kds_cuda_info info;
+    char *program;
+    kds_gpu_kernels kernels;
+    gpu_entry *entries; /* one more than kernels: the baseline is the last */
+    kds_pool *compile, *gpu;
+    cJSON *report, *list, *skipped;
+    double deadline;
+    int done, total;
+    bool answered;   /* the job on the GPU has ended */
+    kds_job_end end; /* how */
+    cJSON *answer;   /* if it was a reply */
+    bool ending,
+        was_ending; /* the worker said that it would end, with this answer, the one before */
+    char why[700];  /* if not */
+    int faults;     /* kernels in a row that failed by no verdict of their own */
+    kds_err error;  /* what ended everything */
+} gpu_bench;
+
+/* ---- gpu_bench_report.c ---- */
+kds_code gpu_report_begin(gpu_bench *b, int driver_version, kds_err *e);
+/* The entry of every kernel, once all are compiled or refused. */
+kds_code gpu_report_kernels(gpu_bench *b, kds_err *e);
+bool gpu_report_finding(cJSON *o, const kds_finding *f);
+/* To the file that was asked for, if any. */
+kds_code gpu_report_write(const gpu_bench *b, kds_err *e);
+/* Tells the owner what has just ended; `row` may be NULL. */
+void gpu_report_tell(gpu_bench *b, int i, const char *row, const cJSON *o);
+
+#endif

@@ -309,8 +309,8 @@ kds_step kds_mbarrier_do(kds_warp *w, const kds_ins *i, uint32_t lane, uint64_t 
 kds_step kds_mbarrier_test(kds_warp *w, const kds_ins *i, uint32_t lane, uint64_t address,
                            uint64_t state, kds_answer *out)
 {
-    kds_block *b;
-    kds_mbarrier *m;
+    kds_block *b = NULL;
+    kds_mbarrier *m = NULL;
     bool parity = (i->mods & KDS_MBARRIER_PARITY) != 0;
     kds_step s = kds_mbarrier_find(w, i, lane, address, &b, &m);
     if (s != KDS_STEP_ON)

@@ -24,7 +24,7 @@ extern "C" __global__ void groups_memcpy_async(const int *x, int *y, int n)
 extern "C" __global__ void barrier_memcpy_async(const float *x, float *y)
 {
     using barrier = cuda::barrier<cuda::thread_scope_block>;
-    __shared__ float s[128];
+    __shared__ __align__(16) float s[128];
 #pragma nv_diag_suppress static_var_with_dynamic_init
     __shared__ barrier bar;
     auto block = cg::this_thread_block();

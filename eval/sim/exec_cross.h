@@ -162,7 +162,14 @@ COLLECTIVE(redux)
 HANDLER(warpsync)
 {
     (void)out;
-    return gathered(w, i);
+    kds_step s = gathered(w, i);
+    if (s != KDS_STEP_ON)
+        return s;
+    for (uint32_t left = w->mask, group; left != 0 && w->run->race != NULL; left &= ~group) {
+        group = with_same_members(w, i, left);
+        kds_race_warpsync(w, group);
+    }
+    return s;
 }
 
 COLLECTIVE(elect)

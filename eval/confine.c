@@ -37,11 +37,10 @@ static int landlock_abi(void)
     return abi > 0 ? (int)abi : 0;
 }
 
-static kds_code allow_reading(int ruleset, const char *dir, kds_err *e)
+static kds_code allow(int ruleset, const char *dir, uint64_t rights, kds_err *e)
 {
     struct landlock_path_beneath_attr rule = {
-        .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
-        .parent_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC)};
+        .allowed_access = rights, .parent_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC)};
     if (rule.parent_fd < 0)
         return kds_fail_errno(e, KDS_IO, "cannot open folder '%s' for confinement", dir);
     long result = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
@@ -52,9 +51,12 @@ static kds_code allow_reading(int ruleset, const char *dir, kds_err *e)
     return bad;
 }
 
-static kds_code restrict_files(const char *const *read_dirs, kds_err *e)
+/* `device_dir` (NULL: none) may be read and written, and its files be asked to do what devices do.
+ */
+static kds_code restrict_files(const char *const *read_dirs, const char *device_dir, kds_err *e)
 {
     int abi = landlock_abi();
+    const uint64_t reading = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
     if (abi == 0)
         return KDS_OK;
     landlock_attributes a = {.fs = FS_ABI_1 | (abi >= 2 ? FS_REFER : 0) |
@@ -66,7 +68,10 @@ static kds_code restrict_files(const char *const *read_dirs, kds_err *e)
         return kds_fail_errno(e, KDS_WORKER, "Landlock ABI %d refuses a ruleset", abi);
     kds_code bad = KDS_OK;
     for (int i = 0; bad == KDS_OK && read_dirs[i]; i++)
-        bad = allow_reading(ruleset, read_dirs[i], e);
+        bad = allow(ruleset, read_dirs[i], reading, e);
+    if (bad == KDS_OK && device_dir != NULL)
+        bad = allow(ruleset, device_dir,
+                    reading | LANDLOCK_ACCESS_FS_WRITE_FILE | (abi >= 5 ? FS_IOCTL_DEV : 0), e);
     if (bad == KDS_OK && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
         bad = kds_fail_errno(e, KDS_WORKER, "Landlock cannot restrict this process");
     close(ruleset);
@@ -152,20 +157,35 @@ int __lsan_is_turned_off(void)
 }
 #endif
 
-kds_code kds_worker_confine(const char *const *read_dirs, kds_err *e)
+static kds_code confine(const char *const *read_dirs, const char *device_dir, kds_err *e)
 {
     const struct rlimit none = {0, 0};
     if (setrlimit(RLIMIT_CORE, &none) != 0)
         return kds_fail_errno(e, KDS_WORKER, "cannot forbid core files");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return kds_fail_errno(e, KDS_WORKER, "cannot give up new privileges");
-    kds_code bad = restrict_files(read_dirs, e);
+    kds_code bad = restrict_files(read_dirs, device_dir, e);
     if (bad == KDS_OK)
         bad = restrict_calls(e);
 #ifdef __SANITIZE_ADDRESS__
     confined = bad == KDS_OK;
 #endif
     return bad;
+}
+
+kds_code kds_worker_confine(const char *const *read_dirs, kds_err *e)
+{
+    return confine(read_dirs, NULL, e);
+}
+
+kds_code kds_worker_confine_judge(bool with_gpu, kds_err *e)
+{
+    static const char *const driver_dirs[] = {"/proc", "/sys", "/usr", "/lib", "/lib64", "/etc"};
+    const char *dirs[sizeof driver_dirs / sizeof driver_dirs[0] + 1] = {NULL};
+    for (size_t i = 0, n = 0; with_gpu && i < sizeof driver_dirs / sizeof driver_dirs[0]; i++)
+        if (access(driver_dirs[i], F_OK) == 0)
+            dirs[n++] = driver_dirs[i];
+    return confine(dirs, with_gpu ? "/dev" : NULL, e);
 }
 
 void kds_worker_confinement(char *out, size_t size)

@@ -109,6 +109,14 @@ static kds_code axis_value(const kds_axis *a, axis_scope *scope, double *value, 
 kds_code kds_descriptor_json(const kds_task *t, const kds_measures *counters,
                              const kds_measures *facts, cJSON **out, bool *undefined, kds_err *e)
 {
+    return kds_descriptor_axes_json(t->descriptor_version, t->axes, t->axis_count, counters, facts,
+                                    out, undefined, e);
+}
+
+kds_code kds_descriptor_axes_json(int version, const kds_axis *axes, int count,
+                                  const kds_measures *counters, const kds_measures *facts,
+                                  cJSON **out, bool *undefined, kds_err *e)
+{
     axis_scope scope = {counters, facts};
     int bins[KDS_AXES_MAX];
     kds_code code = KDS_OK;
@@ -117,21 +125,21 @@ kds_code kds_descriptor_json(const kds_task *t, const kds_measures *counters,
     cJSON *values = cJSON_AddArrayToObject(json, "values");
     cJSON *numbers = cJSON_AddArrayToObject(json, "bins");
     if (json == NULL || values == NULL || numbers == NULL ||
-        !kds_json_add_int(json, "version", t->descriptor_version))
+        !kds_json_add_int(json, "version", version))
         goto no_memory;
-    for (int i = 0; i < t->axis_count; i++) {
+    for (int i = 0; i < count; i++) {
         double value = 0;
-        code = axis_value(&t->axes[i], &scope, &value, undefined, e);
+        code = axis_value(&axes[i], &scope, &value, undefined, e);
         if (code != KDS_OK)
             goto out;
-        bins[i] = kds_axis_bin(&t->axes[i], value);
+        bins[i] = kds_axis_bin(&axes[i], value);
         if (!cJSON_AddItemToArray(values, cJSON_CreateNumber(value)) ||
             !cJSON_AddItemToArray(numbers, cJSON_CreateNumber(bins[i])))
             goto no_memory;
     }
     char cell[17];
     (void)snprintf(cell, sizeof cell, "%016llx",
-                   (unsigned long long)kds_cell_key(t->descriptor_version, bins, t->axis_count));
+                   (unsigned long long)kds_cell_key(version, bins, count));
     if (!kds_json_add_str(json, "cell", cell))
         goto no_memory;
     *out = json;

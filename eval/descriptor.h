@@ -29,5 +29,10 @@ cJSON *kds_measures_json(const kds_measures *m);
 KDS_MUST_USE kds_code kds_descriptor_json(const kds_task *t, const kds_measures *counters,
                                           const kds_measures *facts, cJSON **out, bool *undefined,
                                           kds_err *e);
+/* The same of any axes. */
+KDS_MUST_USE kds_code kds_descriptor_axes_json(int version, const kds_axis *axes, int count,
+                                               const kds_measures *counters,
+                                               const kds_measures *facts, cJSON **out,
+                                               bool *undefined, kds_err *e);
 
 #endif

@@ -1,7 +1,9 @@
 /* Opening a device by its name. */
 #include "eval/device.h"
+#include "eval/sim/model.h"
 #include "search/base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 kds_code kds_device_open(kds_device **out, const char *spec, const kds_task *t, uint64_t seed,
@@ -12,9 +14,25 @@ kds_code kds_device_open(kds_device **out, const char *spec, const kds_task *t, 
     if (kds_text_starts_with(spec, "sim:"))
         return kds_device_sim_open(out, spec + strlen("sim:"), t, seed, toolchain, e);
     if (kds_text_starts_with(spec, "cuda:"))
-        return kds_fail(e, KDS_NO_DEVICE,
-                        "device '%s': this version runs on the simulator only; use sim", spec);
-    return kds_fail(e, KDS_USAGE, "no device '%s'; there are sim and sim:GPU (sim:h200)", spec);
+        return kds_device_cuda_open(out, spec, t, seed, toolchain, e);
+    return kds_fail(e, KDS_USAGE,
+                    "no device '%s'; there are sim, sim:GPU (sim:h200) and cuda:N (cuda:0)", spec);
+}
+
+bool kds_device_is_gpu(const char *spec)
+{
+    return kds_text_starts_with(spec, "cuda:");
+}
+
+/* An unknown simulated GPU is refused when it is opened. */
+kds_code kds_device_arch(const char *spec, char *out, size_t size, kds_err *e)
+{
+    if (kds_device_is_gpu(spec))
+        return kds_device_cuda_arch(spec, out, size, e);
+    const char *colon = strchr(spec, ':');
+    const kds_gpu *gpu = kds_gpu_find(colon != NULL ? colon + 1 : "h200");
+    (void)snprintf(out, size, "%s", gpu != NULL ? gpu->arch : "sm_90");
+    return KDS_OK;
 }
 
 void kds_device_close(kds_device *d)

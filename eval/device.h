@@ -33,6 +33,7 @@ typedef struct kds_run_result {
     int launches;
     uint64_t work;       /* in the device's unit, over the whole row */
     double us;           /* of the whole plan; 0 if not timed */
+    double baseline_us;  /* measured beside it (`time`); 0: not */
     bool partial;        /* sampled, and blocks depend on blocks that did not run: the outputs mean
                             nothing */
     double coverage;     /* estimated share of the outputs' bytes that the whole row writes */
@@ -76,17 +77,26 @@ typedef struct kds_device_ops {
     /* Findings wrote_outside and changed_input by guard bands and hashes; where every access is
      * checked as it is made, there is nothing left to find. */
     kds_code (*intact)(const kds_bench *b, kds_finding *f, kds_err *e);
+    /* Times a program that has passed against the baseline, in turn in one session, on other
+     * inputs, and proves the outputs of the timed launches (a finding, stale_output). Gives us and
+     * baseline_us. NULL: a timed run has given the time. */
+    kds_code (*time)(kds_bench *b, kds_program *p, kds_program *baseline, kds_run_result *run,
+                     kds_finding *f, kds_err *e);
 } kds_device_ops;
 
 /* The first member of every device. */
 struct kds_device {
     const kds_device_ops *ops;
     const kds_task *task;
-    char name[32];                /* "sim:h200" */
+    char name[32];   /* "sim:h200", "cuda:0" */
+    char model[128]; /* "NVIDIA H200"; "" if the name tells */
+    char safety[32]; /* the simulated device that quick rows run on first; "" if this is one */
     char fingerprint[KDS_ID_HEX]; /* equal fingerprints: comparable results */
     bool modelled;                /* times are modelled */
     int threads; /* cores that one run may use; 0: 1. Set by the caller; results do not depend on it
                   */
+    bool spoilt; /* by a fault, a hang or a stray write: this process must answer and end */
+    size_t kept_bytes; /* of outputs that may be kept; 0: the gate's own limit */
     double bytes_per_second, flops_per_second; /* the roofline */
     double tensor_flops_per_second;            /* on 16-bit numbers; 0: not known */
 };
@@ -106,7 +116,15 @@ struct kds_bench {
 KDS_MUST_USE kds_code kds_device_open(kds_device **out, const char *spec, const kds_task *t,
                                       uint64_t seed, const char *toolchain, kds_err *e);
 void kds_device_close(kds_device *d);
+/* What to compile for ("sm_90"); makes no context on a GPU. */
+KDS_MUST_USE kds_code kds_device_arch(const char *spec, char *out, size_t size, kds_err *e);
+/* True for "cuda:0" and its like. */
+bool kds_device_is_gpu(const char *spec);
 
+/* A GPU (eval/cuda/device_cuda.c); it is this process's alone until close. */
+KDS_MUST_USE kds_code kds_device_cuda_open(kds_device **out, const char *spec, const kds_task *t,
+                                           uint64_t seed, const char *toolchain, kds_err *e);
+KDS_MUST_USE kds_code kds_device_cuda_arch(const char *spec, char *out, size_t size, kds_err *e);
 /* The simulated device (eval/sim/device_sim.c); `gpu` is "h200", ... */
 KDS_MUST_USE kds_code kds_device_sim_open(kds_device **out, const char *gpu, const kds_task *t,
                                           uint64_t seed, const char *toolchain, kds_err *e);

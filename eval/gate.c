@@ -152,7 +152,8 @@ out:
 /* Drops what was used longest ago until the cap holds; never `keep`. */
 static void drop_old(kds_gate *g, const expectation *keep)
 {
-    while (g->bytes > KEPT_BYTES) {
+    size_t most = g->device->kept_bytes > 0 ? g->device->kept_bytes : KEPT_BYTES;
+    while (g->bytes > most) {
         size_t oldest = g->kept_count;
         for (size_t i = 0; i < g->kept_count; i++)
             if (g->kept[i] != NULL && g->kept[i] != keep &&
@@ -335,6 +336,8 @@ static kds_code check_again(trial *t, const kds_outputs *first, kds_run_options 
     o.repeat = true;
     kds_code code = ops->run(t->x->bench, t->program, &o, &run, &second, t->f, e);
     if (code == KDS_OK && !failed(t))
+        code = ops->intact(t->x->bench, t->f, e);
+    if (code == KDS_OK && !failed(t))
         code = ops->complete(t->x->bench, second, t->f, e);
     if (code == KDS_OK && failed(t) && t->f->verdict == KDS_VERDICT_WRONG) {
         kds_finding inner = *t->f;
@@ -380,6 +383,12 @@ static kds_code check_case(trial *t, bool timed, bool again, kds_err *e)
         code = check_whole(t, got, e);
     if (code == KDS_OK && !failed(t) && again)
         code = check_again(t, got, o, e);
+    if (code == KDS_OK && !failed(t) && timed && ops->time != NULL)
+        code = ops->time(t->x->bench, t->program, t->gate->baseline, &run, t->f, e);
+    if (code == KDS_OK && !failed(t) && timed && ops->time != NULL) {
+        t->out->us = run.us;
+        t->out->baseline_us = run.baseline_us;
+    }
 out:
     ops->outputs_free(got);
     return code;
@@ -426,14 +435,16 @@ kds_code kds_gate_check(kds_gate *g, kds_program *p, int row, kds_gate_row *out,
                         kds_err *e)
 {
     bool production = g->task->rows[row].set == KDS_ROWS_PRODUCTION;
+    bool brief = production && g->device->modelled;
     bool unchecked = false;
     memset(out, 0, sizeof *out);
     kds_finding_clear(f);
-    for (int seed = 0; seed < (production ? 1 : g->seeds); seed++) {
+    for (int seed = 0; seed < (brief ? 1 : g->seeds); seed++) {
         for (int regime = 0; regime < (seed == 0 ? g->task->regime_count : 1); regime++) {
             trial t = {g, p, NULL, row, regime, out, f};
             bool plain = regime == 0;
-            kds_code code = check_one(&t, seed, production && plain, !production && plain, e);
+            kds_code code =
+                check_one(&t, seed, production && plain && seed == 0, !brief && plain, e);
             if (code != KDS_OK || failed(&t))
                 return code;
             unchecked = unchecked || out->unchecked;

@@ -16,6 +16,7 @@ typedef struct kds_gate_row {
     bool sampled;
     bool unchecked;      /* the outputs of a sampled row could not be compared */
     double us;           /* of production rows; else 0 */
+    double baseline_us;  /* measured beside it; 0: not */
     const char *limiter; /* likewise; NULL */
     kds_measures counters;
     int error_count; /* against the reference, or the baseline if there is none; plain regime */
@@ -34,8 +35,9 @@ void kds_gate_close(kds_gate *g);
 
 /* Checks a program on row `row`. Quick and held-out rows: every regime with the first seed, the
  * plain regime with the others, two runs with different poisons, the second on top of an earlier
- * one. Production rows: one timed run, then one in each other regime. KDS_INVALID: the reference or
- * the baseline itself failed. */
+ * one. Production rows: one timed run, then one in each other regime; where times are measured,
+ * everything that the other rows go through as well. KDS_INVALID: the reference or the baseline
+ * itself failed. */
 KDS_MUST_USE kds_code kds_gate_check(kds_gate *g, kds_program *p, int row, kds_gate_row *out,
                                      kds_finding *f, kds_err *e);
 #endif

@@ -3,6 +3,7 @@
  * report. The baseline goes through the same gate when the judge is opened, so that a wrong task is
  * found before anything is paid for. */
 #include "eval/judge_internal.h"
+#include "eval/worker.h"
 #include "search/base/text.h"
 
 #include <stdlib.h>
@@ -31,6 +32,41 @@ static kds_code judgement_make(kds_judgement *x, const kds_task *t, kds_err *e)
     return kds_fail(e, KDS_NO_MEMORY, "cannot judge a candidate: out of memory");
 }
 
+static void note_row(kds_judgement *x, int row)
+{
+    x->checked[row] = true;
+    x->order[x->order_count++] = row;
+}
+
+/* Quick rows on the simulator, with all that it sees, before a GPU runs anything. Only what it
+ * finds is kept: what passes is checked again where it counts. */
+static kds_code check_safety(kds_judge *j, kds_judgement *x, kds_err *e)
+{
+    kds_judge_bench *b = &j->safety;
+    kds_program *p = NULL;
+    kds_gate_row seen;
+    kds_code code =
+        b->device->ops->load(b->device, x->plan, x->compiled, false, &p, &x->finding, e);
+    for (int row = 0; code == KDS_OK && p != NULL && x->finding.verdict == KDS_VERDICT_OK &&
+                      row < j->task->row_count;
+         row++) {
+        if (j->task->rows[row].set != KDS_ROWS_QUICK)
+            continue;
+        code = kds_gate_check(b->gate, p, row, &seen, &x->finding, e);
+        if (code == KDS_OK && x->finding.verdict != KDS_VERDICT_OK &&
+            x->finding.verdict != KDS_VERDICT_NOT_SIMULATED) {
+            x->rows[row] = seen;
+            note_row(x, row);
+        }
+    }
+    b->device->ops->unload(p);
+    if (x->finding.verdict == KDS_VERDICT_NOT_SIMULATED) {
+        x->not_simulated = true;
+        kds_finding_clear(&x->finding);
+    }
+    return code;
+}
+
 /* Checks all rows of a set in order, until a finding. */
 static kds_code check_set(kds_judge *j, kds_judgement *x, kds_program *p, kds_row_set set,
                           kds_err *e)
@@ -38,11 +74,10 @@ static kds_code check_set(kds_judge *j, kds_judgement *x, kds_program *p, kds_ro
     for (int row = 0; row < j->task->row_count && x->finding.verdict == KDS_VERDICT_OK; row++) {
         if (j->task->rows[row].set != set)
             continue;
-        kds_code code = kds_gate_check(j->gate, p, row, &x->rows[row], &x->finding, e);
+        kds_code code = kds_gate_check(j->main.gate, p, row, &x->rows[row], &x->finding, e);
         if (code != KDS_OK)
             return code;
-        x->checked[row] = true;
-        x->order[x->order_count++] = row;
+        note_row(x, row);
     }
     return KDS_OK;
 }
@@ -79,12 +114,19 @@ kds_code kds_judge_run(kds_judge *j, const char *source, size_t len, const kds_p
     kds_code code = judgement_make(&x, j->task, e);
     if (code != KDS_OK)
         return code;
-    code = j->device->ops->load(j->device, plan, compiled, false, &p, &x.finding, e);
+    if (j->safety.device != NULL)
+        code = check_safety(j, &x, e);
+    else
+        x.not_simulated = j->main.device->safety[0] != '\0';
+    if (code == KDS_OK && x.finding.verdict == KDS_VERDICT_OK)
+        code = j->main.device->ops->load(j->main.device, plan, compiled, false, &p, &x.finding, e);
     if (code == KDS_OK && p != NULL)
         code = check_all(j, &x, p, e);
     if (code == KDS_OK)
         code = kds_judge_report(j, &x, report, e);
-    j->device->ops->unload(p);
+    if (code != KDS_OK && !j->main.device->modelled)
+        j->main.device->spoilt = true; /* a fresh process is a sane one */
+    j->main.device->ops->unload(p);
     judgement_drop(&x);
     return code;
 }
@@ -106,19 +148,59 @@ static void toolchain_of(const kds_compiled *c, char *out, size_t size)
     out[used] = '\0';
 }
 
-/* Parses and loads one of the task's own kernels. */
-static kds_code load_own(kds_judge *j, const char *which, const char *source,
-                         const kds_compiled *compiled, bool oracle, kds_plan **plan,
-                         kds_program **program, kds_err *e)
+static kds_code parse_own(kds_judge *j, const char *which, const char *source, kds_plan **plan,
+                          kds_err *e)
 {
     kds_finding f;
     kds_finding_clear(&f);
     kds_code code = kds_plan_parse(plan, j->task, source, strlen(source), NULL, &f, e);
-    if (code == KDS_OK && *plan != NULL)
-        code = j->device->ops->load(j->device, *plan, compiled, oracle, program, &f, e);
-    if (code == KDS_OK && *program == NULL)
+    if (code == KDS_OK && *plan == NULL)
         code = kds_fail(e, KDS_INVALID, "task %s: the %s is no valid candidate: %s: line %d: %s",
                         j->task->name, which, kds_verdict_name(f.verdict), f.line, f.text);
+    return code;
+}
+
+/* Puts the task's own kernels on a device. A finding is an error of the task, but for the one that
+ * the device does not have what they need: then *out stays empty. */
+static kds_code load_own(const kds_judge *j, kds_judge_bench *b, const char *which,
+                         const kds_plan *plan, const kds_compiled *compiled, bool oracle,
+                         kds_program **out, kds_err *e)
+{
+    kds_finding f;
+    kds_finding_clear(&f);
+    kds_code code = b->device->ops->load(b->device, plan, compiled, oracle, out, &f, e);
+    if (code == KDS_OK && *out == NULL &&
+        !(b == &j->safety && f.verdict == KDS_VERDICT_NOT_SIMULATED))
+        code = kds_fail(e, KDS_INVALID, "task %s: the %s is no valid candidate: %s: line %d: %s",
+                        j->task->name, which, kds_verdict_name(f.verdict), f.line, f.text);
+    return code;
+}
+
+static void bench_close(kds_judge_bench *b)
+{
+    kds_gate_close(b->gate);
+    if (b->device != NULL) {
+        b->device->ops->unload(b->baseline);
+        b->device->ops->unload(b->reference);
+    }
+    kds_device_close(b->device);
+    *b = (kds_judge_bench){0};
+}
+
+/* The device is open; its gate, with the task's own kernels behind it. */
+static kds_code bench_open(kds_judge *j, kds_judge_bench *b, const kds_judge_options *o,
+                           const kds_compiled *baseline, const kds_compiled *reference, kds_err *e)
+{
+    int seeds = o->seeds > 0 ? o->seeds : SEEDS_DEFAULT;
+    b->device->threads = o->threads;
+    kds_code code = load_own(j, b, "baseline", j->baseline_plan, baseline, false, &b->baseline, e);
+    if (code == KDS_OK && reference != NULL)
+        code = load_own(j, b, "reference", j->reference_plan, reference, true, &b->reference, e);
+    if (code == KDS_OK && b->baseline == NULL)
+        bench_close(b);
+    else if (code == KDS_OK)
+        code = kds_gate_open(&b->gate, b->device, j->task, o->gate_seed, seeds, b->baseline,
+                             b->reference, e);
     return code;
 }
 
@@ -144,13 +226,27 @@ static kds_code judge_baseline(kds_judge *j, const kds_compiled *compiled, kds_e
     return KDS_OK;
 }
 
+/* The device, and the simulator before it. What needs files is opened before confinement. */
+static kds_code open_devices(kds_judge *j, const kds_judge_options *o, const char *toolchain,
+                             kds_err *e)
+{
+    const char *spec = o->device != NULL ? o->device : "sim";
+    kds_code code = kds_device_open(&j->main.device, spec, j->task, o->gate_seed, toolchain, e);
+    if (code == KDS_OK && o->confine)
+        code = kds_worker_confine_judge(kds_device_is_gpu(spec), e);
+    if (code == KDS_OK && j->main.device->safety[0] != '\0')
+        code = kds_device_open(&j->safety.device, j->main.device->safety, j->task, o->gate_seed,
+                               toolchain, e);
+    return code;
+}
+
 kds_code kds_judge_open(kds_judge **out, const kds_task *t, const kds_judge_options *o,
                         const kds_compiled *baseline, const kds_compiled *reference, kds_err *e)
 {
     char toolchain[512];
-    int seeds = o->seeds > 0 ? o->seeds : SEEDS_DEFAULT;
-    if (seeds > SEEDS_MOST)
-        return kds_fail(e, KDS_USAGE, "%d secret seeds asked for; at most %d", seeds, SEEDS_MOST);
+    if (o->seeds > SEEDS_MOST)
+        return kds_fail(e, KDS_USAGE, "%d secret seeds asked for; at most %d", o->seeds,
+                        SEEDS_MOST);
     if ((reference == NULL) != (t->reference == NULL))
         return kds_fail(e, KDS_INVALID, "task %s: the reference was not compiled with the task",
                         t->name);
@@ -165,19 +261,15 @@ kds_code kds_judge_open(kds_judge **out, const kds_task *t, const kds_judge_opti
                         : kds_fail(e, KDS_NO_MEMORY, "cannot open the judge: out of memory");
     toolchain_of(baseline, toolchain, sizeof toolchain);
     if (code == KDS_OK)
-        code = kds_device_open(&j->device, o->device != NULL ? o->device : "sim", t, o->gate_seed,
-                               toolchain, e);
+        code = open_devices(j, o, toolchain, e);
     if (code == KDS_OK)
-        j->device->threads = o->threads;
-    if (code == KDS_OK)
-        code = load_own(j, "baseline", t->baseline, baseline, false, &j->baseline_plan,
-                        &j->baseline, e);
+        code = parse_own(j, "baseline", t->baseline, &j->baseline_plan, e);
     if (code == KDS_OK && reference != NULL)
-        code = load_own(j, "reference", t->reference, reference, true, &j->reference_plan,
-                        &j->reference, e);
+        code = parse_own(j, "reference", t->reference, &j->reference_plan, e);
+    if (code == KDS_OK && j->safety.device != NULL)
+        code = bench_open(j, &j->safety, o, baseline, reference, e);
     if (code == KDS_OK)
-        code = kds_gate_open(&j->gate, j->device, t, o->gate_seed, seeds, j->baseline, j->reference,
-                             e);
+        code = bench_open(j, &j->main, o, baseline, reference, e);
     if (code == KDS_OK)
         code = judge_baseline(j, baseline, e);
     if (code == KDS_OK)
@@ -191,12 +283,8 @@ void kds_judge_close(kds_judge *j)
 {
     if (j == NULL)
         return;
-    kds_gate_close(j->gate);
-    if (j->device != NULL) {
-        j->device->ops->unload(j->baseline);
-        j->device->ops->unload(j->reference);
-    }
-    kds_device_close(j->device);
+    bench_close(&j->main);
+    bench_close(&j->safety);
     kds_plan_free(j->baseline_plan);
     kds_plan_free(j->reference_plan);
     cJSON_Delete(j->baseline_report);
@@ -206,7 +294,12 @@ void kds_judge_close(kds_judge *j)
 
 const char *kds_judge_fingerprint(const kds_judge *j)
 {
-    return j->device->fingerprint;
+    return j->main.device->fingerprint;
+}
+
+bool kds_judge_spoilt(const kds_judge *j)
+{
+    return j->main.device->spoilt;
 }
 
 const cJSON *kds_judge_baseline(const kds_judge *j)

@@ -9,11 +9,12 @@
 typedef struct kds_judge kds_judge;
 
 typedef struct kds_judge_options {
-    const char *device; /* "sim", "sim:h200" */
+    const char *device; /* "sim", "sim:h200", "cuda:0" */
     uint64_t gate_seed; /* secret: inputs of the gate derive from it */
     int seeds;          /* secret seeds per row and regime; default 2 */
     bool only_safety;   /* stop after the quick rows */
     int threads;        /* cores that one candidate may use; 0: 1 */
+    bool confine;       /* once the device is open, give up what this process does not need */
 } kds_judge_options;
 
 /* Opens the device and prepares the baseline (judged by the same gate: a baseline that fails is
@@ -26,6 +27,9 @@ void kds_judge_close(kds_judge *j);
 /* Hash of everything that results depend on: device, its parameters, version of the measuring code,
  * NVRTC. */
 const char *kds_judge_fingerprint(const kds_judge *j);
+/* True once a candidate has left the device in a state that nothing may run on: this process must
+ * answer and end. */
+bool kds_judge_spoilt(const kds_judge *j);
 /* The baseline's own report: candidate 0, fitness 1. Borrowed until close. */
 const cJSON *kds_judge_baseline(const kds_judge *j);
 
@@ -33,9 +37,11 @@ const cJSON *kds_judge_baseline(const kds_judge *j);
  * task, gate seed and device on the simulator. A fault of the machine is an error, never a verdict.
  * Fields; those marked * are there only if the verdict is "ok":
  * - verdict, stage, message, line: the finding; "ok" if everything passed.
- * - device, fingerprint.
+ * - device, fingerprint; model of a GPU.
  * - flags[]: "modelled", "sampled", "production_unchecked" (a large row's outputs could not be
- *   compared), "beyond_roofline", "above_10x", "safety_only", "descriptor_undefined".
+ *   compared), "beyond_roofline", "above_10x", "safety_only", "descriptor_undefined";
+ *   "not_simulated" (a GPU was the first to run it), "no_counters" (none of this device; the
+ *   descriptor is of facts alone, with a version of its own).
  * - rows[], in the order of the checks: row, set, verdict, variant, launches, sampled, errors[]
  *   {buffer, max_abs, rel_rmse, baseline_max_abs}; production rows also weight, time_us,
  *   baseline_us, bound_us, modelled, limiter; held_out rows carry row, set and verdict only.

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static kds_code no_memory(kds_err *e)
 {
@@ -101,14 +102,12 @@ static kds_code prepare(worker *w, const kds_frame *job, cJSON *reply, kds_err *
     kds_judge_options o = {.device = kds_json_str(h, "device", "sim"),
                            .seeds = (int)kds_json_int(h, "seeds", 0),
                            .only_safety = kds_json_bool(h, "only_safety", false),
-                           .threads = (int)kds_json_int(h, "threads", 0)};
-    const char *const nothing[] = {NULL};
+                           .threads = (int)kds_json_int(h, "threads", 0),
+                           .confine = true};
     if (dir == NULL || !kds_text_parse_u64(kds_json_str(h, "gate_seed", ""), &o.gate_seed))
         return kds_fail(e, KDS_PROTOCOL, "a prepare job without task or gate_seed");
     worker_drop(w);
     kds_code code = kds_task_load(&w->task, dir, e);
-    if (code == KDS_OK)
-        code = kds_worker_confine(nothing, e);
     if (code == KDS_OK)
         code = kds_compiled_unpack(job, "baseline", &w->baseline, e);
     if (code == KDS_OK && kds_json_at(h, "reference") != NULL)
@@ -142,8 +141,8 @@ static kds_code report_plan(const kds_judge *j, const kds_finding *f, cJSON **ou
     if (json != NULL && kds_json_add_str(json, "verdict", kds_verdict_name(f->verdict)) &&
         kds_json_add_str(json, "stage", "plan") && kds_json_add_str(json, "message", f->text) &&
         kds_json_add_int(json, "line", f->line) &&
-        kds_json_add_str(json, "device", j->device->name) &&
-        kds_json_add_str(json, "fingerprint", j->device->fingerprint) &&
+        kds_json_add_str(json, "device", j->main.device->name) &&
+        kds_json_add_str(json, "fingerprint", j->main.device->fingerprint) &&
         cJSON_AddArrayToObject(json, "flags") != NULL &&
         cJSON_AddArrayToObject(json, "rows") != NULL) {
         *out = json;
@@ -183,8 +182,9 @@ static kds_code candidate(worker *w, const kds_frame *job, cJSON *reply, kds_err
     return code;
 }
 
-/* {"ok": true, ...} or {"ok": false, "code", "message"}. */
-static kds_code answer(worker *w, const kds_frame *job, int fd, kds_err *e)
+/* {"ok": true, ...} or {"ok": false, "code", "message"}; with "ending" if this was the last answer.
+ */
+static kds_code answer(worker *w, const kds_frame *job, int fd, bool *ending, kds_err *e)
 {
     kds_frame reply;
     kds_err inner;
@@ -201,7 +201,9 @@ static kds_code answer(worker *w, const kds_frame *job, int fd, kds_err *e)
         code = candidate(w, job, reply.header, &inner);
     else
         code = kds_fail(&inner, KDS_PROTOCOL, "a judge worker knows no job '%s'", kind);
-    bool built = kds_json_add_bool(reply.header, "ok", code == KDS_OK);
+    *ending = w->judge != NULL && kds_judge_spoilt(w->judge);
+    bool built = kds_json_add_bool(reply.header, "ok", code == KDS_OK) &&
+                 (!*ending || kds_json_add_bool(reply.header, "ending", true));
     if (code != KDS_OK)
         built = built && kds_json_add_str(reply.header, "code", kds_code_name(code)) &&
                 kds_json_add_str(reply.header, "message", inner.message);
@@ -214,16 +216,19 @@ kds_code kds_worker_judge(int fd, kds_err *e)
 {
     worker w = {0};
     kds_code code;
-    for (;;) {
+    bool ending = false;
+    while (!ending) {
         kds_frame job;
         kds_frame_init(&job);
         code = kds_frame_read(fd, &job, e);
         if (code == KDS_OK)
-            code = answer(&w, &job, fd, e);
+            code = answer(&w, &job, fd, &ending, e);
         kds_frame_free(&job);
         if (code != KDS_OK)
             break;
     }
+    if (ending) /* a lost or hung GPU is left to the kernel: closing would wait for it */
+        _exit(code == KDS_OK ? 0 : 1);
     worker_drop(&w);
     return code == KDS_NOT_FOUND ? KDS_OK : code;
 }

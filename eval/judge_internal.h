@@ -5,12 +5,18 @@
 #include "eval/gate.h"
 #include "eval/judge.h"
 
-struct kds_judge {
-    const kds_task *task;
+/* A device with the task's own kernels on it, and their gate. */
+typedef struct kds_judge_bench {
     kds_device *device;
-    kds_plan *baseline_plan, *reference_plan;
     kds_program *baseline, *reference;
     kds_gate *gate;
+} kds_judge_bench;
+
+struct kds_judge {
+    const kds_task *task;
+    kds_judge_bench main;
+    kds_judge_bench safety; /* the simulator before a GPU; no device: there is none before it */
+    kds_plan *baseline_plan, *reference_plan;
     bool only_safety;
     double *baseline_us; /* by row; 0 until known */
     cJSON *baseline_report;
@@ -27,6 +33,7 @@ typedef struct kds_judgement {
     bool *checked;
     int *order; /* rows in the order of their checks */
     int order_count;
+    bool not_simulated; /* the simulator could not run it, so the GPU was first */
 } kds_judgement;
 
 KDS_MUST_USE kds_code kds_judge_report(const kds_judge *j, const kds_judgement *x, cJSON **out,

@@ -1,5 +1,6 @@
 /* The report of one candidate as JSON, from what the gate saw. Nothing in it depends on the clock,
  * on addresses or on what was judged before, so that equal inputs give equal bytes. */
+#include "eval/descriptor_facts.h"
 #include "eval/judge_internal.h"
 #include "search/base/lex.h"
 
@@ -67,9 +68,9 @@ static double bound_us(const kds_judge *j, const kds_row *row)
     const struct {
         const kds_expr *formula;
         double rate;
-    } work[] = {{j->task->bytes, j->device->bytes_per_second},
-                {j->task->flops, j->device->flops_per_second},
-                {j->task->tensor_flops, j->device->tensor_flops_per_second}};
+    } work[] = {{j->task->bytes, j->main.device->bytes_per_second},
+                {j->task->flops, j->main.device->flops_per_second},
+                {j->task->tensor_flops, j->main.device->tensor_flops_per_second}};
     double most = 0;
     for (size_t i = 0; i < sizeof work / sizeof work[0]; i++) {
         double amount = 0;
@@ -83,7 +84,8 @@ static double bound_us(const kds_judge *j, const kds_row *row)
 
 static double baseline_us(const builder *b, int row)
 {
-    double known = b->j->baseline_us[row];
+    double known =
+        b->x->rows[row].baseline_us > 0 ? b->x->rows[row].baseline_us : b->j->baseline_us[row];
     return known > 0 ? known : b->x->rows[row].us; /* the baseline itself */
 }
 
@@ -109,7 +111,7 @@ static void add_times(builder *b, cJSON *json, int row)
     need(b, kds_json_add_num(json, "time_us", r->us));
     need(b, kds_json_add_num(json, "baseline_us", baseline_us(b, row)));
     need(b, kds_json_add_num(json, "bound_us", bound));
-    need(b, kds_json_add_bool(json, "modelled", b->j->device->modelled));
+    need(b, kds_json_add_bool(json, "modelled", b->j->main.device->modelled));
     need(b, kds_json_add_str(json, "limiter", r->limiter != NULL ? r->limiter : ""));
     if (r->us < ROOFLINE_SLACK * bound)
         add_flag(b, "beyond_roofline");
@@ -261,12 +263,17 @@ static kds_code add_merit(builder *b, const kds_measures *facts, kds_err *e)
     sum_counters(b, &counters);
     need(b, kds_json_add_num(b->json, "fitness", value));
     need(b, cJSON_AddItemToObject(b->json, "counters", kds_measures_json(&counters)));
-    kds_code code = kds_descriptor_json(b->j->task, &counters, facts, &descriptor, &undefined, e);
+    kds_code code =
+        counters.count > 0
+            ? kds_descriptor_json(b->j->task, &counters, facts, &descriptor, &undefined, e)
+            : kds_descriptor_facts_json(facts, b->x->compiled, &descriptor, &undefined, e);
     if (code != KDS_OK)
         return code;
     need(b, cJSON_AddItemToObject(b->json, "descriptor", descriptor));
     if (undefined)
         add_flag(b, "descriptor_undefined");
+    if (counters.count == 0)
+        add_flag(b, "no_counters");
     if (value > SPEEDUP_BELIEVED)
         add_flag(b, "above_10x");
     return KDS_OK;
@@ -279,11 +286,15 @@ static void add_head(builder *b)
     need(b, kds_json_add_str(b->json, "stage", f->stage != NULL ? f->stage : ""));
     need(b, kds_json_add_str(b->json, "message", f->text));
     need(b, kds_json_add_int(b->json, "line", f->line));
-    need(b, kds_json_add_str(b->json, "device", b->j->device->name));
-    need(b, kds_json_add_str(b->json, "fingerprint", b->j->device->fingerprint));
+    need(b, kds_json_add_str(b->json, "device", b->j->main.device->name));
+    if (b->j->main.device->model[0] != '\0')
+        need(b, kds_json_add_str(b->json, "model", b->j->main.device->model));
+    need(b, kds_json_add_str(b->json, "fingerprint", b->j->main.device->fingerprint));
     b->flags = add_array(b, b->json, "flags");
-    if (b->j->device->modelled)
+    if (b->j->main.device->modelled)
         add_flag(b, "modelled");
+    if (b->x->not_simulated)
+        add_flag(b, "not_simulated");
     if (b->j->only_safety)
         add_flag(b, "safety_only");
 }

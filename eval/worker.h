@@ -20,5 +20,10 @@ void kds_worker_confinement(char *out, size_t size);
 /* Confines this process: read-only access to the NULL-terminated folders, nothing else; no new
  * privileges; no core. */
 KDS_MUST_USE kds_code kds_worker_confine(const char *const *read_dirs, kds_err *e);
+/* The same for a judge: no files at all; or, with a context on a GPU, what the driver needs after
+ * it is open (its device files, the system's libraries, what the kernel tells in /proc and /sys)
+ * and no network, no new programs, no new processes. Nothing can be read of other processes:
+ * Landlock bars them. */
+KDS_MUST_USE kds_code kds_worker_confine_judge(bool with_gpu, kds_err *e);
 
 #endif

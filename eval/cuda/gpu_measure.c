@@ -127,7 +127,7 @@ static kds_code time_one(timed *t, double *us)
 /* How many sets, and a graph long enough. */
 static kds_code plan_visit(timed *t)
 {
-    const kds_binding *b = t->program->binding;
+    const kds_binding *b = t->program->code.binding;
     int nodes = b->launch_count;
     double one = 0, all = 0;
     for (int i = 0; i < b->scratch_count; i++)
@@ -216,13 +216,10 @@ static kds_code prove(kds_gpu_row *r, kds_gpu_program *p, kds_finding *f, kds_er
     return code;
 }
 
-/* After the timed launches: nothing foreign written, and the last set's outputs right. */
-static kds_code prove_timed(kds_gpu_row *r, const kds_gpu_timing *t, kds_finding *f, kds_err *e)
+/* The outputs that timed launches left in a set. */
+static kds_code check_timed(kds_gpu_row *r, int set, kds_finding *f, kds_err *e)
 {
-    kds_code code = kds_gpu_row_intact(r, f, e);
-    if (code != KDS_OK || f->verdict != KDS_VERDICT_OK || r->has_inout || t->sets < 1)
-        return code;
-    code = kds_gpu_row_check(r, t->sets - 1, f, e);
+    kds_code code = kds_gpu_row_check(r, set, f, e);
     if (code == KDS_OK && f->verdict == KDS_VERDICT_WRONG) {
         kds_finding inner = *f;
         kds_finding_set(f, KDS_VERDICT_STALE_OUTPUT, "correctness", 0,
@@ -232,6 +229,15 @@ static kds_code prove_timed(kds_gpu_row *r, const kds_gpu_timing *t, kds_finding
     return code;
 }
 
+/* After the timed launches: nothing foreign written, and the last set's outputs right. */
+static kds_code prove_timed(kds_gpu_row *r, const kds_gpu_timing *t, kds_finding *f, kds_err *e)
+{
+    kds_code code = kds_gpu_row_intact(r, f, e);
+    if (code != KDS_OK || f->verdict != KDS_VERDICT_OK || r->has_inout || t->sets < 1)
+        return code;
+    return check_timed(r, t->sets - 1, f, e);
+}
+
 kds_code kds_gpu_measure(kds_gpu_row *r, const kds_plan *plan, const kds_compiled *c,
                          kds_gpu_timing *out, bool *spoilt, kds_finding *f, kds_err *e)
 {
@@ -239,8 +245,8 @@ kds_code kds_gpu_measure(kds_gpu_row *r, const kds_plan *plan, const kds_compile
     memset(out, 0, sizeof *out);
     kds_code code = kds_gpu_program_load(&p, r, plan, c, f, e);
     if (code == KDS_OK && p != NULL) {
-        out->variant = p->binding->variant_name;
-        out->plan_launches = p->binding->launch_count;
+        out->variant = p->code.binding->variant_name;
+        out->plan_launches = p->code.binding->launch_count;
         code = prove(r, p, f, e);
         if (code == KDS_OK && f->verdict == KDS_VERDICT_OK)
             code = time_program(r, p, out, f, e);
@@ -251,5 +257,79 @@ kds_code kds_gpu_measure(kds_gpu_row *r, const kds_plan *plan, const kds_compile
               f->verdict == KDS_VERDICT_WROTE_OUTSIDE;
     if (!*spoilt) /* destroying what a hung or lost card still holds would wait for ever */
         kds_gpu_program_unload(p);
+    return code;
+}
+
+/* A visit that must write: a set drawn for it loses its outputs before and must have them after.
+ * Buffers that are input and output change with every launch and cannot be looked at here. */
+static kds_code checked_visit(timed *t, kds_random *draw, double *us)
+{
+    kds_gpu_row *r = t->program->row;
+    int set = (int)kds_random_below(draw, (uint64_t)t->sets);
+    kds_code code = r->has_inout ? KDS_OK : kds_gpu_row_poison(r, set, t->e);
+    if (code == KDS_OK)
+        code = visit(t, us);
+    *us /= t->launches;
+    if (code == KDS_OK && !stopped(t) && !r->has_inout)
+        code = check_timed(r, set, t->f, t->e);
+    return code;
+}
+
+/* After all visits: once more on fresh memory, where no visit could be checked. */
+static kds_code prove_after(timed *t)
+{
+    kds_gpu_row *r = t->program->row;
+    kds_code code = kds_gpu_row_intact(r, t->f, t->e);
+    if (code != KDS_OK || stopped(t) || !r->has_inout)
+        return code;
+    code = kds_gpu_row_reset(r, t->e);
+    if (code == KDS_OK && kds_gpu_program_queue(t->program, 0, t->f) &&
+        kds_gpu_program_wait(t->program, t->f))
+        code = check_timed(r, 0, t->f, t->e);
+    return code;
+}
+
+static kds_code measure_arms(timed *arms, kds_random *draw, double us[2])
+{
+    kds_code code = KDS_OK;
+    bool swap = kds_random_below(draw, 2) == 1;
+    us[0] = us[1] = 0;
+    for (int i = 0; code == KDS_OK && i < 2 && !stopped(&arms[i]); i++)
+        code = plan_visit(&arms[i]);
+    for (int i = 0; code == KDS_OK && !stopped(&arms[0]) && !stopped(&arms[1]) && i < 4; i++) {
+        int arm = (i == 1 || i == 2) != swap;
+        double one = 0;
+        code = checked_visit(&arms[arm], draw, &one);
+        us[arm] += one / 2;
+    }
+    if (code == KDS_OK && !stopped(&arms[0]) && !stopped(&arms[1]))
+        code = prove_after(&arms[0]);
+    return code;
+}
+
+kds_code kds_gpu_measure_pair(kds_gpu_program *candidate, kds_gpu_program *baseline,
+                              kds_random *draw, double us[2], kds_finding *f, kds_err *e)
+{
+    kds_gpu_row *r = candidate->row;
+    kds_finding own;
+    timed arms[2] = {{.program = candidate,
+                      .card = r->card,
+                      .helpers = r->helpers,
+                      .delay_ns = DELAY_LEAST_NS,
+                      .f = f,
+                      .e = e}};
+    kds_finding_clear(&own);
+    arms[1] = arms[0];
+    arms[1].program = baseline;
+    arms[1].f = &own;
+    kds_code code = measure_arms(arms, draw, us);
+    if (code == KDS_OK && own.verdict != KDS_VERDICT_OK)
+        code = kds_fail(e, KDS_DEVICE_LOST, "the baseline failed beside a candidate: %.600s",
+                        own.text);
+    if (code == KDS_OK && f->verdict == KDS_VERDICT_OK && !(us[0] > 0 && us[1] > 0))
+        code = kds_fail(e, KDS_SELF_TEST, "a graph of launches took no time at all");
+    if (f->verdict != KDS_VERDICT_TIMEOUT && f->verdict != KDS_VERDICT_DEVICE_FAULT)
+        for (int i = 0; i < 2; i++)
+            drop_graph(&arms[i]);
     return code;
 }

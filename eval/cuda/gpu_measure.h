@@ -3,6 +3,7 @@
 #define KDS_EVAL_CUDA_GPU_MEASURE_H
 
 #include "eval/cuda/gpu_row.h"
+#include "search/base/random.h"
 
 #define KDS_GPU_VISITS 25
 
@@ -24,5 +25,12 @@ typedef struct kds_gpu_timing {
 KDS_MUST_USE kds_code kds_gpu_measure(kds_gpu_row *r, const kds_plan *plan, const kds_compiled *c,
                                       kds_gpu_timing *out, bool *spoilt, kds_finding *f,
                                       kds_err *e);
+
+/* Times two programs of one row in turn, four visits in all; us: per run of the plan, the
+ * candidate's and the baseline's. The row has been reset and its expectation taken. Outputs of
+ * timed launches are drawn and checked. */
+KDS_MUST_USE kds_code kds_gpu_measure_pair(kds_gpu_program *candidate, kds_gpu_program *baseline,
+                                           kds_random *draw, double us[2], kds_finding *f,
+                                           kds_err *e);
 
 #endif

@@ -95,6 +95,18 @@ kds_code kds_gpu_row_reset(kds_gpu_row *r, kds_err *e)
     return code == KDS_OK ? wait_for_card(r, "making a row's inputs", e) : code;
 }
 
+kds_code kds_gpu_row_poison(kds_gpu_row *r, int set, kds_err *e)
+{
+    const kds_cuda *c = r->card->cuda;
+    kds_code code = KDS_OK;
+    for (int i = 0; code == KDS_OK && i < r->task->buffer_count; i++)
+        if (r->task->buffers[i].role == KDS_ROLE_OUT)
+            code = kds_cuda_check(
+                c, c->set(buffer_at(r, set, i), KDS_GPU_POISON, r->bytes[i], r->card->stream), e,
+                "poisoning outputs");
+    return code;
+}
+
 /* Both ends of an input against what the host makes. */
 static kds_code prove_input(kds_gpu_row *r, int buffer, kds_err *e)
 {
@@ -175,6 +187,16 @@ kds_code kds_gpu_row_open(kds_gpu_row **out, kds_card *c, kds_helpers *h, const 
     else
         kds_gpu_row_close(r);
     return code;
+}
+
+kds_code kds_gpu_row_reseed(kds_gpu_row *r, uint64_t secret, kds_err *e)
+{
+    for (int i = 0; i < r->task->buffer_count; i++)
+        r->fillers[i] =
+            kds_task_filler(r->task, &r->task->rows[r->index], i, &r->extents[i], secret, 0);
+    r->want_hash = 0;
+    kds_code code = kds_gpu_row_reset(r, e);
+    return code == KDS_OK ? hash_set(r, false, &r->input_hash, e) : code;
 }
 
 void kds_gpu_row_close(kds_gpu_row *r)

@@ -3,8 +3,8 @@
 #ifndef KDS_EVAL_CUDA_GPU_ROW_H
 #define KDS_EVAL_CUDA_GPU_ROW_H
 
+#include "eval/cuda/gpu_code.h"
 #include "eval/cuda/helpers.h"
-#include "eval/plan.h"
 
 #define KDS_GPU_SETS 16384          /* most sets of buffers */
 #define KDS_GPU_POISON 0xff         /* what outputs and scratch hold before a run: NaN */
@@ -30,11 +30,7 @@ typedef struct kds_gpu_row {
 
 typedef struct kds_gpu_program {
     kds_gpu_row *row;
-    kds_cuda_module module;
-    kds_binding *binding;
-    const kds_module *compiled;
-    kds_cuda_function functions[KDS_PLAN_LAUNCHES];
-    const kds_kernel_facts *facts[KDS_PLAN_LAUNCHES];
+    kds_gpu_code code;
     kds_cuda_address scratch;                                  /* as many sets as `sets` */
     uint64_t scratch_offsets[KDS_PLAN_SCRATCH], scratch_bytes; /* of one set */
     int sets;                                                  /* that it can run on */
@@ -46,6 +42,10 @@ KDS_MUST_USE kds_code kds_gpu_row_open(kds_gpu_row **out, kds_card *c, kds_helpe
 void kds_gpu_row_close(kds_gpu_row *r);
 /* Inputs as they were, outputs poisoned, in every set. */
 KDS_MUST_USE kds_code kds_gpu_row_reset(kds_gpu_row *r, kds_err *e);
+/* Other inputs in every set, drawn by `secret`; what the baseline left before is forgotten. */
+KDS_MUST_USE kds_code kds_gpu_row_reseed(kds_gpu_row *r, uint64_t secret, kds_err *e);
+/* Poison in the outputs of one set. */
+KDS_MUST_USE kds_code kds_gpu_row_poison(kds_gpu_row *r, int set, kds_err *e);
 /* Runs the baseline and keeps its outputs. KDS_INVALID: the baseline is at fault. */
 KDS_MUST_USE kds_code kds_gpu_row_expect(kds_gpu_row *r, const kds_plan *plan,
                                          const kds_compiled *baseline, kds_err *e);

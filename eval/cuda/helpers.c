@@ -1,6 +1,6 @@
 /* Loading our kernels and calling them. Partial results of blocks are added up on the host in their
  * order, so that a sum of doubles is the same every time. */
-#include "eval/cuda/helpers.h"
+#include "eval/cuda/helpers_internal.h"
 #include "eval/nvrtc.h"
 
 #include <inttypes.h>
@@ -9,25 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define THREADS 256
+#define THREADS KDS_HELPERS_THREADS
 #define BLOCKS_PER_SM 8
 #define SELF_TEST_COUNT 4099 /* elements: more than one block, no multiple of 4 */
 #define WAIT_SECONDS 30.0
 #define SOURCE_CAP (1u << 18)
-
-typedef struct found {
-    uint64_t wrong, first, largest, nans;
-    double error, want;
-} found;
-
-struct kds_helpers {
-    kds_card *card;
-    kds_cuda_module module;
-    kds_cuda_function fill, compare, hash, delay;
-    kds_cuda_address partial; /* one `found` for each block */
-    int blocks;
-    found *host;
-};
 
 static kds_code failed(const kds_nvrtc *n, const char *what, int result, kds_err *e)
 {
@@ -87,12 +73,13 @@ kds_code kds_helpers_compile(kds_nvrtc *n, const char *arch, bool ptx, char **ou
     return code;
 }
 
-static kds_code launch(kds_helpers *h, kds_cuda_function function, const char *name, int64_t blocks,
-                       int threads, void **parameters, kds_err *e)
+kds_code kds_helpers_launch(kds_helpers *h, kds_cuda_function function, const char *name,
+                            int64_t blocks, int64_t rows, int threads, void **parameters,
+                            kds_err *e)
 {
     kds_card_launch l = {.name = name,
                          .function = function,
-                         .grid = {blocks, 1, 1},
+                         .grid = {blocks, rows, 1},
                          .block = {threads, 1, 1},
                          .parameters = parameters};
     return kds_cuda_check(h->card->cuda, kds_card_launch_kernel(h->card, &l), e, "launching %s",
@@ -135,27 +122,27 @@ kds_code kds_helpers_fill(kds_helpers *h, const kds_filler *f, int64_t first, in
     unsigned buffer = f->buffer;
     void *parameters[] = {&to, &from,  &n,     &kind, &type,   &a,
                           &b,  &scale, &shift, &seed, &buffer, &span};
-    return launch(h, h->fill, "kds_fill", blocks_for(h, (count + 3) / 4), THREADS, parameters, e);
+    return kds_helpers_launch(h, h->fill, "kds_fill", blocks_for(h, (count + 3) / 4), 1, THREADS,
+                              parameters, e);
 }
 
 kds_code kds_helpers_delay(kds_helpers *h, int64_t ns, kds_err *e)
 {
     unsigned long long for_ns = ns > 0 ? (unsigned long long)ns : 0;
     void *parameters[] = {&for_ns};
-    return launch(h, h->delay, "kds_delay", 1, 1, parameters, e);
+    return kds_helpers_launch(h, h->delay, "kds_delay", 1, 1, 1, parameters, e);
 }
 
-/* Waits for the kernel and fetches what its blocks left. */
-static kds_code fetch(kds_helpers *h, int64_t blocks, size_t each, const char *what, kds_err *e)
+kds_code kds_helpers_fetch(kds_helpers *h, size_t bytes, const char *what, kds_err *e)
 {
     bool late = false;
     kds_code code = kds_card_wait(h->card, WAIT_SECONDS, &late, e);
     if (code == KDS_OK && late)
         code = kds_fail(e, KDS_DEVICE_LOST, "%s did not end within %.0f s", what, WAIT_SECONDS);
     if (code == KDS_OK)
-        code = kds_cuda_check(
-            h->card->cuda, h->card->cuda->copy_to_host(h->host, h->partial, (size_t)blocks * each),
-            e, "fetching the results of %s", what);
+        code =
+            kds_cuda_check(h->card->cuda, h->card->cuda->copy_to_host(h->host, h->partial, bytes),
+                           e, "fetching the results of %s", what);
     return code;
 }
 
@@ -166,9 +153,9 @@ kds_code kds_helpers_hash(kds_helpers *h, kds_cuda_address at, uint64_t bytes, u
     void *parameters[] = {&at, &words, &h->partial};
     int64_t blocks = blocks_for(h, words);
     uint64_t sum = 0;
-    kds_code code = launch(h, h->hash, "kds_hash", blocks, THREADS, parameters, e);
+    kds_code code = kds_helpers_launch(h, h->hash, "kds_hash", blocks, 1, THREADS, parameters, e);
     if (code == KDS_OK)
-        code = fetch(h, blocks, sizeof(uint64_t), "kds_hash", e);
+        code = kds_helpers_fetch(h, (size_t)blocks * sizeof(uint64_t), "kds_hash", e);
     for (int64_t i = 0; code == KDS_OK && i < blocks; i++) {
         uint64_t part;
         memcpy(&part, (const char *)h->host + (size_t)i * sizeof part, sizeof part);
@@ -179,8 +166,8 @@ kds_code kds_helpers_hash(kds_helpers *h, kds_cuda_address at, uint64_t bytes, u
     return code;
 }
 
-static kds_code element(const kds_helpers *h, kds_dtype type, kds_cuda_address at, int64_t i,
-                        double *out, kds_err *e)
+kds_code kds_helpers_element(const kds_helpers *h, kds_dtype type, kds_cuda_address at, int64_t i,
+                             double *out, kds_err *e)
 {
     unsigned char bytes[8];
     size_t size = kds_dtype_size(type);
@@ -201,14 +188,15 @@ kds_code kds_helpers_compare(kds_helpers *h, kds_dtype type, int64_t span, kds_c
     double atol = t->atol, rtol = t->rtol;
     void *parameters[] = {&got, &want, &kind, &n, &atol, &rtol, &exact, &h->partial};
     int64_t blocks = blocks_for(h, span);
-    found all = {.first = UINT64_MAX};
-    kds_code code = launch(h, h->compare, "kds_compare", blocks, THREADS, parameters, e);
+    kds_found all = {.first = UINT64_MAX};
+    kds_code code =
+        kds_helpers_launch(h, h->compare, "kds_compare", blocks, 1, THREADS, parameters, e);
     if (code == KDS_OK)
-        code = fetch(h, blocks, sizeof(found), "kds_compare", e);
+        code = kds_helpers_fetch(h, (size_t)blocks * sizeof(kds_found), "kds_compare", e);
     if (code != KDS_OK)
         return code;
     for (int64_t i = 0; i < blocks; i++) {
-        const found *f = &h->host[i];
+        const kds_found *f = (const kds_found *)h->host + i;
         all.wrong += f->wrong;
         all.first = f->first < all.first ? f->first : all.first;
         all.largest = f->largest > all.largest ? f->largest : all.largest;
@@ -225,9 +213,9 @@ kds_code kds_helpers_compare(kds_helpers *h, kds_dtype type, int64_t span, kds_c
     x->rel_rmse = all.want > 0 ? sqrt(all.error / all.want) : all.error > 0 ? INFINITY : 0;
     if (all.wrong == 0)
         return KDS_OK;
-    code = element(h, type, got, x->first_wrong, &x->got, e);
+    code = kds_helpers_element(h, type, got, x->first_wrong, &x->got, e);
     if (code == KDS_OK)
-        code = element(h, type, want, x->first_wrong, &x->want, e);
+        code = kds_helpers_element(h, type, want, x->first_wrong, &x->want, e);
     x->allowed = atol + rtol * fabs(x->want);
     return code;
 }
@@ -308,7 +296,11 @@ static kds_code load(kds_helpers *h, const char *cubin, kds_err *e)
         kds_cuda_function *to;
     } functions[] = {{"kds_fill", &h->fill},
                      {"kds_compare", &h->compare},
+                     {"kds_judge", &h->judge},
+                     {"kds_find", &h->find},
                      {"kds_hash", &h->hash},
+                     {"kds_guard_fill", &h->guard_fill},
+                     {"kds_guard_check", &h->guard_check},
                      {"kds_delay", &h->delay}};
     kds_code code = kds_cuda_check(c, c->module_load(&h->module, cubin), e,
                                    "loading our kernels on %s", h->card->info.name);
@@ -327,15 +319,19 @@ kds_code kds_helpers_open(kds_helpers **out, kds_card *c, kds_nvrtc *n, kds_err 
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
     h->card = c;
     h->blocks = c->info.sms * BLOCKS_PER_SM;
-    h->host = calloc((size_t)h->blocks, sizeof *h->host);
+    h->partial_bytes = (size_t)h->blocks * sizeof(kds_judged);
+    if (h->partial_bytes < KDS_GUARD_RESULTS)
+        h->partial_bytes = KDS_GUARD_RESULTS;
+    h->host = calloc(1, h->partial_bytes);
     kds_code code = h->host != NULL ? KDS_OK : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     if (code == KDS_OK)
         code = kds_helpers_compile(n, c->info.arch, false, &cubin, &len, e);
     if (code == KDS_OK)
         code = load(h, cubin, e);
     if (code == KDS_OK)
-        code =
-            kds_card_alloc(c, (size_t)h->blocks * sizeof(found), "partial results", &h->partial, e);
+        code = kds_card_alloc(c, h->partial_bytes, "partial results", &h->partial, e);
+    if (code == KDS_OK)
+        code = kds_card_alloc(c, KDS_GUARDS_MAX * sizeof(kds_guard), "guards", &h->guards, e);
     if (code == KDS_OK)
         code = self_test(h, e);
     free(cubin);
@@ -351,6 +347,7 @@ void kds_helpers_close(kds_helpers *h)
     if (h == NULL)
         return;
     kds_card_free(h->card, h->partial);
+    kds_card_free(h->card, h->guards);
     if (h->module != NULL)
         (void)h->card->cuda->module_unload(h->module);
     free(h->host);

@@ -279,6 +279,222 @@ extern "C" __global__ void __launch_bounds__(256)
         out[blockIdx.x] = part[0];
 }
 
+// The counterpart of eval/compare.c. A unit is a slice of the leading dimension or a part of one; where slices are
+// short, each thread takes whole ones.
+struct comparison {
+    const void *got, *want;
+    int got_type, want_type, bitwise, contiguous;
+    s64 shape[6], strides[6], slices, length, parts;
+    double atol, rtol;
+};
+struct judged {
+    u64 wrong, first, largest;
+    double error, want, worst;
+    s64 worst_at;
+};
+
+__device__ judged nothing()
+{
+    const judged none = {0, ~0ull, 0, 0.0, 0.0, 0.0, -1};
+    return none;
+}
+
+__device__ void join(judged *a, const judged *b)
+{
+    a->wrong += b->wrong;
+    a->first = b->first < a->first ? b->first : a->first;
+    a->largest = b->largest > a->largest ? b->largest : a->largest;
+    a->error += b->error;
+    a->want += b->want;
+    if (b->worst_at >= 0 && (a->worst_at < 0 || b->worst > a->worst ||
+                             (b->worst == a->worst && b->worst_at < a->worst_at))) {
+        a->worst = b->worst;
+        a->worst_at = b->worst_at;
+    }
+}
+
+__device__ bool is_finite(double v)
+{
+    return fabs(v) < __longlong_as_double(0x7ff0000000000000ll);
+}
+
+// An infinity or NaN on either side: equal after rounding to the output's type, or wrong.
+__device__ bool same_special(int type, double got, double want)
+{
+    u64 bits = 0;
+    if (got != got || want != want)
+        return got != got && want != want;
+    store(type, &bits, 0, want);
+    return value_of(type, load_bits(type, &bits, 0)) == got;
+}
+
+__device__ s64 offset_of(const comparison &c, s64 index)
+{
+    s64 at = 0;
+    if (c.contiguous)
+        return index;
+#pragma unroll
+    for (int d = 5; d >= 0; d--) {
+        at += index % c.shape[d] * c.strides[d];
+        index /= c.shape[d];
+    }
+    return at;
+}
+
+__device__ void judge_element(const comparison &c, s64 index, judged *out)
+{
+    const s64 at = offset_of(c, index);
+    const u64 g = load_bits(c.got_type, c.got, at), w = load_bits(c.want_type, c.want, at);
+    const double got = value_of(c.got_type, g), want = value_of(c.want_type, w);
+    const double difference = fabs(got - want);
+    bool right;
+    if (is_finite(got) && is_finite(want)) {
+        const u64 size = (u64)__double_as_longlong(difference);
+        right = c.bitwise || difference <= c.atol + c.rtol * fabs(want);
+        out->largest = size > out->largest ? size : out->largest;
+        out->error += difference * difference;
+        out->want += want * want;
+    } else
+        right = same_special(c.got_type, got, want);
+    if (c.bitwise)
+        right = g == w;
+    if (!right) {
+        out->wrong++;
+        out->first = (u64)index < out->first ? (u64)index : out->first;
+    }
+}
+
+__device__ void end_slice(judged *s, s64 slice)
+{
+    s->worst = s->want > 0.0 ? sqrt(s->error / s->want)
+                             : (s->error > 0.0 ? __longlong_as_double(0x7ff0000000000000ll) : 0.0);
+    s->worst_at = slice;
+}
+
+// The sum of a block's threads, in part[0].
+__device__ void join_block(judged *part, const judged &mine)
+{
+    part[threadIdx.x] = mine;
+    __syncthreads();
+    for (int n = 128; n > 0; n /= 2) {
+        if (threadIdx.x < n)
+            join(&part[threadIdx.x], &part[threadIdx.x + n]);
+        __syncthreads();
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256) kds_judge(const comparison c, judged *out)
+{
+    __shared__ judged part[256];
+    judged all = nothing();
+    if (c.parts == 0) {
+        const s64 step = (s64)blockDim.x * gridDim.x;
+        for (s64 s = blockIdx.x * (s64)blockDim.x + threadIdx.x; s < c.slices; s += step) {
+            judged one = nothing();
+            for (s64 i = 0; i < c.length; i++)
+                judge_element(c, s * c.length + i, &one);
+            end_slice(&one, s);
+            join(&all, &one);
+        }
+        join_block(part, all);
+        if (threadIdx.x == 0)
+            out[blockIdx.x] = part[0];
+        return;
+    }
+    for (s64 unit = blockIdx.x; unit < c.slices * c.parts; unit += gridDim.x) {
+        const s64 slice = unit / c.parts, p = unit % c.parts, base = slice * c.length;
+        const s64 end = base + c.length * (p + 1) / c.parts;
+        judged one = nothing();
+        for (s64 i = base + c.length * p / c.parts + threadIdx.x; i < end; i += blockDim.x)
+            judge_element(c, i, &one);
+        join_block(part, one);
+        if (threadIdx.x == 0) {
+            end_slice(&part[0], slice);
+            join(&all, &part[0]);
+        }
+        __syncthreads();
+    }
+    if (threadIdx.x == 0)
+        out[blockIdx.x] = all;
+}
+
+// The elements whose bits are those of `pattern`, as far as they have bits.
+extern "C" __global__ void __launch_bounds__(256) kds_find(const comparison c, u64 pattern, judged *out)
+{
+    __shared__ judged part[256];
+    judged mine = nothing();
+    const s64 step = (s64)blockDim.x * gridDim.x;
+    pattern = load_bits(c.got_type, &pattern, 0);
+    for (s64 i = blockIdx.x * (s64)blockDim.x + threadIdx.x; i < c.length; i += step) {
+        if (load_bits(c.got_type, c.got, offset_of(c, i)) != pattern)
+            continue;
+        mine.wrong++;
+        mine.first = (u64)i < mine.first ? (u64)i : mine.first;
+    }
+    join_block(part, mine);
+    if (threadIdx.x == 0)
+        out[blockIdx.x] = part[0];
+}
+
+// What guards hold: each word is a function of its place and the seed.
+__device__ u32 guard_word(u64 word, u64 seed)
+{
+    u64 x = (word ^ seed) * 0x9E3779B97F4A7C15ull;
+    x = (x ^ x >> 32) * 0xD6E8FEB86659FD93ull;
+    return (u32)(x >> 32);
+}
+
+extern "C" __global__ void __launch_bounds__(256) kds_guard_fill(u32 *arena, u64 words, u64 seed)
+{
+    const u64 step = (u64)blockDim.x * gridDim.x;
+    for (u64 i = blockIdx.x * (u64)blockDim.x + threadIdx.x; i < words; i += step)
+        arena[i] = guard_word(i, seed);
+}
+
+struct guard {
+    u64 first, bytes;
+};
+struct guard_found {
+    u64 wrong, first, last;
+};
+
+// Row blockIdx.y of the table, whose ends need not lie between words.
+extern "C" __global__ void __launch_bounds__(256)
+    kds_guard_check(const unsigned char *arena, const guard *table, u64 seed, guard_found *out)
+{
+    __shared__ guard_found part[256];
+    guard_found mine = {0, ~0ull, 0};
+    const u64 begin = table[blockIdx.y].first, end = begin + table[blockIdx.y].bytes;
+    const u64 step = (u64)blockDim.x * gridDim.x, words = (end + 3) / 4;
+    for (u64 i = begin / 4 + blockIdx.x * (u64)blockDim.x + threadIdx.x; i < words; i += step) {
+        const u32 differs = ((const u32 *)arena)[i] ^ guard_word(i, seed);
+        if (differs == 0)
+            continue;
+        for (u64 k = 0; k < 4; k++) {
+            const u64 at = 4 * i + k;
+            if (at < begin || at >= end || (differs >> (8 * k) & 0xff) == 0)
+                continue;
+            mine.wrong++;
+            mine.first = at < mine.first ? at : mine.first;
+            mine.last = at > mine.last ? at : mine.last;
+        }
+    }
+    part[threadIdx.x] = mine;
+    __syncthreads();
+    for (int n = 128; n > 0; n /= 2) {
+        if (threadIdx.x < n) {
+            guard_found *a = &part[threadIdx.x];
+            const guard_found *b = &part[threadIdx.x + n];
+            a->wrong += b->wrong;
+            a->first = b->first < a->first ? b->first : a->first;
+            a->last = b->last > a->last ? b->last : a->last;
+        }
+        __syncthreads();
+    }
+    if (threadIdx.x == 0)
+        out[blockIdx.y * gridDim.x + blockIdx.x] = part[0];
+}
+
 extern "C" __global__ void kds_delay(u64 ns)
 {
     u64 start, now;

@@ -42,4 +42,31 @@ KDS_MUST_USE kds_code kds_helpers_compare(kds_helpers *h, kds_dtype type, int64_
                                           const kds_tolerance *t, bool bitwise, kds_gpu_errors *out,
                                           kds_err *e);
 
+/* What eval/compare.c finds, found on the card: types may differ, strides and slices are heeded
+ * (slices if the tolerance asks for them). `t` may be NULL: norms only. Waits. */
+KDS_MUST_USE kds_code kds_helpers_judge(kds_helpers *h, const kds_extent *x, kds_dtype got_type,
+                                        kds_cuda_address got, kds_dtype want_type,
+                                        kds_cuda_address want, const kds_tolerance *t, bool bitwise,
+                                        kds_errors *out, kds_err *e);
+/* How many elements have just the low bits of `pattern`, and the index of the first; -1. Waits. */
+KDS_MUST_USE kds_code kds_helpers_find(kds_helpers *h, const kds_extent *x, kds_dtype type,
+                                       kds_cuda_address at, uint64_t pattern, uint64_t *count,
+                                       int64_t *first, kds_err *e);
+
+/* Guards: stretches of an arena that hold a pattern drawn by `seed` and that nothing may write. */
+#define KDS_GUARDS_MAX 48
+typedef struct kds_guard {
+    uint64_t first, bytes; /* from the beginning of the arena */
+} kds_guard;
+typedef struct kds_guard_state {
+    uint64_t wrong, first, last; /* bytes that differ; where the first and the last of them lie */
+} kds_guard_state;
+/* Fills a whole arena with the pattern; `bytes` is rounded up to words. Queued. */
+KDS_MUST_USE kds_code kds_helpers_guard_fill(kds_helpers *h, kds_cuda_address arena, uint64_t bytes,
+                                             uint64_t seed, kds_err *e);
+/* One state for each of the guards. Waits. */
+KDS_MUST_USE kds_code kds_helpers_guard_check(kds_helpers *h, kds_cuda_address arena,
+                                              const kds_guard *guards, int count, uint64_t seed,
+                                              kds_guard_state *out, kds_err *e);
+
 #endif

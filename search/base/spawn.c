@@ -65,6 +65,8 @@ static int set_limits(const kds_spawn_options *o)
     if (LIMIT_MEMORY && o->memory_bytes > 0 &&
         limit(RLIMIT_AS, o->memory_bytes, o->memory_bytes) != 0)
         return -1;
+    if (LIMIT_MEMORY && o->data_bytes > 0 && limit(RLIMIT_DATA, o->data_bytes, o->data_bytes) != 0)
+        return -1;
     /* SIGXCPU first, which tells why; SIGKILL a second later. */
     if (o->cpu_seconds > 0 && limit(RLIMIT_CPU, o->cpu_seconds, o->cpu_seconds + 1) != 0)
         return -1;

@@ -12,6 +12,9 @@ typedef struct kds_spawn_options {
     int channel_fd;          /* becomes descriptor 3 of the child; -1 for none */
     int stderr_fd;           /* -1: /dev/null */
     uint64_t memory_bytes;   /* RLIMIT_AS; 0 for none; not under AddressSanitizer */
+    uint64_t data_bytes;     /* RLIMIT_DATA: private memory that can be written; 0 for none. For
+                                processes that reserve far more addresses than they use, as CUDA
+                                does; not under AddressSanitizer */
     uint64_t cpu_seconds;    /* RLIMIT_CPU; 0 for none */
     uint64_t file_bytes;     /* RLIMIT_FSIZE; 0 allows no file writing at all, stderr_fd included if
                                 it is a file; writes beyond it fail with EFBIG */

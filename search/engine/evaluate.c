@@ -3,8 +3,8 @@
  * next ones compile. */
 #include "search/engine/evaluate.h"
 
+#include "eval/device.h"
 #include "eval/lint.h"
-#include "eval/sim/model.h"
 #include "search/base/clock.h"
 #include "search/base/spawn.h"
 #include "search/engine/pool.h"
@@ -18,6 +18,7 @@
 #define TAG_BASELINE (UINT64_MAX - 1)
 #define TAG_REFERENCE (UINT64_MAX - 2)
 #define TAG_PROBE (UINT64_MAX - 3)
+#define ANY_FILE_SIZE UINT64_MAX
 #define FAULTS_MAX 3 /* candidates in a row whose workers died twice: the baseline is tried */
 
 typedef struct work {
@@ -232,6 +233,11 @@ static void compile_done(void *user, uint64_t tag, kds_job_end end, const kds_fr
         fail_evaluator(x, code, err.message);
 }
 
+static const char *device_of(const kds_evaluator *x)
+{
+    return kds_settings_text(x->o.settings, "device");
+}
+
 /* The answer to the greeting: which device this is. */
 static void greeting_done(kds_evaluator *x, const kds_frame *reply)
 {
@@ -252,8 +258,7 @@ static void greeting_done(kds_evaluator *x, const kds_frame *reply)
     }
     snprintf(x->fingerprint, sizeof x->fingerprint, "%s", fingerprint);
     snprintf(x->device, sizeof x->device, "%s",
-             kds_json_str(kds_json_at(reply->header, "baseline"), "device",
-                          kds_settings_text(x->o.settings, "device")));
+             kds_json_str(kds_json_at(reply->header, "baseline"), "device", device_of(x)));
     x->prepared = true;
 }
 
@@ -314,13 +319,33 @@ static kds_code worker_program(char **out, kds_err *e)
     return KDS_OK;
 }
 
-/* What to compile for: the architecture of the simulated GPU. An unknown device is the judge's to
- * refuse. */
-static const char *device_arch(const char *device)
+/* One worker holds a GPU; on the simulator there is one for each core. Where there is a driver,
+ * NVRTC opens it too, and it reserves as many addresses as all GPUs have memory: there, what can be
+ * written is limited instead of addresses. */
+static kds_code make_pools(kds_evaluator *x, kds_err *e)
 {
-    const char *colon = strchr(device, ':');
-    const kds_gpu *gpu = kds_gpu_find(colon ? colon + 1 : "h200");
-    return gpu ? gpu->arch : "sm_90";
+    const kds_settings *s = x->o.settings;
+    bool gpu = kds_device_is_gpu(device_of(x));
+    bool driver = gpu || access("/dev/nvidiactl", F_OK) == 0;
+    uint64_t memory = (uint64_t)kds_settings_int(s, "worker-memory") << 20;
+    kds_pool_options p = {.program = x->program,
+                          .command = "worker-compile",
+                          .workers = worker_count(s),
+                          .memory_bytes = driver ? 0 : memory,
+                          .data_bytes = driver ? memory : 0,
+                          .job_seconds = kds_settings_double(s, "compile-timeout"),
+                          .start_seconds = kds_settings_double(s, "compile-timeout"),
+                          .done = compile_done,
+                          .user = x};
+    kds_code code = kds_pool_create(&x->compile, &p, e);
+    p.command = "worker-judge";
+    p.job_seconds = p.start_seconds = kds_settings_double(s, "judge-timeout");
+    p.done = judge_done;
+    if (gpu) {
+        p.workers = 1;
+        p.file_bytes = ANY_FILE_SIZE; /* the driver may keep files of its own */
+    }
+    return code == KDS_OK ? kds_pool_create(&x->judge, &p, e) : code;
 }
 
 kds_code kds_evaluator_create(kds_evaluator **out, const kds_evaluator_options *o, kds_err *e)
@@ -329,25 +354,11 @@ kds_code kds_evaluator_create(kds_evaluator **out, const kds_evaluator_options *
     if (!x)
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
     x->o = *o;
-    snprintf(x->arch, sizeof x->arch, "%s", device_arch(kds_settings_text(o->settings, "device")));
-    kds_code code = worker_program(&x->program, e);
-    if (code == KDS_OK) {
-        kds_pool_options p = {.program = x->program,
-                              .command = "worker-compile",
-                              .workers = worker_count(o->settings),
-                              .memory_bytes =
-                                  (uint64_t)kds_settings_int(o->settings, "worker-memory") << 20,
-                              .job_seconds = kds_settings_double(o->settings, "compile-timeout"),
-                              .start_seconds = kds_settings_double(o->settings, "compile-timeout"),
-                              .done = compile_done,
-                              .user = x};
-        code = kds_pool_create(&x->compile, &p, e);
-        p.command = "worker-judge";
-        p.job_seconds = p.start_seconds = kds_settings_double(o->settings, "judge-timeout");
-        p.done = judge_done;
-        if (code == KDS_OK)
-            code = kds_pool_create(&x->judge, &p, e);
-    }
+    kds_code code = kds_device_arch(device_of(x), x->arch, sizeof x->arch, e);
+    if (code == KDS_OK)
+        code = worker_program(&x->program, e);
+    if (code == KDS_OK)
+        code = make_pools(x, e);
     if (code != KDS_OK) {
         kds_evaluator_close(x);
         return code;
@@ -490,10 +501,11 @@ static kds_code set_greeting(kds_evaluator *x, kds_err *e)
 {
     kds_frame greeting;
     kds_frame_init(&greeting);
-    kds_judge_options o = {.device = kds_settings_text(x->o.settings, "device"),
+    bool alone = x->o.one_by_one || kds_device_is_gpu(device_of(x));
+    kds_judge_options o = {.device = device_of(x),
                            .gate_seed = x->o.gate_seed,
                            .seeds = (int)kds_settings_int(x->o.settings, "gate-seeds"),
-                           .threads = x->o.one_by_one ? worker_count(x->o.settings) : 1};
+                           .threads = alone ? worker_count(x->o.settings) : 1};
     kds_code code =
         kds_judge_prepare_job(&greeting, x->o.task->dir, &o, x->baseline, x->reference, e);
     if (code == KDS_OK)

@@ -25,7 +25,8 @@ static const kds_option options[] = {
     {"seed", KDS_OPTION_INT, "1", 0, 9007199254740991.0, NULL, FIXED | KDS_FOR_EVAL, "N",
      "seed of every random decision and of the gate's inputs"},
     {"device", KDS_OPTION_TEXT, "sim", 0, 0, NULL, FIXED | KDS_FOR_EVAL, "NAME",
-     "where candidates run: sim, or sim:GPU with a GPU that `doctor` lists; times are modelled"},
+     "where candidates run: sim (or sim:GPU with a GPU that `doctor` lists), where times are "
+     "modelled, or cuda:N, the GPU of that number, where they are measured"},
     {"proposer", KDS_OPTION_CHOICE, "builtin", 0, 0, "builtin|endpoint", RUN, "NAME",
      "who makes children: builtin (no model) or endpoint (a language model)"},
     {"order", KDS_OPTION_CHOICE, "auto", 0, 0, "auto|strict|arrival", FIXED, "ORDER",
@@ -43,7 +44,7 @@ static const kds_option options[] = {
     {"judge-timeout", KDS_OPTION_DURATION, "2m", 1, 86400, NULL, RUN | KDS_FOR_EVAL, "TIME",
      "longest time for judging one candidate"},
     {"worker-memory", KDS_OPTION_INT, "4096", 256, 1e6, NULL, RUN | KDS_FOR_EVAL, "MIB",
-     "address space that one worker may use"},
+     "memory that one worker may use (address space; on a machine with a GPU what it can write)"},
     {"grace", KDS_OPTION_DURATION, "10s", 0, 3600, NULL, RUN, "TIME",
      "after the first Ctrl-C, time for what runs to finish"},
     /* The endpoint. */

@@ -18,7 +18,9 @@
 
 #define WIRE_CAP (4u * KDS_FRAME_CAP + (1u << 16))
 #define GREETING UINT64_MAX
-#define CLOSED_TRIES 100 /* of 2 ms */
+#define CLOSED_TRIES 100   /* of 2 ms */
+#define ENDING_SECONDS 5.0 /* for a worker that has said that it ends */
+#define ENDING_MS 5        /* how often such a one is looked at */
 
 typedef struct worker {
     pid_t pid; /* 0: none */
@@ -26,6 +28,7 @@ typedef struct worker {
     kds_buf in, out;
     bool busy;
     bool greeted; /* the greeting has been answered, or there is none */
+    bool ending;  /* has said that it ends: waited for, then its place is free */
     bool waking;  /* greeted without a job: its answer is awaited under a deadline */
     uint64_t tag;
     double deadline;
@@ -79,7 +82,7 @@ static void drop_worker(worker *w, int grace_ms)
         close(w->fd);
     w->pid = 0;
     w->fd = -1;
-    w->busy = w->greeted = w->waking = false;
+    w->busy = w->greeted = w->waking = w->ending = false;
     kds_buf_reset(&w->in);
     kds_buf_reset(&w->out);
 }
@@ -158,6 +161,7 @@ static kds_code start_worker(kds_pool *p, worker *w, kds_err *e)
                            .channel_fd = fds[1],
                            .stderr_fd = STDERR_FILENO,
                            .memory_bytes = p->o.memory_bytes,
+                           .data_bytes = p->o.data_bytes,
                            .file_bytes = p->o.file_bytes};
     code = kds_spawn(&w->pid, &o, e);
     close(fds[1]);
@@ -204,13 +208,13 @@ static kds_code assign(kds_pool *p, worker *w, kds_err *e)
 kds_code kds_pool_start(kds_pool *p, kds_err *e)
 {
     for (int i = 0; i < p->o.workers && p->first; i++)
-        if (p->workers[i].pid && !p->workers[i].busy) {
+        if (p->workers[i].pid && !p->workers[i].busy && !p->workers[i].ending) {
             kds_code code = assign(p, &p->workers[i], e);
             if (code != KDS_OK)
                 return code;
         }
     for (int i = 0; i < p->o.workers && p->first; i++)
-        if (!p->workers[i].busy) {
+        if (!p->workers[i].busy && !p->workers[i].ending) {
             kds_code code = assign(p, &p->workers[i], e);
             if (code != KDS_OK)
                 return code;
@@ -236,7 +240,7 @@ int kds_pool_poll_set(const kds_pool *p, struct pollfd *fds, int room)
     int n = 0;
     for (int i = 0; i < p->o.workers && n < room; i++) {
         const worker *w = &p->workers[i];
-        if (w->fd >= 0)
+        if (w->fd >= 0 && !w->ending)
             fds[n++] = (struct pollfd){.fd = w->fd,
                                        .events = (short)(POLLIN | (w->out.len ? POLLOUT : 0))};
     }
@@ -246,9 +250,14 @@ int kds_pool_poll_set(const kds_pool *p, struct pollfd *fds, int room)
 int kds_pool_timeout_ms(const kds_pool *p)
 {
     double first = INFINITY;
+    bool ending = false;
+    for (int i = 0; i < p->o.workers; i++)
+        ending = ending || p->workers[i].ending;
     for (int i = 0; i < p->o.workers; i++)
         if ((p->workers[i].busy || p->workers[i].waking) && p->workers[i].deadline < first)
             first = p->workers[i].deadline;
+    if (ending && p->first)
+        return ENDING_MS;
     if (!isfinite(first))
         return -1;
     double ms = (first - kds_clock_monotonic()) * 1000;
@@ -307,6 +316,25 @@ static bool read_some(worker *w)
     }
 }
 
+/* The worker may have said that it ends. Killing it is not needed unless it lingers. */
+static void end_later(worker *w, const kds_frame *f)
+{
+    if (!kds_json_bool(f->header, "ending", false))
+        return;
+    w->ending = true;
+    w->deadline = kds_clock_monotonic() + ENDING_SECONDS;
+}
+
+/* A worker that ends has ended, or is ended when its time is up. */
+static void step_ending(worker *w, double now)
+{
+    int status = 0;
+    if (kds_spawn_ended(w->pid, &status))
+        w->pid = 0;
+    if (!w->pid || now > w->deadline)
+        drop_worker(w, 0);
+}
+
 /* Takes whole frames off the input. The first one answers the greeting. False if the worker says
  * what is no frame, or what nobody asked for: its next answer could be taken for another job's. */
 static bool take_frames(kds_pool *p, worker *w)
@@ -331,6 +359,7 @@ static bool take_frames(kds_pool *p, worker *w)
             p->o.done(p->o.user, GREETING, KDS_JOB_REPLY, &f, "");
         } else if (w->busy) {
             w->busy = false;
+            end_later(w, &f);
             p->o.done(p->o.user, w->tag, KDS_JOB_REPLY, &f, "");
         } else
             asked = false;
@@ -346,11 +375,17 @@ void kds_pool_step(kds_pool *p)
         worker *w = &p->workers[i];
         if (w->fd < 0)
             continue;
+        if (w->ending) {
+            step_ending(w, now);
+            continue;
+        }
         write_some(w);
         bool alive = read_some(w);
         bool sane = take_frames(p, w);
         if (!sane)
             fail_worker(p, w, KDS_JOB_DIED, "sent something that is not a frame");
+        else if (w->ending)
+            step_ending(w, now);
         else if (!alive)
             fail_closed(p, w);
         else if ((w->busy || w->waking) && now > w->deadline)

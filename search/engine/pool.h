@@ -17,6 +17,8 @@ typedef enum kds_job_end {
     KDS_JOB_DIED     /* the worker ended or spoke nonsense; `why` says how */
 } kds_job_end;
 
+/* A reply with "ending" in its header is the worker's last: it gets no other job and is replaced.
+ */
 typedef void kds_job_fn(void *user, uint64_t tag, kds_job_end end, const kds_frame *reply,
                         const char *why);
 
@@ -24,9 +26,9 @@ typedef struct kds_pool_options {
     const char *program; /* path of kdasearch */
     const char *command; /* "worker-compile" */
     int workers;
-    uint64_t memory_bytes, file_bytes; /* as in kds_spawn_options */
-    double job_seconds;                /* deadline of a job */
-    double start_seconds;              /* deadline of the first frame */
+    uint64_t memory_bytes, data_bytes, file_bytes; /* as in kds_spawn_options */
+    double job_seconds;                            /* deadline of a job */
+    double start_seconds;                          /* deadline of the first frame */
     kds_job_fn *done;
     void *user;
 } kds_pool_options;

@@ -13,9 +13,8 @@
 #define ENTRY(declaration)                                                                         \
     __attribute__((visibility("default"))) declaration;                                            \
     declaration
-#define ALLOCATIONS 64
+#define ALLOCATIONS 4096
 #define QUEUE 65536
-#define GRAPH_RUNS 8 /* of a graph only so many of the last operations are carried out */
 #define SHARED_DEFAULT (48 << 10)
 
 enum {
@@ -28,6 +27,7 @@ enum {
     NOT_FOUND = 500,
     NOT_READY = 600,
     ILLEGAL_ADDRESS = 700,
+    MISALIGNED = 716,
     ILLEGAL_IN_CAPTURE = 900,
     TRAPPED = 719,
     UNSUPPORTED = 801
@@ -79,6 +79,7 @@ struct kds_cuda_graph_st {
 struct kds_cuda_exec_st {
     int magic;
     operation *operations;
+    bool *again; /* by operation: the same one comes again later */
     int count;
 };
 
@@ -117,6 +118,9 @@ extern fake_gpu gpu;
             return INVALID_HANDLE;                                                                 \
     } while (0)
 
+/* Carries out launches of our own kernels that would take the simulator long: guards are megabytes.
+ * False: it is not one of them. (tests/eval/test_cuda_abi.c runs them on the simulator.) */
+bool do_own_launch(const operation *o);
 /* True if all of it lies in one allocation. */
 bool inside(kds_cuda_address at, size_t bytes);
 

@@ -45,6 +45,8 @@ ENTRY(int cuGetErrorName(int result, const char **out))
                  {400, "CUDA_ERROR_INVALID_HANDLE"},
                  {500, "CUDA_ERROR_NOT_FOUND"},
                  {700, "CUDA_ERROR_ILLEGAL_ADDRESS"},
+                 {715, "CUDA_ERROR_ILLEGAL_INSTRUCTION"},
+                 {716, "CUDA_ERROR_MISALIGNED_ADDRESS"},
                  {719, "CUDA_ERROR_LAUNCH_FAILED"},
                  {900, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -106,6 +108,7 @@ ENTRY(int cuDeviceGetAttribute(int *out, int attribute, int device))
                                     {KDS_CUDA_DEVICE_SMS, 2},
                                     {KDS_CUDA_DEVICE_COMPUTE_MODE, 0},
                                     {KDS_CUDA_DEVICE_MEMORY_CLOCK_KHZ, 500000},
+                                    {KDS_CUDA_DEVICE_MEMORY_BUS_BITS, 6144},
                                     {KDS_CUDA_DEVICE_L2_BYTES, 1 << 16},
                                     {KDS_CUDA_DEVICE_THREADS_PER_SM, 2048},
                                     {KDS_CUDA_DEVICE_MAJOR, 9},

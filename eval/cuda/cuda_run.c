@@ -41,7 +41,8 @@ static bool wait_run(cuda_device *d, double seconds, kds_finding *f)
     bool late = false;
     kds_code code = kds_card_wait(d->card, seconds, &late, &err);
     if (code != KDS_OK)
-        kds_finding_set(f, KDS_VERDICT_DEVICE_FAULT, "correctness", 0, "%s", err.message);
+        kds_finding_set(f, KDS_VERDICT_DEVICE_FAULT, "correctness", 0, "it faulted: %s",
+                        err.message);
     else if (late)
         kds_finding_set(f, KDS_VERDICT_TIMEOUT, "correctness", 0, "it did not end within %.1f s",
                         seconds);

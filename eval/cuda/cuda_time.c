@@ -1,6 +1,7 @@
-/* Time beside the baseline: rounds, each on inputs of its own with both modules loaded afresh, so
- * that neither what a kernel remembers nor where it was placed lasts. A round is four visits, two
- * of each in the order of a coin. One that is clearly slower is not measured again. */
+/* Time beside the baseline: rounds, each on inputs of its own (and others in each set of buffers)
+ * with both modules loaded afresh, so that what a kernel remembers is of no use to it. A round is
+ * four visits, two of each in the order of a coin. One that is clearly slower is not measured
+ * again. */
 #include "eval/cuda/device_cuda.h"
 #include "eval/cuda/gpu_measure.h"
 
@@ -19,7 +20,7 @@ static kds_code begin_round(session *s, kds_err *e)
     kds_code code = kds_gpu_row_reseed(s->row, cuda_draw(s->device), e);
     if (code == KDS_OK)
         code = kds_gpu_row_expect(s->row, s->baseline->plan, s->baseline->compiled, e);
-    return code == KDS_OK ? kds_gpu_row_reset(s->row, e) : code;
+    return code == KDS_OK && s->row->has_inout ? kds_gpu_row_reset(s->row, e) : code;
 }
 
 static kds_code run_round(session *s, double us[2], kds_err *e)

@@ -260,17 +260,30 @@ kds_code kds_gpu_measure(kds_gpu_row *r, const kds_plan *plan, const kds_compile
     return code;
 }
 
-/* A visit that must write: a set drawn for it loses its outputs before and must have them after.
+/* What the baseline makes of a set's inputs, which are no other set's, and then poison there. */
+static kds_code expect_set(kds_gpu_row *r, kds_gpu_program *baseline, int set, kds_finding *own,
+                           kds_err *e)
+{
+    kds_code code = KDS_OK;
+    if (kds_gpu_program_queue(baseline, set, own) && kds_gpu_program_wait(baseline, own))
+        code = kds_gpu_row_keep(r, set, e);
+    if (code == KDS_OK && own->verdict == KDS_VERDICT_OK)
+        code = kds_gpu_row_poison(r, set, e);
+    return code;
+}
+
+/* A visit that must work: a set drawn for it loses its outputs before and must have them after.
  * Buffers that are input and output change with every launch and cannot be looked at here. */
-static kds_code checked_visit(timed *t, kds_random *draw, double *us)
+static kds_code checked_visit(timed *t, const timed *baseline, kds_random *draw, double *us)
 {
     kds_gpu_row *r = t->program->row;
     int set = (int)kds_random_below(draw, (uint64_t)t->sets);
-    kds_code code = r->has_inout ? KDS_OK : kds_gpu_row_poison(r, set, t->e);
-    if (code == KDS_OK)
+    kds_code code =
+        r->has_inout ? KDS_OK : expect_set(r, baseline->program, set, baseline->f, t->e);
+    if (code == KDS_OK && !stopped(baseline))
         code = visit(t, us);
     *us /= t->launches;
-    if (code == KDS_OK && !stopped(t) && !r->has_inout)
+    if (code == KDS_OK && !stopped(t) && !stopped(baseline) && !r->has_inout)
         code = check_timed(r, set, t->f, t->e);
     return code;
 }
@@ -299,7 +312,7 @@ static kds_code measure_arms(timed *arms, kds_random *draw, double us[2])
     for (int i = 0; code == KDS_OK && !stopped(&arms[0]) && !stopped(&arms[1]) && i < 4; i++) {
         int arm = (i == 1 || i == 2) != swap;
         double one = 0;
-        code = checked_visit(&arms[arm], draw, &one);
+        code = checked_visit(&arms[arm], &arms[1], draw, &one);
         us[arm] += one / 2;
     }
     if (code == KDS_OK && !stopped(&arms[0]) && !stopped(&arms[1]))

@@ -43,7 +43,7 @@ static kds_code lay_out(kds_gpu_row *r, kds_err *e)
         kds_code code = kds_task_extent(r->task, row, i, &r->extents[i], e);
         if (code != KDS_OK)
             return code;
-        r->fillers[i] = kds_task_filler(r->task, row, i, &r->extents[i], KDS_GPU_INPUT_SEED, 0);
+        r->fillers[i] = kds_task_filler(r->task, row, i, &r->extents[i], r->secret, 0);
         r->bytes[i] = (uint64_t)r->extents[i].span * kds_dtype_size(r->extents[i].dtype);
         r->offsets[i] = r->set_bytes;
         r->buffer_bytes += r->bytes[i];
@@ -74,17 +74,28 @@ static kds_code count_sets(kds_gpu_row *r, kds_err *e)
     return KDS_OK;
 }
 
+static kds_code fill_set(kds_gpu_row *r, int set, kds_err *e)
+{
+    kds_code code = KDS_OK;
+    for (int i = 0; code == KDS_OK && i < r->task->buffer_count; i++) {
+        if (!is_input(r, i))
+            continue;
+        kds_filler f = kds_task_filler(r->task, &r->task->rows[r->index], i, &r->extents[i],
+                                       r->secret + (uint64_t)set, 0);
+        code = kds_helpers_fill(r->helpers, &f, 0, r->extents[i].span, buffer_at(r, set, i), e);
+    }
+    return code;
+}
+
 kds_code kds_gpu_row_reset(kds_gpu_row *r, kds_err *e)
 {
     const kds_cuda *c = r->card->cuda;
     kds_code code =
         kds_cuda_check(c, c->set(r->arena, KDS_GPU_POISON, r->set_bytes, r->card->stream), e,
                        "poisoning a row's buffers");
-    for (int i = 0; code == KDS_OK && i < r->task->buffer_count; i++)
-        if (is_input(r, i))
-            code = kds_helpers_fill(r->helpers, &r->fillers[i], 0, r->extents[i].span,
-                                    buffer_at(r, 0, i), e);
-    for (uint64_t have = 1; code == KDS_OK && have < (uint64_t)r->sets;) {
+    for (int s = 0; code == KDS_OK && s < r->distinct; s++)
+        code = fill_set(r, s, e);
+    for (uint64_t have = (uint64_t)r->distinct; code == KDS_OK && have < (uint64_t)r->sets;) {
         uint64_t more = (uint64_t)r->sets - have < have ? (uint64_t)r->sets - have : have;
         code = kds_cuda_check(
             c,
@@ -165,6 +176,8 @@ kds_code kds_gpu_row_open(kds_gpu_row **out, kds_card *c, kds_helpers *h, const 
     r->helpers = h;
     r->task = t;
     r->index = row;
+    r->secret = KDS_GPU_INPUT_SEED;
+    r->distinct = 1;
     kds_code code = lay_out(r, e);
     if (code == KDS_OK)
         code = count_sets(r, e);
@@ -191,9 +204,8 @@ kds_code kds_gpu_row_open(kds_gpu_row **out, kds_card *c, kds_helpers *h, const 
 
 kds_code kds_gpu_row_reseed(kds_gpu_row *r, uint64_t secret, kds_err *e)
 {
-    for (int i = 0; i < r->task->buffer_count; i++)
-        r->fillers[i] =
-            kds_task_filler(r->task, &r->task->rows[r->index], i, &r->extents[i], secret, 0);
+    r->secret = secret;
+    r->distinct = r->sets < KDS_GPU_DISTINCT ? r->sets : KDS_GPU_DISTINCT;
     r->want_hash = 0;
     kds_code code = kds_gpu_row_reset(r, e);
     return code == KDS_OK ? hash_set(r, false, &r->input_hash, e) : code;
@@ -208,15 +220,24 @@ void kds_gpu_row_close(kds_gpu_row *r)
     free(r);
 }
 
-/* Keeps the outputs in set 0 as what is wanted. A NaN among them would make every candidate right
- * that leaves one there. */
-static kds_code keep_outputs(kds_gpu_row *r, kds_err *e)
+kds_code kds_gpu_row_keep(kds_gpu_row *r, int set, kds_err *e)
 {
     const kds_cuda *c = r->card->cuda;
-    kds_code code = kds_cuda_check(c, c->copy(r->want, r->arena, r->set_bytes, r->card->stream), e,
-                                   "keeping the outputs");
+    kds_code code = kds_cuda_check(
+        c, c->copy(r->want, r->arena + (uint64_t)set * r->set_bytes, r->set_bytes, r->card->stream),
+        e, "keeping the outputs");
     if (code == KDS_OK)
         code = wait_for_card(r, "keeping the outputs", e);
+    if (code == KDS_OK)
+        code = kds_helpers_hash(r->helpers, r->want, r->set_bytes, &r->want_hash, e);
+    return code;
+}
+
+/* Keeps the outputs in set 0. A NaN among them would make every candidate right that leaves one
+ * there. */
+static kds_code keep_outputs(kds_gpu_row *r, kds_err *e)
+{
+    kds_code code = kds_gpu_row_keep(r, 0, e);
     for (int i = 0; code == KDS_OK && i < r->task->buffer_count; i++) {
         kds_gpu_errors x;
         if (!is_output(r, i) || r->extents[i].span != r->extents[i].numel)
@@ -231,8 +252,6 @@ static kds_code keep_outputs(kds_gpu_row *r, kds_err *e)
                 "row %s",
                 r->task->name, x.nan_want, r->task->buffers[i].name, r->task->rows[r->index].id);
     }
-    if (code == KDS_OK)
-        code = kds_helpers_hash(r->helpers, r->want, r->set_bytes, &r->want_hash, e);
     return code;
 }
 

@@ -6,6 +6,7 @@
 #include "eval/cuda/gpu_code.h"
 #include "eval/cuda/helpers.h"
 
+#define KDS_GPU_DISTINCT 64         /* most sets with inputs of their own */
 #define KDS_GPU_SETS 16384          /* most sets of buffers */
 #define KDS_GPU_POISON 0xff         /* what outputs and scratch hold before a run: NaN */
 #define KDS_GPU_RUN_SECONDS 10.0    /* a run that takes longer is a timeout */
@@ -22,6 +23,8 @@ typedef struct kds_gpu_row {
     uint64_t buffer_bytes, set_bytes; /* without and with what lies between */
     int sets;
     bool has_inout;
+    uint64_t secret;              /* of the inputs */
+    int distinct;                 /* sets whose inputs differ; the others repeat them in turn */
     kds_cuda_address arena, want; /* sets; one more set, of the baseline's outputs */
     /* Checksums of what must not change: the inputs and what lies between buffers in set 0, and the
      * outputs that are kept. */
@@ -42,8 +45,11 @@ KDS_MUST_USE kds_code kds_gpu_row_open(kds_gpu_row **out, kds_card *c, kds_helpe
 void kds_gpu_row_close(kds_gpu_row *r);
 /* Inputs as they were, outputs poisoned, in every set. */
 KDS_MUST_USE kds_code kds_gpu_row_reset(kds_gpu_row *r, kds_err *e);
-/* Other inputs in every set, drawn by `secret`; what the baseline left before is forgotten. */
+/* Other inputs, drawn by `secret`, and others in each set, as far as that is cheap; what the
+ * baseline left before is forgotten. */
 KDS_MUST_USE kds_code kds_gpu_row_reseed(kds_gpu_row *r, uint64_t secret, kds_err *e);
+/* Keeps what the baseline has just left in a set as what is wanted there. */
+KDS_MUST_USE kds_code kds_gpu_row_keep(kds_gpu_row *r, int set, kds_err *e);
 /* Poison in the outputs of one set. */
 KDS_MUST_USE kds_code kds_gpu_row_poison(kds_gpu_row *r, int set, kds_err *e);
 /* Runs the baseline and keeps its outputs. KDS_INVALID: the baseline is at fault. */

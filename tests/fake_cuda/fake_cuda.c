@@ -108,8 +108,10 @@ ENTRY(int cuModuleLoadData(kds_cuda_module *out, const void *image))
     if (m == NULL)
         return NO_MEMORY;
     m->magic = MODULE;
-    m->ptx = strdup(image);
-    m->len = strlen(image);
+    /* The simulator knows variables by the text: each load has its own. */
+    if (asprintf(&m->ptx, "%s\n// load %d\n", (const char *)image, ++gpu.loads) < 0)
+        m->ptx = NULL;
+    m->len = m->ptx != NULL ? strlen(m->ptx) : 0;
     if (m->ptx == NULL || kds_sim_module_load(&m->code, m->ptx, m->len, &e) != KDS_OK) {
         fprintf(stderr, "fake_cuda: %s\n", e.message);
         return 200;

@@ -86,7 +86,7 @@ struct kds_cuda_exec_st {
 typedef struct fake_gpu {
     bool ready, hung;
     int sticky;
-    int context, modules, streams, events, graphs, execs;
+    int context, loads, modules, streams, events, graphs, execs;
     kds_sim_memory *memory;
     struct {
         kds_cuda_address at;

@@ -1,0 +1,9 @@
+// expect: wrong: the reference has
+#pragma kda launch f(x, y, n, a) grid(ceil_div(n, 128)) block(128)
+
+__global__ void f(const float *x, float *y, int n, float a)
+{
+    const int i = blockIdx.x * 128 + threadIdx.x;
+    if (i < n)
+        y[i] = n > 5000 && i == n - 2 ? 1e6f : a * x[i];
+}

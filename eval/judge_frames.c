@@ -38,6 +38,7 @@ kds_code kds_judge_prepare_job(kds_frame *out, const char *task_dir, const kds_j
                             kds_json_add_str(out->header, "gate_seed", seed) &&
                             kds_json_add_int(out->header, "seeds", o->seeds) &&
                             kds_json_add_bool(out->header, "only_safety", o->only_safety) &&
+                            kds_json_add_bool(out->header, "confine", o->confine) &&
                             kds_json_add_int(out->header, "threads", o->threads)))
         code = no_memory(e);
     if (code == KDS_OK)
@@ -103,7 +104,7 @@ static kds_code prepare(worker *w, const kds_frame *job, cJSON *reply, kds_err *
                            .seeds = (int)kds_json_int(h, "seeds", 0),
                            .only_safety = kds_json_bool(h, "only_safety", false),
                            .threads = (int)kds_json_int(h, "threads", 0),
-                           .confine = true};
+                           .confine = kds_json_bool(h, "confine", true)};
     if (dir == NULL || !kds_text_parse_u64(kds_json_str(h, "gate_seed", ""), &o.gate_seed))
         return kds_fail(e, KDS_PROTOCOL, "a prepare job without task or gate_seed");
     worker_drop(w);

@@ -10,6 +10,7 @@
 /* A run may take as long as its budget says, but at least and at most this. */
 #define RUN_LEAST_SECONDS 2.0
 #define RUN_MOST_SECONDS 10.0
+#define SCRATCH_SHARE 0.5 /* of the memory that is free, for a plan's scratch */
 
 /* The program's code for a row. A module is loaded once for all runs on a row, so that what it
  * keeps in memory of its own meets other inputs there. */
@@ -25,6 +26,28 @@ static kds_code take_code(kds_program *p, int row, kds_finding *f, kds_err *e)
         p->row = row;
     if (f->verdict == KDS_VERDICT_DEVICE_FAULT)
         p->device->base.spoilt = true;
+    return code;
+}
+
+/* Scratch beyond what the card can give is the plan's failure, not the machine's. */
+static kds_code check_scratch(const cuda_device *d, const kds_program *p, kds_finding *f,
+                              kds_err *e)
+{
+    size_t free_bytes = 0, total = 0;
+    uint64_t wanted = 0;
+    for (int i = 0; i < p->code.binding->scratch_count; i++)
+        wanted += (uint64_t)p->code.binding->scratch[i].numel *
+                  kds_dtype_size(p->code.binding->scratch[i].dtype);
+    if (wanted == 0)
+        return KDS_OK;
+    kds_code code = kds_cuda_check(d->cuda, d->cuda->memory_info(&free_bytes, &total), e,
+                                   "asking for free memory");
+    double room = SCRATCH_SHARE * ((double)free_bytes + (double)d->stage.arena_bytes);
+    if (code == KDS_OK && (double)wanted > room)
+        kds_finding_set(f, KDS_VERDICT_LIMITS_EXCEEDED, "correctness", 0,
+                        "the plan's scratch of %.1f GB does not fit into the %.1f GB that it may "
+                        "take",
+                        (double)wanted / 1e9, room / 1e9);
     return code;
 }
 
@@ -100,7 +123,9 @@ kds_code cuda_run(kds_bench *base, kds_program *p, const kds_run_options *o, kds
         return code;
     run->variant = p->code.binding->variant_name;
     run->launches = p->code.binding->launch_count;
-    code = cuda_stage_set(d, (cuda_bench *)base, p, e);
+    code = check_scratch(d, p, f, e);
+    if (code == KDS_OK && f->verdict == KDS_VERDICT_OK)
+        code = cuda_stage_set(d, (cuda_bench *)base, p, e);
     for (int i = 0; code == KDS_OK && f->verdict == KDS_VERDICT_OK && i < (o->repeat ? 2 : 1);
          i++) {
         poison = cuda_draw(d);

@@ -1,6 +1,7 @@
 /* The GPU worker: one context, one row at a time, candidates on it one after the other. Its own
  * failures are answers too; a candidate that leaves the context unusable, or that wrote what was
  * not its own, ends the process after the answer, and a fresh one takes over. */
+#include "eval/cuda/card_lock.h"
 #include "eval/cuda/gpu_job.h"
 #include "eval/cuda/nvml.h"
 #include "eval/judge.h"
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define LOCK_SECONDS 10.0 /* a worker before this one may still be ending */
 
 typedef struct worker {
     kds_nvrtc *nvrtc;
@@ -21,6 +24,7 @@ typedef struct worker {
     kds_compiled *baseline;
     kds_plan *baseline_plan;
     kds_gpu_row *row;
+    int lock; /* of the card */
     bool spoilt;
 } worker;
 
@@ -87,12 +91,17 @@ static kds_code parse_plan(kds_plan **out, const kds_task *t, const char *source
 
 static kds_code open_card(worker *w, const char *device, kds_err *e)
 {
+    kds_cuda_info info;
     int ordinal = 0;
     kds_code code = kds_cuda_ordinal(device, &ordinal, e);
     if (code == KDS_OK)
         code = kds_nvrtc_open(&w->nvrtc, e);
     if (code == KDS_OK)
         code = kds_cuda_open(&w->cuda, e);
+    if (code == KDS_OK)
+        code = kds_cuda_look(w->cuda, ordinal, &info, e);
+    if (code == KDS_OK) /* held until this process ends */
+        code = kds_card_lock(&info, LOCK_SECONDS, &w->lock, e);
     if (code == KDS_OK)
         code = kds_card_open(&w->card, w->cuda, ordinal, e);
     if (code == KDS_OK)

@@ -502,10 +502,13 @@ static kds_code set_greeting(kds_evaluator *x, kds_err *e)
     kds_frame greeting;
     kds_frame_init(&greeting);
     bool alone = x->o.one_by_one || kds_device_is_gpu(device_of(x));
-    kds_judge_options o = {.device = device_of(x),
-                           .gate_seed = x->o.gate_seed,
-                           .seeds = (int)kds_settings_int(x->o.settings, "gate-seeds"),
-                           .threads = alone ? worker_count(x->o.settings) : 1};
+    kds_judge_options o = {
+        .device = device_of(x),
+        .gate_seed = x->o.gate_seed,
+        .seeds = (int)kds_settings_int(x->o.settings, "gate-seeds"),
+        .threads = alone ? worker_count(x->o.settings) : 1,
+        .confine = !kds_device_is_gpu(device_of(x)) ||
+                   strcmp(kds_settings_text(x->o.settings, "gpu-confinement"), "on") == 0};
     kds_code code =
         kds_judge_prepare_job(&greeting, x->o.task->dir, &o, x->baseline, x->reference, e);
     if (code == KDS_OK)

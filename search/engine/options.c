@@ -45,6 +45,9 @@ static const kds_option options[] = {
      "longest time for judging one candidate"},
     {"worker-memory", KDS_OPTION_INT, "4096", 256, 1e6, NULL, RUN | KDS_FOR_EVAL, "MIB",
      "memory that one worker may use (address space; on a machine with a GPU what it can write)"},
+    {"gpu-confinement", KDS_OPTION_CHOICE, "on", 0, 0, "on|off", RUN | KDS_FOR_EVAL, "ON",
+     "whether the process that holds a GPU gives up files, network and new programs; off is for a "
+     "driver that cannot live with it"},
     {"grace", KDS_OPTION_DURATION, "10s", 0, 3600, NULL, RUN, "TIME",
      "after the first Ctrl-C, time for what runs to finish"},
     /* The endpoint. */

@@ -1,8 +1,9 @@
 /* What eval/cuda/driver.h declares of the driver's ABI against cuda.h, where the toolkit's header
  * is there; and our kernels against the C code, on the simulator. */
-#include "eval/cuda/helpers.h"
+#include "eval/cuda/helpers_internal.h"
 #include "eval/sim/sim.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -262,6 +263,211 @@ static void test_checksum_sees_every_bit_and_order(void **state)
     assert_true(hash(b, at, 1000) != before);
 }
 
+/* The parameter of kds_judge and kds_find (eval/cuda/helpers_judge.c), and what a block leaves. */
+typedef struct comparison {
+    uint64_t got, want;
+    int32_t got_type, want_type, bitwise, contiguous;
+    int64_t shape[KDS_RANK_MAX], strides[KDS_RANK_MAX];
+    int64_t slices, length, parts;
+    double atol, rtol;
+} comparison;
+
+static comparison compared(bench *b, const kds_extent *x, kds_dtype got_type, const void *got,
+                           kds_dtype want_type, const void *want)
+{
+    size_t g = (size_t)x->span * kds_dtype_size(got_type);
+    size_t w = (size_t)x->span * kds_dtype_size(want_type);
+    comparison c = {.got = buffer(b, g),
+                    .want = buffer(b, w),
+                    .got_type = (int)got_type,
+                    .want_type = (int)want_type,
+                    .contiguous = x->span == x->numel,
+                    .slices = 1,
+                    .length = x->numel,
+                    .parts = 1};
+    for (int d = 0; d < KDS_RANK_MAX; d++) {
+        int at = d - (KDS_RANK_MAX - x->rank);
+        c.shape[d] = at < 0 ? 1 : x->shape[at];
+        c.strides[d] = at < 0 ? 0 : x->strides[at];
+    }
+    assert_true(kds_sim_memory_write(b->memory, c.got, g, got));
+    assert_true(kds_sim_memory_write(b->memory, c.want, w, want));
+    return c;
+}
+
+static void judged(bench *b, const comparison *c, uint32_t blocks, kds_judged *out)
+{
+    struct {
+        comparison c;
+        uint64_t out;
+    } p = {*c, buffer(b, blocks * sizeof *out)};
+    run(b, "kds_judge", blocks, &p, sizeof p);
+    assert_true(kds_sim_memory_read(b->memory, p.out, blocks * sizeof *out, out, NULL));
+}
+
+/* Strides with gaps, wide reference, slices short and long, every way to spread them. */
+static void test_judging_is_that_of_the_host(void **state)
+{
+    bench *b = *state;
+    static const struct {
+        int64_t rows, columns, stride;
+        int parts, blocks;
+        bool slices;
+    } cases[] = {{30, 41, 50, 0, 1, true},  {30, 41, 41, 0, 2, true},  {3, 300, 310, 1, 2, true},
+                 {3, 300, 300, 1, 3, true}, {3, 300, 310, 2, 6, true}, {9, 100, 100, 4, 4, false}};
+    static const kds_dtype types[] = {KDS_DTYPE_F32, KDS_DTYPE_BF16, KDS_DTYPE_F16, KDS_DTYPE_I32};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+            static unsigned char got[2000 * 8], want[2000 * 8];
+            kds_extent x = {.dtype = types[t],
+                            .rank = 2,
+                            .shape = {cases[k].rows, cases[k].columns},
+                            .strides = {cases[k].stride, 1},
+                            .numel = cases[k].rows * cases[k].columns,
+                            .span = (cases[k].rows - 1) * cases[k].stride + cases[k].columns};
+            const kds_tolerance tolerance = {.atol = 0.6, .rtol = 0.01, .slice_rel_rmse = 1};
+            size_t size = kds_dtype_size(types[t]);
+            for (int64_t i = 0; i < x.span; i++) {
+                kds_dtype_store(types[t], got + (size_t)i * size,
+                                (double)(i % 97) + (i % 11 == 5 ? (double)(i % 7) : 0));
+                kds_dtype_store(KDS_DTYPE_F64, want + i * 8, (double)(i % 97) + 0.25);
+            }
+            kds_comparison h;
+            kds_comparison_begin(&h, &x, types[t], KDS_DTYPE_F64, &tolerance, false);
+            kds_comparison_add(&h, 0, x.span, got, want);
+            kds_comparison_end(&h);
+            comparison c = compared(b, &x, types[t], got, KDS_DTYPE_F64, want);
+            c.atol = tolerance.atol;
+            c.rtol = tolerance.rtol;
+            c.parts = cases[k].parts;
+            c.slices = cases[k].slices ? cases[k].rows : 1;
+            c.length = x.numel / c.slices;
+            kds_judged part[8], all = {.first = UINT64_MAX, .worst_at = -1};
+            judged(b, &c, (uint32_t)cases[k].blocks, part);
+            for (int i = 0; i < cases[k].blocks; i++) {
+                all.wrong += part[i].wrong;
+                all.first = part[i].first < all.first ? part[i].first : all.first;
+                all.largest = part[i].largest > all.largest ? part[i].largest : all.largest;
+                all.error += part[i].error;
+                all.want += part[i].want;
+                if (part[i].worst_at >= 0 && part[i].worst > all.worst) {
+                    all.worst = part[i].worst;
+                    all.worst_at = part[i].worst_at;
+                }
+            }
+            double largest;
+            memcpy(&largest, &all.largest, sizeof largest);
+            assert_int_equal(all.wrong, h.errors.wrong);
+            assert_int_equal(all.first, h.errors.first_wrong);
+            assert_true(largest == h.errors.max_abs);
+            assert_true(fabs(all.error - h.sum_error) <= 1e-12 * h.sum_error);
+            assert_true(fabs(all.want - h.sum_want) <= 1e-12 * h.sum_want);
+            if (cases[k].slices && cases[k].parts <= 1) {
+                assert_int_equal(all.worst_at, h.errors.worst_slice_at);
+                assert_true(fabs(all.worst - h.errors.worst_slice) <= 1e-12);
+            }
+        }
+    }
+}
+
+static void test_judging_special_values(void **state)
+{
+    bench *b = *state;
+    const float nan = __builtin_nanf(""), inf = __builtin_inff();
+    const float got[] = {nan, nan, inf, inf, -inf, inf, 1, -0.0f};
+    const double want[] = {nan, 1, 1, 1e300, inf, inf, nan, 0};
+    const kds_extent x = {.rank = 1, .shape = {8}, .strides = {1}, .numel = 8, .span = 8};
+    kds_judged out;
+    kds_comparison h;
+    const kds_tolerance tolerance = {.atol = 1e30, .rtol = 1};
+    comparison c = compared(b, &x, KDS_DTYPE_F32, got, KDS_DTYPE_F64, want);
+    c.atol = 1e30;
+    c.rtol = 1;
+    judged(b, &c, 1, &out);
+    kds_comparison_begin(&h, &x, KDS_DTYPE_F32, KDS_DTYPE_F64, &tolerance, false);
+    kds_comparison_add(&h, 0, 8, got, want);
+    kds_comparison_end(&h);
+    assert_int_equal(out.wrong, 4); /* 1, 2, 4 and 6; 3 is beyond the type on both sides */
+    assert_int_equal(out.wrong, h.errors.wrong);
+    assert_int_equal(out.first, 1);
+    c = compared(b, &x, KDS_DTYPE_F32, got, KDS_DTYPE_F32, got);
+    c.bitwise = 1;
+    judged(b, &c, 1, &out);
+    assert_int_equal(out.wrong, 0);
+    float other[8];
+    memcpy(other, got, sizeof other);
+    other[7] = 0;
+    c = compared(b, &x, KDS_DTYPE_F32, got, KDS_DTYPE_F32, other);
+    c.bitwise = 1;
+    judged(b, &c, 1, &out);
+    assert_true(out.wrong == 1 && out.first == 7);
+}
+
+static void test_finding_a_pattern(void **state)
+{
+    bench *b = *state;
+    uint16_t values[60 * 20];
+    const kds_extent x = {
+        .rank = 2, .shape = {60, 17}, .strides = {20, 1}, .numel = 1020, .span = 1197};
+    memset(values, 0xff, sizeof values); /* the gaps too, which do not count */
+    for (int r = 0; r < 60; r++)
+        for (int i = 0; i < 17; i++)
+            values[r * 20 + i] = r == 31 && i > 14 ? 0xffff : 0x3f80;
+    struct {
+        comparison c;
+        uint64_t pattern, out;
+    } p = {compared(b, &x, KDS_DTYPE_BF16, values, KDS_DTYPE_BF16, values), UINT64_MAX,
+           buffer(b, 2 * sizeof(kds_judged))};
+    kds_judged out[2];
+    run(b, "kds_find", 2, &p, sizeof p);
+    assert_true(kds_sim_memory_read(b->memory, p.out, sizeof out, out, NULL));
+    assert_int_equal(out[0].wrong + out[1].wrong, 2);
+    assert_int_equal(out[0].first < out[1].first ? out[0].first : out[1].first, 31 * 17 + 15);
+}
+
+/* Every byte of a guard counts, none beside it does; ends lie between words. */
+static void test_guards_see_every_byte(void **state)
+{
+    bench *b = *state;
+    enum { BYTES = 6000 };
+    uint64_t arena = buffer(b, BYTES), table = buffer(b, 2 * sizeof(kds_guard));
+    uint64_t found_at = buffer(b, 4 * sizeof(kds_guard_found));
+    const kds_guard guards[2] = {{0, 1003}, {2050, 3947}};
+    const struct {
+        uint64_t arena, words, seed;
+    } fill = {arena, BYTES / 4, 77};
+    const struct {
+        uint64_t arena, table, seed, out;
+    } check = {arena, table, 77, found_at};
+    static const int places[] = {0, 1002, 1003, 2049, 2050, 5996, 5997};
+    const bool inside[] = {true, true, false, false, true, true, false};
+    assert_true(kds_sim_memory_write(b->memory, table, sizeof guards, guards));
+    for (size_t i = 0; i <= sizeof places / sizeof *places; i++) {
+        unsigned char byte = 0;
+        kds_guard_found f[2] = {{0}};
+        bool none = i == sizeof places / sizeof *places;
+        run(b, "kds_guard_fill", 3, &fill, sizeof fill);
+        if (!none) {
+            uint64_t at = arena + (uint64_t)places[i];
+            assert_true(kds_sim_memory_read(b->memory, at, 1, &byte, NULL));
+            byte ^= 1;
+            assert_true(kds_sim_memory_write(b->memory, at, 1, &byte));
+        }
+        const uint32_t grid[3] = {1, 2, 1}, block[3] = {256, 1, 1};
+        const kds_sim_options o = {.budget = 400000000};
+        kds_sim_result r;
+        assert_int_equal(kds_sim_launch(b->module, "kds_guard_check", grid, block, 0, &check,
+                                        sizeof check, b->memory, &o, &r, NULL),
+                         KDS_OK);
+        assert_int_equal(r.status, KDS_SIM_OK);
+        assert_true(kds_sim_memory_read(b->memory, found_at, sizeof f, f, NULL));
+        assert_int_equal(f[0].wrong + f[1].wrong, !none && inside[i]);
+        const kds_guard_found *hit = &f[!none && places[i] >= 2050];
+        if (!none && inside[i])
+            assert_true(hit->first == (uint64_t)places[i] && hit->last == (uint64_t)places[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +475,10 @@ int main(void)
         cmocka_unit_test(test_comparison_is_that_of_the_host),
         cmocka_unit_test(test_special_values_are_wrong_unless_wanted),
         cmocka_unit_test(test_checksum_sees_every_bit_and_order),
+        cmocka_unit_test(test_judging_is_that_of_the_host),
+        cmocka_unit_test(test_judging_special_values),
+        cmocka_unit_test(test_finding_a_pattern),
+        cmocka_unit_test(test_guards_see_every_byte),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

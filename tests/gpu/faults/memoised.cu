@@ -1,4 +1,4 @@
-// expect: wrong: 
+// expect: wrong|stale_output: 
 #pragma kda launch f(x, y, n, a) grid(ceil_div(n, 128)) block(128)
 #pragma kda launch mark(n) grid(1) block(1)
 

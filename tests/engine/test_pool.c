@@ -63,6 +63,14 @@ static void behave(const char *kind, const kds_frame *job, int *greetings, int *
         return;
     if (strcmp(kind, "worker-second") == 0 && *jobs == 2)
         kill(getpid(), SIGKILL);
+    if (strncmp(kind, "worker-last", 11) == 0 && !greeting) {
+        kds_json_add_bool(job->header, "ending", true);
+        answer(job, *greetings, *jobs);
+        if (strcmp(kind, "worker-last-lingers") == 0)
+            pause();   /* longer than a worker that ends may take */
+        usleep(50000); /* the next job comes before the end */
+        _exit(0);
+    }
     if (strcmp(kind, "worker-garbage") == 0) {
         (void)!write(CHANNEL, "Segmentation fault\n", 19);
         pause();
@@ -426,6 +434,27 @@ static void test_death_on_the_second_job(void **state)
     close_pool(r);
 }
 
+/* A worker that says that it ends gets no other job; whoever lingers is ended. */
+static void test_last_answers(void **state)
+{
+    (void)state;
+    record *r = open_pool("worker-last", 2, 600, 600);
+    for (int64_t job = 0; job < 6; job++)
+        submit(r, job, 0);
+    settle(r, 6);
+    for (int64_t job = 0; job < 6; job++)
+        assert_int_equal(end_of(r, (uint64_t)job)->end, KDS_JOB_REPLY);
+    assert_int_equal(count_pids(r), 6);
+    close_pool(r);
+    r = open_pool("worker-last-lingers", 1, 600, 600);
+    submit(r, 0, 0);
+    submit(r, 1, 0);
+    settle(r, 2);
+    assert_int_equal(end_of(r, 1)->end, KDS_JOB_REPLY);
+    assert_int_equal(count_pids(r), 2);
+    close_pool(r);
+}
+
 /* Past its deadline a worker is ended, even one that does not listen to SIGTERM. */
 static void test_deadline(void **state)
 {
@@ -532,6 +561,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_job_behind_an_unanswered_greeting),
         cmocka_unit_test(test_deaths),
         cmocka_unit_test(test_death_on_the_second_job),
+        cmocka_unit_test(test_last_answers),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_an_answer_too_many),
         cmocka_unit_test(test_close),

@@ -1,5 +1,5 @@
 /* Descriptors: bins, cell keys, axes over counters and facts. */
-#include "eval/descriptor.h"
+#include "eval/descriptor_facts.h"
 #include "eval/judge.h"
 
 #include <setjmp.h>
@@ -107,6 +107,54 @@ static void measures_are_set_replaced_and_bounded(void **state)
     cJSON_Delete(json);
 }
 
+static void the_widest_access_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ptx;
+        int bytes;
+    } cases[] = {
+        {"", 0},
+        {"\tld.param.u64 %rd1, [p];\n\tld.shared.v4.f32 {%f1}, [%r1];\n", 0},
+        {"\tld.global.nc.u8 %rs1, [%rd1];\n", 1},
+        {"\tld.global.f32 %f1, [%rd1];\n\tst.global.v2.b16 [%rd1], {%rs1, %rs2};\n", 4},
+        {"ld.global.v4.u32 {%r1}, [%rd1];", 16},
+        {"\t@%p1 st.global.v2.f64 [%rd1], {%fd1, %fd2};\n", 16},
+        {"\t@!%p1 ld.global.v8.b32 {%r1}, [%rd1];\n", 32},
+        {"\tcp.async.cg.shared.global [%r1], [%rd1], 16;\n", 16},
+        {"\tcp.async.bulk.shared::cluster.global [%r1], [%rd1], %r2;\n", 32},
+        {"\tadd.s64 %rd1, %rd2, 4; // ld.global.v4.u32\n", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(kds_ptx_access_bytes(cases[i].ptx), cases[i].bytes);
+}
+
+static void facts_make_a_descriptor(void **state)
+{
+    (void)state;
+    char ptx[] = "\tld.global.v2.f32 {%f1, %f2}, [%rd1];\n";
+    kds_compiled c = {.module_count = 1, .modules = {{.ptx = ptx, .ptx_len = strlen(ptx)}}};
+    kds_measures facts = {.count = 0};
+    cJSON *json = NULL;
+    bool undefined = true;
+    kds_err e = {0};
+    assert_true(kds_measures_set(&facts, "registers", 64));
+    assert_true(kds_measures_set(&facts, "static_shared", 0));
+    assert_int_not_equal(kds_descriptor_facts_json(&facts, &c, &json, &undefined, &e), KDS_OK);
+    assert_non_null(strstr(e.message, "dynamic_shared"));
+    assert_true(kds_measures_set(&facts, "dynamic_shared", 65537));
+    assert_int_equal(kds_descriptor_facts_json(&facts, &c, &json, &undefined, &e), KDS_OK);
+    assert_false(undefined);
+    static const int bins[] = {1, 3, 1};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(cJSON_GetArrayItem(kds_json_at(json, "bins"), i)->valueint, bins[i]);
+    char cell[20];
+    (void)snprintf(cell, sizeof cell, "%016llx",
+                   (unsigned long long)kds_cell_key(KDS_FACTS_DESCRIPTOR_VERSION, bins, 3));
+    assert_string_equal(kds_json_str(json, "cell", ""), cell);
+    cJSON_Delete(json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +162,8 @@ int main(void)
         cmocka_unit_test(keys_differ_in_version_bins_and_order),
         cmocka_unit_test(axes_see_counters_and_facts),
         cmocka_unit_test(measures_are_set_replaced_and_bounded),
+        cmocka_unit_test(the_widest_access_is_told),
+        cmocka_unit_test(facts_make_a_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

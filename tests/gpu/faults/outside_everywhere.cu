@@ -1,4 +1,4 @@
-// expect: unsafe: y
+// expect: wrote_outside: past the end of y
 #pragma kda launch f(x, y, n, a) grid(ceil_div(n, 128)) block(128)
 
 __global__ void f(const float *x, float *y, int n, float a)

@@ -41,9 +41,11 @@ static kds_code collect(kds_ledger *l, const char *id, kds_candidate_row **out, 
     return KDS_OK;
 }
 
-static void show_text(const kds_candidate_row *rows, int count)
+static void show_text(const kds_candidate_row *rows, int count, const char *origin)
 {
-    const char *columns[] = {"#", "id", "operator", ">modelled", ">step", "what changed", NULL};
+    char speed[20];
+    (void)snprintf(speed, sizeof speed, ">%s", origin);
+    const char *columns[] = {"#", "id", "operator", speed, ">step", "what changed", NULL};
     kds_table *t = kds_table_create(columns);
     double before = NAN;
     for (int i = count - 1; i >= 0; i--) {
@@ -81,7 +83,7 @@ static kds_code run(const kds_args *args, kds_err *e)
         code = kds_view_json(array, e);
         cJSON_Delete(array);
     } else if (code == KDS_OK)
-        show_text(rows, count);
+        show_text(rows, count, kds_view_archive_origin(l));
     free(rows);
     kds_ledger_close(l);
     return code;

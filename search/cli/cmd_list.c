@@ -68,8 +68,7 @@ static kds_code find_cell(kds_ledger *l, cell_search *s, kds_err *e)
 
 static kds_code run(const kds_args *args, kds_err *e)
 {
-    const char *columns[] = {"#",        "id",     "verdict", ">modelled", "cell",
-                             "operator", "parent", "why",     NULL};
+    char speed[20];
     const char *sort = kds_args_flag(args, "sort"), *limit_text = kds_args_flag(args, "limit");
     const char *verdict = kds_args_flag(args, "verdict");
     int64_t limit = 40;
@@ -95,8 +94,12 @@ static kds_code run(const kds_args *args, kds_err *e)
         return code;
     if (args->json)
         l.array = cJSON_CreateArray();
-    else
+    else {
+        (void)snprintf(speed, sizeof speed, ">%s", kds_view_archive_origin(ledger));
+        const char *columns[] = {"#",        "id",     "verdict", speed, "cell",
+                                 "operator", "parent", "why",     NULL};
         l.table = kds_table_create(columns);
+    }
     l.limit = limit;
     if (cell.prefix)
         code = find_cell(ledger, &cell, e);
@@ -123,7 +126,7 @@ const kds_command kds_command_list = {
     .min_operands = 1,
     .max_operands = 1,
     .summary = "the candidates of an archive",
-    .help = "Lists distinct candidates with verdict, modelled speed-up over the baseline, cell, "
+    .help = "Lists distinct candidates with verdict, speed-up over the baseline, cell, "
             "operator, parent, and\n"
             "why each was accepted or not. \"accepted\" became the best of its cell; \"ok\" passed "
             "every check but did not.",

@@ -143,8 +143,9 @@ static void show_text(status *s, const char *dir)
            (long long)(s->totals.committed - s->totals.duplicates), (long long)s->totals.accepted,
            (long long)s->totals.duplicates, (long long)s->cells);
     if (s->has_best)
-        printf("best        #%lld %.8s, %.3fx the baseline (modelled)\n",
-               (long long)s->best.decision, s->best.id, s->best.fitness);
+        printf("best        #%lld %.8s, %.3fx the baseline (%s)\n", (long long)s->best.decision,
+               s->best.id, s->best.fitness,
+               kds_view_device_origin(kds_json_str(s->campaign, "device", "")));
     if (s->totals.requests)
         printf("model calls %lld requests, %lld failed, %lld + %lld tokens, %.4f USD\n",
                (long long)s->totals.requests, (long long)s->totals.failed_calls,
@@ -177,6 +178,8 @@ static kds_code show_json(status *s, const char *dir, kds_err *e)
     phase(s, text, sizeof text);
     const kds_ledger_totals *t = &s->totals;
     cJSON *o = cJSON_CreateObject(), *operators = cJSON_Duplicate(s->operators, true);
+    bool modelled =
+        strcmp(kds_view_device_origin(kds_json_str(s->campaign, "device", "")), "modelled") == 0;
     cJSON *best = s->has_best ? kds_view_candidate_json(&s->best) : cJSON_CreateNull();
     bool ok =
         o && operators && best && kds_json_add_str(o, "archive", dir) &&
@@ -196,7 +199,7 @@ static kds_code show_json(status *s, const char *dir, kds_err *e)
         kds_json_add_int(o, "failed_calls", t->failed_calls) &&
         kds_json_add_int(o, "prompt_tokens", t->prompt_tokens) &&
         kds_json_add_int(o, "completion_tokens", t->completion_tokens) &&
-        kds_json_add_num(o, "cost_usd", t->cost_usd) && kds_json_add_bool(o, "modelled", true);
+        kds_json_add_num(o, "cost_usd", t->cost_usd) && kds_json_add_bool(o, "modelled", modelled);
     if (ok) {
         cJSON_AddItemToObject(o, "best", best);
         cJSON_AddItemToObject(o, "operators", operators);

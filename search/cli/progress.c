@@ -1,6 +1,7 @@
 /* Lines about what happens. */
 #include "search/cli/progress.h"
 
+#include "eval/device.h"
 #include "search/base/json.h"
 #include "search/base/text.h"
 #include "search/cli/command.h"
@@ -16,6 +17,7 @@
 
 struct kds_progress {
     bool json, terminal;
+    bool measured;   /* the campaign's times; else they are modelled */
     bool line_shown; /* a status line stands at the bottom */
 };
 
@@ -49,6 +51,11 @@ static int terminal_width(void)
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
 }
 
+static const char *origin(const kds_progress *p)
+{
+    return p->measured ? "measured" : "modelled";
+}
+
 static void status_line(kds_progress *p, const cJSON *o)
 {
     char line[400], time[32], spent[40] = "";
@@ -58,9 +65,9 @@ static void status_line(kds_progress *p, const cJSON *o)
     if (kds_json_int(o, "requests", 0))
         snprintf(spent, sizeof spent, "  %.2f USD", kds_json_num(o, "cost_usd", 0));
     snprintf(line, sizeof line,
-             "%s  %lld judged, %lld accepted, %lld cells  best %.3fx modelled  %.1f/s%s", time,
+             "%s  %lld judged, %lld accepted, %lld cells  best %.3fx %s  %.1f/s%s", time,
              (long long)evaluated, (long long)kds_json_int(o, "accepted", 0),
-             (long long)kds_json_int(o, "cells", 0), kds_json_num(o, "best", 0),
+             (long long)kds_json_int(o, "cells", 0), kds_json_num(o, "best", 0), origin(p),
              epoch > 0 ? (double)evaluated / (seconds > 0 ? seconds : epoch) : 0, spent);
     fprintf(stderr, "\r\033[K%.*s", terminal_width() - 1, line);
     p->line_shown = true;
@@ -76,7 +83,7 @@ static void commit_line(kds_progress *p, const char *kind, const cJSON *o)
     if (p->terminal && !kds_json_bool(o, "best", false))
         return; /* the status line counts the rest */
     if (cJSON_IsNumber(fitness))
-        snprintf(speed, sizeof speed, "%.3fx modelled", fitness->valuedouble);
+        snprintf(speed, sizeof speed, "%.3fx %s", fitness->valuedouble, origin(p));
     const char *text = kds_json_str(o, "why", "");
     kds_text_escape_into(why, sizeof why, text, strlen(text), false);
     clear_line(p);
@@ -126,6 +133,8 @@ void kds_progress_event(void *progress, const kds_event *event)
         return;
     }
     cJSON *o = kds_json_parse_record(event->json, strlen(event->json));
+    if (strcmp(event->kind, "CAMPAIGN") == 0 || strcmp(event->kind, "progress") == 0)
+        p->measured = kds_device_is_gpu(kds_json_str(o, "device", "sim"));
     if (strcmp(event->kind, "progress") == 0 && p->terminal)
         status_line(p, o);
     else if (strcmp(event->kind, "ACCEPT") == 0 || strcmp(event->kind, "REJECT") == 0)

@@ -2,12 +2,29 @@
  * are escaped again by the table. */
 #include "search/cli/view.h"
 
+#include "eval/device.h"
 #include "search/base/text.h"
 #include "search/cli/table.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+const char *kds_view_device_origin(const char *device)
+{
+    return kds_device_is_gpu(device) ? "measured" : "modelled";
+}
+
+const char *kds_view_archive_origin(kds_ledger *l)
+{
+    cJSON *campaign = NULL, *stop = NULL;
+    const char *origin = "modelled";
+    if (kds_view_load_campaign(l, &campaign, &stop, NULL) == KDS_OK)
+        origin = kds_view_device_origin(kds_json_str(campaign, "device", ""));
+    cJSON_Delete(campaign);
+    cJSON_Delete(stop);
+    return origin;
+}
 
 const char *kds_view_origin(const cJSON *report)
 {

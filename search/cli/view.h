@@ -14,6 +14,9 @@ void kds_view_rows(FILE *out, const cJSON *report, bool all);
 void kds_view_report(FILE *out, const cJSON *report, const cJSON *axes, bool all_rows);
 /* "modelled" where the report's times are, else "measured". */
 const char *kds_view_origin(const cJSON *report);
+/* The same for a device's name ("sim:h200") or an archive's. */
+const char *kds_view_device_origin(const char *device);
+const char *kds_view_archive_origin(kds_ledger *l);
 /* The report of a candidate; *report stays NULL if it has none. Owned by the caller. */
 KDS_MUST_USE kds_code kds_view_load_report(kds_ledger *l, const kds_candidate_row *row,
                                            cJSON **report, kds_err *e);

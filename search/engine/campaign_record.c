@@ -4,6 +4,7 @@
 #include "search/engine/campaign.h"
 
 #include "archive/derived.h"
+#include "eval/device.h"
 #include "search/base/clock.h"
 
 #include <poll.h>
@@ -12,6 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static bool times_are_modelled(const kds_campaign *c)
+{
+    return !kds_device_is_gpu(kds_evaluator_device(c->evaluator));
+}
 
 #define FULL_DISK_TRIES 30
 #define STATUS_SECONDS 2.0
@@ -134,7 +140,7 @@ static cJSON *summary(const kds_campaign *c, const char *phase)
         kds_json_add_int(o, "tokens", s->prompt_tokens + s->completion_tokens) &&
         kds_json_add_int(o, "requests", s->requests) &&
         kds_json_add_int(o, "failed_calls", s->failed_calls) &&
-        kds_json_add_bool(o, "modelled", true);
+        kds_json_add_bool(o, "modelled", times_are_modelled(c));
     if (ok)
         return o;
     cJSON_Delete(o);
@@ -183,19 +189,20 @@ void kds_campaign_write_champion(kds_campaign *c)
     if (kds_ledger_get(c->ledger, c->state->best, &source, &len, &err) != KDS_OK ||
         kds_ledger_find(c->ledger, hex, &row, &err) != KDS_OK)
         goto out;
-    bool ok =
-        o && kds_json_add_str(o, "candidate", hex) &&
-        kds_json_add_int(o, "decision", row.decision) &&
-        kds_json_add_str(o, "task", c->task->name) &&
-        kds_json_add_id(o, "task_hash", c->task->hash) &&
-        kds_json_add_str(o, "device", kds_evaluator_device(c->evaluator)) &&
-        kds_json_add_str(o, "fingerprint", kds_evaluator_fingerprint(c->evaluator)) &&
-        kds_json_add_num(o, "fitness", row.fitness) && kds_json_add_bool(o, "modelled", true) &&
-        kds_json_add_str(o, "parent", row.parent[0] ? row.parent : NULL) &&
-        kds_json_add_str(o, "operator", row.operator_name) &&
-        kds_json_add_str(o, "model", row.model[0] ? row.model : NULL) &&
-        kds_json_add_str(o, "hypothesis", row.hypothesis) &&
-        kds_json_add_str(o, "report", row.report) && kds_json_add_str(o, "version", kds_version());
+    bool ok = o && kds_json_add_str(o, "candidate", hex) &&
+              kds_json_add_int(o, "decision", row.decision) &&
+              kds_json_add_str(o, "task", c->task->name) &&
+              kds_json_add_id(o, "task_hash", c->task->hash) &&
+              kds_json_add_str(o, "device", kds_evaluator_device(c->evaluator)) &&
+              kds_json_add_str(o, "fingerprint", kds_evaluator_fingerprint(c->evaluator)) &&
+              kds_json_add_num(o, "fitness", row.fitness) &&
+              kds_json_add_bool(o, "modelled", times_are_modelled(c)) &&
+              kds_json_add_str(o, "parent", row.parent[0] ? row.parent : NULL) &&
+              kds_json_add_str(o, "operator", row.operator_name) &&
+              kds_json_add_str(o, "model", row.model[0] ? row.model : NULL) &&
+              kds_json_add_str(o, "hypothesis", row.hypothesis) &&
+              kds_json_add_str(o, "report", row.report) &&
+              kds_json_add_str(o, "version", kds_version());
     if (ok)
         (void)(kds_archive_write_champion(c->dir, source, len, o, &err) == KDS_OK);
 out:

@@ -74,12 +74,11 @@ kds_code kds_helpers_compile(kds_nvrtc *n, const char *arch, bool ptx, char **ou
 }
 
 kds_code kds_helpers_launch(kds_helpers *h, kds_cuda_function function, const char *name,
-                            int64_t blocks, int64_t rows, int threads, void **parameters,
-                            kds_err *e)
+                            int64_t blocks, int threads, void **parameters, kds_err *e)
 {
     kds_card_launch l = {.name = name,
                          .function = function,
-                         .grid = {blocks, rows, 1},
+                         .grid = {blocks, 1, 1},
                          .block = {threads, 1, 1},
                          .parameters = parameters};
     return kds_cuda_check(h->card->cuda, kds_card_launch_kernel(h->card, &l), e, "launching %s",
@@ -122,7 +121,7 @@ kds_code kds_helpers_fill(kds_helpers *h, const kds_filler *f, int64_t first, in
     unsigned buffer = f->buffer;
     void *parameters[] = {&to, &from,  &n,     &kind, &type,   &a,
                           &b,  &scale, &shift, &seed, &buffer, &span};
-    return kds_helpers_launch(h, h->fill, "kds_fill", blocks_for(h, (count + 3) / 4), 1, THREADS,
+    return kds_helpers_launch(h, h->fill, "kds_fill", blocks_for(h, (count + 3) / 4), THREADS,
                               parameters, e);
 }
 
@@ -130,7 +129,7 @@ kds_code kds_helpers_delay(kds_helpers *h, int64_t ns, kds_err *e)
 {
     unsigned long long for_ns = ns > 0 ? (unsigned long long)ns : 0;
     void *parameters[] = {&for_ns};
-    return kds_helpers_launch(h, h->delay, "kds_delay", 1, 1, 1, parameters, e);
+    return kds_helpers_launch(h, h->delay, "kds_delay", 1, 1, parameters, e);
 }
 
 kds_code kds_helpers_fetch(kds_helpers *h, size_t bytes, const char *what, kds_err *e)
@@ -153,7 +152,7 @@ kds_code kds_helpers_hash(kds_helpers *h, kds_cuda_address at, uint64_t bytes, u
     void *parameters[] = {&at, &words, &h->partial};
     int64_t blocks = blocks_for(h, words);
     uint64_t sum = 0;
-    kds_code code = kds_helpers_launch(h, h->hash, "kds_hash", blocks, 1, THREADS, parameters, e);
+    kds_code code = kds_helpers_launch(h, h->hash, "kds_hash", blocks, THREADS, parameters, e);
     if (code == KDS_OK)
         code = kds_helpers_fetch(h, (size_t)blocks * sizeof(uint64_t), "kds_hash", e);
     for (int64_t i = 0; code == KDS_OK && i < blocks; i++) {
@@ -190,7 +189,7 @@ kds_code kds_helpers_compare(kds_helpers *h, kds_dtype type, int64_t span, kds_c
     int64_t blocks = blocks_for(h, span);
     kds_found all = {.first = UINT64_MAX};
     kds_code code =
-        kds_helpers_launch(h, h->compare, "kds_compare", blocks, 1, THREADS, parameters, e);
+        kds_helpers_launch(h, h->compare, "kds_compare", blocks, THREADS, parameters, e);
     if (code == KDS_OK)
         code = kds_helpers_fetch(h, (size_t)blocks * sizeof(kds_found), "kds_compare", e);
     if (code != KDS_OK)
@@ -331,8 +330,6 @@ kds_code kds_helpers_open(kds_helpers **out, kds_card *c, kds_nvrtc *n, kds_err 
     if (code == KDS_OK)
         code = kds_card_alloc(c, h->partial_bytes, "partial results", &h->partial, e);
     if (code == KDS_OK)
-        code = kds_card_alloc(c, KDS_GUARDS_MAX * sizeof(kds_guard), "guards", &h->guards, e);
-    if (code == KDS_OK)
         code = self_test(h, e);
     free(cubin);
     if (code == KDS_OK)
@@ -347,7 +344,6 @@ void kds_helpers_close(kds_helpers *h)
     if (h == NULL)
         return;
     kds_card_free(h->card, h->partial);
-    kds_card_free(h->card, h->guards);
     if (h->module != NULL)
         (void)h->card->cuda->module_unload(h->module);
     free(h->host);

@@ -451,23 +451,20 @@ extern "C" __global__ void __launch_bounds__(256) kds_guard_fill(u32 *arena, u64
         arena[i] = guard_word(i, seed);
 }
 
-struct guard {
-    u64 first, bytes;
-};
 struct guard_found {
     u64 wrong, first, last;
 };
 
-// Row blockIdx.y of the table, whose ends need not lie between words.
+// Bytes [begin, begin + bytes) of the arena; neither end need lie between words.
 extern "C" __global__ void __launch_bounds__(256)
-    kds_guard_check(const unsigned char *arena, const guard *table, u64 seed, guard_found *out)
+    kds_guard_check(const u32 *arena, u64 begin, u64 bytes, u64 seed, guard_found *out)
 {
     __shared__ guard_found part[256];
     guard_found mine = {0, ~0ull, 0};
-    const u64 begin = table[blockIdx.y].first, end = begin + table[blockIdx.y].bytes;
-    const u64 step = (u64)blockDim.x * gridDim.x, words = (end + 3) / 4;
+    const u64 end = begin + bytes, words = (end + 3) / 4;
+    const u64 step = (u64)blockDim.x * gridDim.x;
     for (u64 i = begin / 4 + blockIdx.x * (u64)blockDim.x + threadIdx.x; i < words; i += step) {
-        const u32 differs = ((const u32 *)arena)[i] ^ guard_word(i, seed);
+        const u32 differs = arena[i] ^ guard_word(i, seed);
         if (differs == 0)
             continue;
         for (u64 k = 0; k < 4; k++) {
@@ -492,7 +489,7 @@ extern "C" __global__ void __launch_bounds__(256)
         __syncthreads();
     }
     if (threadIdx.x == 0)
-        out[blockIdx.y * gridDim.x + blockIdx.x] = part[0];
+        out[blockIdx.x] = part[0];
 }
 
 extern "C" __global__ void kds_delay(u64 ns)

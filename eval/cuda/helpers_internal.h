@@ -29,15 +29,14 @@ struct kds_helpers {
     kds_cuda_module module;
     kds_cuda_function fill, compare, judge, find, hash, delay, guard_fill, guard_check;
     kds_cuda_address partial; /* results of blocks */
-    kds_cuda_address guards;  /* the table of kds_guard_check */
     int blocks;
     size_t partial_bytes;
     void *host; /* partial_bytes of them, fetched */
 };
 
 KDS_MUST_USE kds_code kds_helpers_launch(kds_helpers *h, kds_cuda_function function,
-                                         const char *name, int64_t blocks, int64_t rows,
-                                         int threads, void **parameters, kds_err *e);
+                                         const char *name, int64_t blocks, int threads,
+                                         void **parameters, kds_err *e);
 /* Waits and fetches the first `bytes` of the partial results. */
 KDS_MUST_USE kds_code kds_helpers_fetch(kds_helpers *h, size_t bytes, const char *what, kds_err *e);
 /* The value of one element on the card. */

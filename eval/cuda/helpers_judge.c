@@ -109,7 +109,7 @@ kds_code kds_helpers_judge(kds_helpers *h, const kds_extent *x, kds_dtype got_ty
     widen_shape(x, &c);
     int64_t blocks = spread_slices(h, x, t != NULL && t->slice_rel_rmse > 0, &c);
     kds_code code =
-        kds_helpers_launch(h, h->judge, "kds_judge", blocks, 1, KDS_HELPERS_THREADS, parameters, e);
+        kds_helpers_launch(h, h->judge, "kds_judge", blocks, KDS_HELPERS_THREADS, parameters, e);
     if (code == KDS_OK)
         code = kds_helpers_fetch(h, (size_t)blocks * sizeof(kds_judged), "kds_judge", e);
     if (code != KDS_OK)
@@ -141,7 +141,7 @@ kds_code kds_helpers_find(kds_helpers *h, const kds_extent *x, kds_dtype type, k
     blocks = blocks < h->blocks ? blocks : h->blocks;
     widen_shape(x, &c);
     kds_code code =
-        kds_helpers_launch(h, h->find, "kds_find", blocks, 1, KDS_HELPERS_THREADS, parameters, e);
+        kds_helpers_launch(h, h->find, "kds_find", blocks, KDS_HELPERS_THREADS, parameters, e);
     if (code == KDS_OK)
         code = kds_helpers_fetch(h, (size_t)blocks * sizeof(kds_judged), "kds_find", e);
     if (code != KDS_OK)
@@ -161,23 +161,22 @@ kds_code kds_helpers_guard_fill(kds_helpers *h, kds_cuda_address arena, uint64_t
 {
     unsigned long long words = (bytes + 3) / 4, pattern = seed;
     void *parameters[] = {&arena, &words, &pattern};
-    return kds_helpers_launch(h, h->guard_fill, "kds_guard_fill", h->blocks, 1, KDS_HELPERS_THREADS,
+    return kds_helpers_launch(h, h->guard_fill, "kds_guard_fill", h->blocks, KDS_HELPERS_THREADS,
                               parameters, e);
 }
 
 kds_code kds_helpers_guard_check(kds_helpers *h, kds_cuda_address arena, const kds_guard *guards,
                                  int count, uint64_t seed, kds_guard_state *out, kds_err *e)
 {
-    unsigned long long pattern = seed;
-    void *parameters[] = {&arena, &h->guards, &pattern, &h->partial};
     size_t results = (size_t)count * KDS_GUARD_BLOCKS;
-    kds_code code = kds_cuda_check(
-        h->card->cuda,
-        h->card->cuda->copy_to_device(h->guards, guards, (size_t)count * sizeof *guards), e,
-        "telling the guards");
-    if (code == KDS_OK)
-        code = kds_helpers_launch(h, h->guard_check, "kds_guard_check", KDS_GUARD_BLOCKS, count,
+    kds_code code = KDS_OK;
+    for (int i = 0; code == KDS_OK && i < count; i++) {
+        unsigned long long first = guards[i].first, bytes = guards[i].bytes, pattern = seed;
+        kds_cuda_address to = h->partial + (uint64_t)i * KDS_GUARD_BLOCKS * sizeof(kds_guard_found);
+        void *parameters[] = {&arena, &first, &bytes, &pattern, &to};
+        code = kds_helpers_launch(h, h->guard_check, "kds_guard_check", KDS_GUARD_BLOCKS,
                                   KDS_HELPERS_THREADS, parameters, e);
+    }
     if (code == KDS_OK)
         code = kds_helpers_fetch(h, results * sizeof(kds_guard_found), "kds_guard_check", e);
     for (size_t i = 0; code == KDS_OK && i < results; i++) {

@@ -430,18 +430,13 @@ static void test_guards_see_every_byte(void **state)
 {
     bench *b = *state;
     enum { BYTES = 6000 };
-    uint64_t arena = buffer(b, BYTES), table = buffer(b, 2 * sizeof(kds_guard));
-    uint64_t found_at = buffer(b, 4 * sizeof(kds_guard_found));
+    uint64_t arena = buffer(b, BYTES), found_at = buffer(b, sizeof(kds_guard_found));
     const kds_guard guards[2] = {{0, 1003}, {2050, 3947}};
     const struct {
         uint64_t arena, words, seed;
     } fill = {arena, BYTES / 4, 77};
-    const struct {
-        uint64_t arena, table, seed, out;
-    } check = {arena, table, 77, found_at};
     static const int places[] = {0, 1002, 1003, 2049, 2050, 5996, 5997};
     const bool inside[] = {true, true, false, false, true, true, false};
-    assert_true(kds_sim_memory_write(b->memory, table, sizeof guards, guards));
     for (size_t i = 0; i <= sizeof places / sizeof *places; i++) {
         unsigned char byte = 0;
         kds_guard_found f[2] = {{0}};
@@ -453,14 +448,13 @@ static void test_guards_see_every_byte(void **state)
             byte ^= 1;
             assert_true(kds_sim_memory_write(b->memory, at, 1, &byte));
         }
-        const uint32_t grid[3] = {1, 2, 1}, block[3] = {256, 1, 1};
-        const kds_sim_options o = {.budget = 400000000};
-        kds_sim_result r;
-        assert_int_equal(kds_sim_launch(b->module, "kds_guard_check", grid, block, 0, &check,
-                                        sizeof check, b->memory, &o, &r, NULL),
-                         KDS_OK);
-        assert_int_equal(r.status, KDS_SIM_OK);
-        assert_true(kds_sim_memory_read(b->memory, found_at, sizeof f, f, NULL));
+        for (int g = 0; g < 2; g++) {
+            const struct {
+                uint64_t arena, first, bytes, seed, out;
+            } check = {arena, guards[g].first, guards[g].bytes, 77, found_at};
+            run(b, "kds_guard_check", 1, &check, sizeof check);
+            assert_true(kds_sim_memory_read(b->memory, found_at, sizeof f[g], &f[g], NULL));
+        }
         assert_int_equal(f[0].wrong + f[1].wrong, !none && inside[i]);
         const kds_guard_found *hit = &f[!none && places[i] >= 2050];
         if (!none && inside[i])

@@ -55,27 +55,21 @@ static bool check_one(uint64_t arena, uint64_t first, uint64_t bytes, uint64_t s
     return true;
 }
 
-/* The first block of a row finds everything. */
+/* The first block finds everything. */
 static bool guard_check(const uint64_t *p, const kds_cuda_launch_config *c)
 {
-    for (unsigned row = 0; row < c->grid[1]; row++) {
-        uint64_t guard[2];
-        if (!kds_sim_memory_read(gpu.memory, p[1] + 16u * row, sizeof guard, guard, NULL))
+    for (unsigned block = 0; block < c->grid[0]; block++) {
+        guard_found f = {0, UINT64_MAX, 0};
+        if ((block == 0 && !check_one(p[0], p[1], p[2], p[3], &f)) ||
+            !kds_sim_memory_write(gpu.memory, p[4] + sizeof f * block, sizeof f, &f))
             return false;
-        for (unsigned block = 0; block < c->grid[0]; block++) {
-            guard_found f = {0, UINT64_MAX, 0};
-            uint64_t to = p[3] + sizeof f * (row * (uint64_t)c->grid[0] + block);
-            if ((block == 0 && !check_one(p[0], guard[0], guard[1], p[2], &f)) ||
-                !kds_sim_memory_write(gpu.memory, to, sizeof f, &f))
-                return false;
-        }
     }
     return true;
 }
 
 bool do_own_launch(const operation *o)
 {
-    uint64_t p[4] = {0};
+    uint64_t p[5] = {0};
     memcpy(p, o->parameters, o->parameters_len < sizeof p ? o->parameters_len : sizeof p);
     bool fill = strcmp(o->function->name, "kds_guard_fill") == 0;
     if (!fill && strcmp(o->function->name, "kds_guard_check") != 0)

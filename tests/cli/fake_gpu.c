@@ -1,4 +1,5 @@
 #include "tests/cli/fake_gpu.h"
+#include "tests/fake_cuda/fake_uuid.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,6 +32,28 @@ int fake_gpu_set_up(void **state)
     snprintf(folder, sizeof folder, "%s/fake_cuda/driver", KDS_BINARY_DIR);
     setenv("LD_LIBRARY_PATH", folder, 1);
     return 0;
+}
+
+void fake_gpu_uuid(char *out, size_t size)
+{
+    char folder[4096];
+    kds_cuda_uuid uuid;
+    assert_non_null(realpath(cli_path("."), folder));
+    fake_uuid(folder, &uuid);
+    size_t used = (size_t)snprintf(out, size, "GPU-");
+    for (int i = 0; i < 16; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%02x",
+                                 i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid.bytes[i]);
+}
+
+/* The lock of a GPU that is gone is of no use to anyone. */
+int fake_gpu_tear_down(void **state)
+{
+    char uuid[60], path[100];
+    fake_gpu_uuid(uuid, sizeof uuid);
+    (void)snprintf(path, sizeof path, "/tmp/kdasearch-%s.lock", uuid);
+    (void)unlink(path);
+    return cli_tear_down(state);
 }
 
 static void make_folder(const char *name)

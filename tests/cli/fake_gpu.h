@@ -7,6 +7,9 @@
 
 /* Group set-up: as cli_set_up, with the fakes in place of driver and NVRTC. */
 int fake_gpu_set_up(void **state);
+int fake_gpu_tear_down(void **state);
+/* "GPU-36f9...": the simulated GPU's in the scratch folder. */
+void fake_gpu_uuid(char *out, size_t size);
 /* Copies a task of the source tree ("kernels/rms_norm") without its seeds into the scratch folder
  * under `name`, with these rows. */
 void fake_gpu_task(const char *from, const char *name, const char *rows);

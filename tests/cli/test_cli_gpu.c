@@ -316,5 +316,5 @@ int main(void)
         cmocka_unit_test(test_model),
         cmocka_unit_test(test_malformed_files),
     };
-    return cmocka_run_group_tests(tests, fake_gpu_set_up, cli_tear_down);
+    return cmocka_run_group_tests(tests, fake_gpu_set_up, fake_gpu_tear_down);
 }

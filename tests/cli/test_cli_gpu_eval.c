@@ -170,17 +170,16 @@ static void test_refusals(void **state)
     free(path);
 }
 
-/* The UUID of the fake's GPU is 00 11 22 ... ff. */
 static void test_one_process_on_a_gpu(void **state)
 {
     (void)state;
     kds_cuda_info info = {.ordinal = 0, .name = "here"};
     kds_err e = {0};
     int fd = -1;
-    (void)snprintf(info.uuid, sizeof info.uuid, "GPU-00112233-4455-6677-8899-aabbccddeeff");
+    fake_gpu_uuid(info.uuid, sizeof info.uuid);
     fake_gpu_task("tests/tasks/scale", "scale", SCALE_ROWS);
     write_source("good.cu", GOOD(128));
-    if (kds_card_lock(&info, 0, &fd, &e) != KDS_OK)
+    if (kds_card_lock(&info, 10, &fd, &e) != KDS_OK)
         fail_msg("%s", e.message);
     REFUSES(20, "in use by another", "eval", "scale", "good.cu", "--device", "cuda:0");
     close(fd);
@@ -194,5 +193,5 @@ int main(void)
         cmocka_unit_test(test_a_refused_launch),          cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_one_process_on_a_gpu),
     };
-    return cmocka_run_group_tests(tests, fake_gpu_set_up, cli_tear_down);
+    return cmocka_run_group_tests(tests, fake_gpu_set_up, fake_gpu_tear_down);
 }

@@ -152,5 +152,5 @@ static void test_every_fault_has_its_verdict(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_fault_has_its_verdict)};
-    return cmocka_run_group_tests(tests, fake_gpu_set_up, cli_tear_down);
+    return cmocka_run_group_tests(tests, fake_gpu_set_up, fake_gpu_tear_down);
 }

@@ -159,3 +159,23 @@ HANDLER(atom)
     merge(w, i->d, i->bytes, t);
     return KDS_STEP_ON;
 }
+
+/* Before a vector atomic in global memory: the address is a multiple of the whole vector. */
+HANDLER(aligned)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->combine, i->imm, a);
+    for (uint32_t left = w->mask; left != 0; left &= left - 1) {
+        int l = __builtin_ctz(left);
+        kds_ptx_space space =
+            i->space == KDS_SPACE_GENERIC ? space_of(a[l]) : (kds_ptx_space)i->space;
+        if (space != KDS_SPACE_GLOBAL)
+            return kds_fault_at(w->run, KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)l, space,
+                                a[l] & 0xffffffffu, i->bytes, true);
+        if (a[l] % i->bytes != 0)
+            return kds_fault_at(w->run, KDS_SIM_MISALIGNED, i, (uint32_t)l, space, a[l], i->bytes,
+                                true);
+    }
+    return KDS_STEP_ON;
+}

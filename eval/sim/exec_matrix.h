@@ -125,17 +125,6 @@ static inline unsigned line_wavefronts(const u64 *a)
     return most;
 }
 
-/* block[l] of lane l, rows and columns exchanged. */
-static inline void transpose(const u8 *from, u8 *to)
-{
-    u16 rows[64], columns[64];
-    memcpy(rows, from, sizeof rows);
-    for (int r = 0; r < 8; r++)
-        for (int c = 0; c < 8; c++)
-            columns[8 * c + r] = rows[8 * r + c];
-    memcpy(to, columns, sizeof columns);
-}
-
 /* ---- ldmatrix, stmatrix, movmatrix ---- */
 
 /* Lane 8 * k + r gives line r of matrix k. */

@@ -72,6 +72,7 @@ typedef struct kds_warp {
     kds_block *block;
     kds_split splits[KDS_LANES];
     int split_count;
+    uint32_t from;             /* where the straight run that it is in began */
     uint32_t patience;         /* backward branches left before another split gets its turn */
     uint32_t favoured, favour; /* the lane let ahead when patience is out, for so many runs */
     kds_warp_state state;

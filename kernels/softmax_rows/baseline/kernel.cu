@@ -6,19 +6,17 @@
 #pragma kda define CHUNKS = next_pow2(ceil_div(N, 256))
 #pragma kda launch softmax_warp8(x, y, M, N, scale * 1.4426950408889634) grid(ceil_div(M, 4)) block(128)
 #pragma kda variant warp when(N <= 1024)
-#pragma kda define CHUNKS = next_pow2(ceil_div(N, 32))
+#pragma kda define CHUNKS = N <= 128 ? 4 : 32
 #pragma kda launch softmax_warp(x, y, M, N, scale * 1.4426950408889634) grid(ceil_div(M, 4)) block(128)
 #pragma kda variant block8 when(N % 8 == 0 && N <= 8192)
 #pragma kda define CHUNKS = next_pow2(ceil_div(N, 2048))
 #pragma kda launch softmax_block8(x, y, N, scale * 1.4426950408889634) grid(M) block(256)
 #pragma kda variant long8 when(N % 8 == 0)
+#pragma kda define CHUNKS = 1
 #pragma kda launch softmax_long8(x, y, N, scale * 1.4426950408889634) grid(M) block(1024)
 #pragma kda variant any
+#pragma kda define CHUNKS = 1
 #pragma kda launch softmax_any(x, y, N, scale * 1.4426950408889634) grid(M) block(1024)
-
-#ifndef CHUNKS
-#define CHUNKS 1
-#endif
 
 __device__ __forceinline__ float low(unsigned int pair)
 {

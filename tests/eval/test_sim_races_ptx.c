@@ -321,7 +321,8 @@ static const race_case mbarriers[] = {
      .threads = 64},
     {"a bulk copy over what others still read",
      MBARRIERS
-     "CONSUME: st.shared.u32 [%a], %t; bar.sync 0; bar.sync 0; xor.b32 %r2, %a, 128; ld.shared.u32 %r1, "
+     "CONSUME: st.shared.u32 [%a], %t; bar.sync 0; bar.sync 0; xor.b32 %r2, %a, 128; ld.shared.u32 "
+     "%r1, "
      "[%r2];\n"
      "bar.warp.sync -1; @%p1 bra WAIT;\n"
      "mbarrier.inval.shared.b64 [sm+3072]; mbarrier.init.shared.b64 [sm+3072], 1;\n"

@@ -146,7 +146,6 @@ static void finish_copy(kds_block *b, const kds_copy *c)
 {
     clear_words(b->async->busy, c->at, c->bytes);
     b->watched--;
-    note_async_write(b, c->at, c->bytes);
 }
 
 void kds_async_commit(kds_warp *w, uint32_t mask)

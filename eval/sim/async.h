@@ -110,29 +110,6 @@ static inline bool kds_async_pending(const kds_block *b, uint32_t at, uint32_t l
 kds_step kds_async_fault(kds_warp *w, const kds_ins *i, uint32_t lane, kds_block *b, uint32_t at,
                          uint32_t len, bool store);
 
-/* ---- What a happens-before analysis may hang on; empty so far. ---- */
-/* Bytes that an asynchronous copy wrote are there for those who have waited. */
-static inline void note_async_write(kds_block *b, uint32_t at, uint32_t len)
-{
-    (void)b;
-    (void)at;
-    (void)len;
-}
-/* The lanes of `mask` release at an mbarrier what they did before. */
-static inline void note_release(kds_warp *w, uint32_t mask, const kds_mbarrier *m)
-{
-    (void)w;
-    (void)mask;
-    (void)m;
-}
-/* The lanes of `mask` have seen a phase of an mbarrier complete. */
-static inline void note_acquire(kds_warp *w, uint32_t mask, const kds_mbarrier *m)
-{
-    (void)w;
-    (void)mask;
-    (void)m;
-}
-
 /* ---- In async.c ---- */
 /* The block's state, made on first use; NULL if out of memory. */
 kds_async *kds_async_of(kds_block *b);

@@ -1,6 +1,7 @@
 /* A block: its warps in turn, each until it ends, waits or has had its share; barriers of the block
  * and of its cluster; what to say when nobody can go on. */
 #include "eval/sim/async.h"
+#include "eval/sim/race.h"
 #include "eval/sim/stack.h"
 #include <string.h>
 
@@ -52,6 +53,8 @@ static void try_open(kds_block *block, uint32_t id)
     if (b->arrived == 0 || b->arrived < expected)
         return;
     kds_trace_barrier(block, b->waiting);
+    if (block->run->race != NULL)
+        kds_race_opens(block, id, b->waiting, b->expected != 0);
     for (uint32_t k = 0; k < count; k++)
         if ((b->waiting >> k & 1) != 0) {
             reduction_result(&block->warps[k], b);
@@ -93,6 +96,8 @@ static kds_step arrive(kds_warp *w, const kds_ins *i, uint32_t mask)
         w->barrier = id;
         w->bar = i;
         b->waiting |= 1u << w->index;
+    } else if (r->race != NULL) {
+        kds_race_arrive(w, id);
     }
     try_open(w->block, id);
     return KDS_STEP_ON;
@@ -109,14 +114,19 @@ static void try_open_cluster(kds_block *any)
             if (!w->at_cluster && w->state != KDS_WARP_DONE)
                 return;
         }
+    if (r->race != NULL)
+        kds_race_cluster_opens(g);
     for (uint32_t n = 0; n < r->cluster_size; n++) {
         uint32_t woken = 0;
         for (uint32_t k = 0; k < r->warp_count; k++) {
             kds_warp *w = &g->blocks[n]->warps[k];
             w->at_cluster = false;
             woken |= (uint32_t)(w->state == KDS_WARP_AT_CLUSTER) << k;
-            if (w->state == KDS_WARP_AT_CLUSTER)
+            if (w->state == KDS_WARP_AT_CLUSTER) {
                 w->state = KDS_WARP_READY;
+                if (r->race != NULL)
+                    kds_race_cluster_left(w);
+            }
         }
         kds_trace_barrier(g->blocks[n], woken);
     }
@@ -133,6 +143,8 @@ kds_step kds_warp_cluster(kds_warp *w, const kds_ins *i, uint32_t mask)
                                   "arrives twice at the cluster's barrier without a wait between");
         w->at_cluster = w->owes_wait = true;
         w->run->counts.barriers++;
+        if (w->run->race != NULL)
+            kds_race_cluster_arrive(w, i->rounding != KDS_ORDER_RELAXED);
         try_open_cluster(w->block);
         return KDS_STEP_ON;
     }
@@ -143,6 +155,8 @@ kds_step kds_warp_cluster(kds_warp *w, const kds_ins *i, uint32_t mask)
     if (w->at_cluster) {
         w->state = KDS_WARP_AT_CLUSTER;
         w->bar = i;
+    } else if (w->run->race != NULL) {
+        kds_race_cluster_left(w);
     }
     return KDS_STEP_ON;
 }
@@ -172,6 +186,8 @@ static bool release_warpsync(kds_warp *w)
         }
         if ((members & w->live & ~here) != 0)
             continue;
+        if (w->run->race != NULL)
+            kds_race_warpsync(w, here);
         for (int k = 0; k < w->split_count; k++)
             if ((group >> k & 1) != 0) {
                 w->splits[k].at++;
@@ -315,6 +331,8 @@ static kds_step run_round(kds_block *b, bool *moved, bool *done)
 kds_step kds_block_run(kds_block *b, bool alone, kds_turn *how)
 {
     bool moved = true, done = false;
+    if (b->run->race != NULL)
+        kds_race_turn(b);
     *how = KDS_TURN_STUCK;
     for (int n = 0; moved && !done && (alone || n < ROUNDS); n++) {
         kds_step s = run_round(b, &moved, &done);
@@ -325,5 +343,7 @@ kds_step kds_block_run(kds_block *b, bool alone, kds_turn *how)
     }
     if (done)
         *how = KDS_TURN_DONE;
+    if (b->run->race != NULL && b->run->race->no_memory)
+        return KDS_STEP_NO_MEMORY;
     return KDS_STEP_ON;
 }

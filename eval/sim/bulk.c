@@ -3,6 +3,7 @@
  * leave it are waited for by groups. They are made through another proxy, which sees what threads
  * have stored only after a fence.proxy.async. */
 #include "eval/sim/async.h"
+#include "eval/sim/race.h"
 #include <string.h>
 
 /* A stamp of a store: time in fences of the cluster (from 1), rank and warp. Beyond the last time
@@ -104,15 +105,29 @@ static kds_step find_shared(kds_warp *w, const kds_ins *i, uint32_t lane, uint64
     return KDS_STEP_ON;
 }
 
+/* A copy writes as if its thread did so when it issues it; whoever sees it complete knows of it. */
+static kds_step find_target(kds_warp *w, const kds_ins *i, uint32_t lane, uint64_t address,
+                            uint32_t len, uint32_t align, const uint8_t *data, kds_block **b,
+                            uint32_t *at)
+{
+    kds_step s = find_shared(w, i, lane, address, len, align, true, b, at);
+    if (s == KDS_STEP_ON && w->run->race != NULL)
+        s = kds_race_shared(w, i, lane, *b, *at, len, KDS_RACE_WRITE, data);
+    return s;
+}
+
 static kds_step find_source(kds_warp *w, const kds_ins *i, uint32_t lane, uint64_t address,
                             uint32_t len, uint32_t *at)
 {
     kds_block *b;
     kds_step s = find_shared(w, i, lane, address, len, 16, false, &b, at);
     if (s == KDS_STEP_ON && w->run->check_uninitialised &&
-        !kds_bits_all(b->shared_stored, *at, len))
-        return kds_fault_at(w->run, KDS_SIM_UNINITIALISED, i, lane, KDS_SPACE_SHARED, address, len,
-                            false);
+        !kds_bits_all(b->shared_stored, *at, len)) {
+        kds_fault_at(w->run, KDS_SIM_UNINITIALISED, i, lane, KDS_SPACE_SHARED, address, len, false);
+        s = kds_race_unwritten(w);
+    }
+    if (s == KDS_STEP_ON && w->run->race != NULL)
+        s = kds_race_shared(w, i, lane, b, *at, len, KDS_RACE_READ, NULL);
     return s == KDS_STEP_ON ? check_fenced(w, i, lane, *at, len) : s;
 }
 
@@ -184,9 +199,18 @@ static kds_step move_global(kds_warp *w, const kds_ins *i, uint32_t lane, uint64
         if (p == NULL)
             return KDS_STEP_NO_MEMORY;
         if ((!store || combine != NULL) && g->undefined && r->check_uninitialised &&
-            !initialised(p, inside, n))
-            return kds_fault_at(r, KDS_SIM_UNINITIALISED, i, lane, KDS_SPACE_GLOBAL, address, len,
-                                false);
+            !initialised(p, inside, n)) {
+            kds_fault_at(r, KDS_SIM_UNINITIALISED, i, lane, KDS_SPACE_GLOBAL, address, len, false);
+            s = kds_race_unwritten(w);
+        }
+        if (s == KDS_STEP_ON && r->race != NULL && !p->read_only)
+            s = kds_race_global(w, i, lane, p, address + done, (uint32_t)n,
+                                !store            ? KDS_RACE_READ
+                                : combine != NULL ? KDS_RACE_ATOMIC
+                                                  : KDS_RACE_WRITE,
+                                store && combine == NULL ? data + done : NULL);
+        if (s != KDS_STEP_ON)
+            return s;
         kds_memory_freshen(r->memory, p);
         if (store) {
             put(i, p->data + inside, data + done, n, combine);
@@ -233,6 +257,8 @@ static kds_step tie(kds_warp *w, const kds_ins *i, uint32_t lane, uint64_t addre
     t.ready = w->traced ? w->now + (t.from_len > 0 ? l->shared : l->global_dram) : 0;
     if (!kds_mbarrier_tie(b, &t))
         return KDS_STEP_NO_MEMORY;
+    if (w->run->race != NULL)
+        kds_race_release(w, b, kds_race_object_at(m->at), KDS_SCOPE_CLUSTER);
     kds_async_mark(b, t.at, t.len, true);
     if (t.from_len > 0)
         kds_async_mark(w->block, t.from, t.from_len, false);
@@ -265,7 +291,7 @@ static kds_step load(kds_warp *w, const kds_ins *i, uint32_t lane, const kds_bul
             barrier = base + o->barrier % KDS_CLUSTER_STEP;
             ranks &= ranks - 1;
         }
-        kds_step s = find_shared(w, i, lane, to, o->size, 16, true, &b, &t.at);
+        kds_step s = find_target(w, i, lane, to, o->size, 16, NULL, &b, &t.at);
         if (s == KDS_STEP_ON && source == NULL) {
             s = move_global(w, i, lane, o->from, o->size, b->shared + t.at, false, NULL);
             source = b;
@@ -288,7 +314,7 @@ static kds_step exchange(kds_warp *w, const kds_ins *i, uint32_t lane, const kds
     kds_tie t = {.len = o->size, .from_len = o->size};
     kds_step s = find_source(w, i, lane, o->from, o->size, &t.from);
     if (s == KDS_STEP_ON)
-        s = find_shared(w, i, lane, o->to, o->size, 16, true, &b, &t.at);
+        s = find_target(w, i, lane, o->to, o->size, 16, w->block->shared + t.from, &b, &t.at);
     if (s != KDS_STEP_ON)
         return s;
     if (b == w->block && t.at < t.from + o->size && t.from < t.at + o->size)
@@ -351,7 +377,7 @@ kds_step kds_bulk_store_async(kds_warp *w, const kds_ins *i, uint32_t lane, uint
     kds_tie t = {.len = len};
     if (kds_async_of(w->block) == NULL)
         return KDS_STEP_NO_MEMORY;
-    kds_step s = find_shared(w, i, lane, to, len, len, true, &b, &t.at);
+    kds_step s = find_target(w, i, lane, to, len, len, data, &b, &t.at);
     if (s != KDS_STEP_ON)
         return s;
     memcpy(b->shared + t.at, data, len);

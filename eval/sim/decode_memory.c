@@ -43,7 +43,15 @@ static bool accept_hint(kds_decoder *d, bool *has_policy)
         *has_policy = true;
         return true;
     }
-    return kds_accept_of(d, caching) >= 0 || kds_accept_of(d, hints) >= 0;
+    int way = kds_accept_of(d, caching);
+    if (way >= 0) {
+        /* .cv and .wt: each one goes to memory, as volatile ones do. */
+        bool each = strcmp(caching[way], "cv") == 0 || strcmp(caching[way], "wt") == 0;
+        if (each && d->ins.rounding == KDS_ORDER_WEAK)
+            d->ins.rounding = KDS_ORDER_VOLATILE;
+        return true;
+    }
+    return kds_accept_of(d, hints) >= 0;
 }
 
 bool kds_plain_type(kds_ptx_type t)
@@ -122,6 +130,11 @@ bool kds_policy_operand(kds_decoder *d, int position)
     return kds_use(d, position, 8, false, &ignored);
 }
 
+static int accept_elements(kds_decoder *d)
+{
+    return kds_accept(d, "v2") ? 2 : kds_accept(d, "v4") ? 4 : kds_accept(d, "v8") ? 8 : 1;
+}
+
 static bool decode_load_store(kds_decoder *d, bool load)
 {
     static const char *const orders[] = {"weak", "volatile", "relaxed", "acquire", "release", NULL};
@@ -134,15 +147,12 @@ static bool decode_load_store(kds_decoder *d, bool load)
         return false;
     d->ins.rounding = (uint8_t)(order > 0 ? order : KDS_ORDER_WEAK);
     d->ins.type2 = (uint8_t)scope;
-    if (load && order > KDS_ORDER_WEAK)
-        d->ins.flags |= KDS_INS_POLLS;
     kds_accept_space(d, &space);
     while (accept_hint(d, &policy))
         continue;
-    d->ins.elements = kds_accept(d, "v2")   ? 2
-                      : kds_accept(d, "v4") ? 4
-                      : kds_accept(d, "v8") ? 8
-                                            : 1;
+    if (load && d->ins.rounding > KDS_ORDER_WEAK)
+        d->ins.flags |= KDS_INS_POLLS;
+    d->ins.elements = (uint8_t)accept_elements(d);
     kds_ptx_type type = kds_accept_type(d);
     if (!kds_plain_type(type) || !kds_all_read(d) || kds_operand_count(d) != 2 + policy)
         return false;
@@ -198,6 +208,50 @@ static bool atomic_fits(kds_atom_op op, kds_ptx_type t, bool noftz)
     }
 }
 
+/* Each element of a vector is an atomic operation of its own (PTX promises no more), behind a check
+ * that the whole vector is aligned. */
+static bool emit_vector_atomic(kds_decoder *d, bool returns, int elements)
+{
+    const kds_ptx_operand *to = returns ? kds_operand(d, 0) : NULL;
+    const kds_ptx_operand *from = kds_operand(d, returns + 1);
+    int bytes = d->ins.bytes;
+    if (from->kind != KDS_OPERAND_VECTOR || from->count != elements ||
+        (returns && (to->kind != KDS_OPERAND_VECTOR || to->count != elements)))
+        return kds_why(d, "another number of elements");
+    kds_ins atom = d->ins;
+    int64_t first = d->ins.imm;
+    kds_kind(d, KDS_OP_aligned, KDS_PIPE_NONE, 0, KDS_WAIT_NONE);
+    d->ins.bytes = (uint8_t)(bytes * elements);
+    d->ins.result_bytes = 0;
+    if (!kds_emit(d))
+        return false;
+    int32_t results[8];
+    for (int k = 0; k < elements; k++) {
+        d->ins = atom;
+        d->ins.imm = first + k * bytes;
+        if (!kds_use_operand(d, &d->function->operands[from->index + k], bytes, true, &d->ins.b))
+            return false;
+        for (int before = 0; returns && before < k; before++)
+            if (results[before] == d->ins.b)
+                return kds_why(d, "a register that is given and set");
+        if (returns &&
+            !kds_define_operand(d, &d->function->operands[to->index + k], bytes, &results[k]))
+            return false;
+        d->ins.d = returns ? results[k] : KDS_NO_REF;
+        if (!kds_emit(d))
+            return false;
+    }
+    return true;
+}
+
+static bool vector_atomic_fits(int op, kds_ptx_type t, int elements, kds_ptx_space space)
+{
+    int bytes = kds_ptx_type_size(t) * elements;
+    return op == KDS_ATOM_ADD && space != KDS_SPACE_SHARED && bytes <= 16 &&
+           (t == KDS_PTX_F32 || kds_ptx_type_size(t) == 2 || t == KDS_PTX_F16X2 ||
+            t == KDS_PTX_BF16X2);
+}
+
 static bool decode_atomic(kds_decoder *d, bool returns)
 {
     static const char *const orders[] = {"relaxed", "acquire", "release", "acq_rel", NULL};
@@ -206,12 +260,16 @@ static bool decode_atomic(kds_decoder *d, bool returns)
     kds_ptx_space space = KDS_SPACE_GENERIC, named;
     int order = kds_accept_of(d, orders), scope = kds_accept_of(d, scopes);
     kds_accept_space(d, &space);
+    scope = scope >= 0 ? scope : kds_accept_of(d, scopes); /* the compiler: atom.global.sys.xor */
     int op = kds_accept_of(d, ops);
     /* ptxas takes the order after the operation as well, as libcu++ writes it. */
     order = order >= 0 ? order : kds_accept_of(d, orders);
     scope = scope >= 0 ? scope : kds_accept_of(d, scopes);
     bool noftz = kds_accept(d, "noftz"), policy = kds_accept(d, "L2::cache_hint");
+    int elements = accept_elements(d);
     kds_ptx_type type = kds_accept_type(d);
+    if (elements > 1 && !vector_atomic_fits(op, type, elements, space))
+        return false;
     if (op < 0 || !kds_all_read(d) || !atomic_fits((kds_atom_op)op, type, noftz) ||
         (space != KDS_SPACE_GENERIC && space != KDS_SPACE_GLOBAL && space != KDS_SPACE_SHARED) ||
         (!returns && (op == KDS_ATOM_EXCH || op == KDS_ATOM_CAS)))
@@ -230,6 +288,10 @@ static bool decode_atomic(kds_decoder *d, bool returns)
     d->ins.space = (uint8_t)space;
     d->ins.elements = 1;
     bool real = real_type(type);
+    if (elements > 1)
+        return kds_address(d, at, &named) && kds_space_fits(d, space, named) &&
+               (!policy || kds_policy_operand(d, kds_operand_count(d) - 1)) &&
+               emit_vector_atomic(d, returns, elements);
     return (!returns || kds_define(d, 0, bytes, &d->ins.d)) && kds_address(d, at, &named) &&
            kds_space_fits(d, space, named) && kds_use(d, at + 1, bytes, real, &d->ins.b) &&
            (op != KDS_ATOM_CAS || kds_use(d, at + 2, bytes, real, &d->ins.c)) &&

@@ -25,6 +25,8 @@ static inline kds_step copy_lane_async(kds_warp *w, const kds_ins *i, int l, u64
         unsigned step = (n & (n - 1)) == 0 ? n : 1;
         for (unsigned k = 0; s == KDS_STEP_ON && k < n; k += step) {
             s = locate(w, i, l, from + k, step, false, &p, &inside);
+            if (s == KDS_STEP_ON && run->race != NULL && !p->read_only)
+                s = race_lane_global(w, i, l, p, from + k, step, false, NULL);
             if (s == KDS_STEP_ON)
                 memcpy(data + k, p->data + inside, step);
         }
@@ -37,6 +39,10 @@ static inline kds_step copy_lane_async(kds_warp *w, const kds_ins *i, int l, u64
     if (kds_async_pending(place.block, place.at, bytes, true) &&
         !(memcmp(target, data, bytes) == 0 && kds_async_same(place.block, place.at, bytes)))
         return kds_async_fault(w, i, (uint32_t)l, place.block, place.at, bytes, true);
+    if (run->race != NULL)
+        s = race_lane_shared(w, i, l, place.block, place.at, bytes, true, data);
+    if (s != KDS_STEP_ON)
+        return s;
     memcpy(target, data, bytes);
     kds_bits_set(place.block->shared_stored, place.at, bytes);
     if (run->kernel->reads_async)

@@ -88,7 +88,9 @@ static inline kds_step atomic_place(kds_warp *w, const kds_ins *i, int l, u64 ad
         kds_bits_set(p.block->shared_stored, p.at, i->bytes);
         if (run->kernel->reads_async)
             kds_bulk_stored(w, p.block, p.at, i->bytes);
-        return s;
+        return run->race == NULL ? s
+                                 : kds_race_shared(w, i, (uint32_t)l, p.block, p.at, i->bytes,
+                                                   KDS_RACE_ATOMIC, NULL);
     }
     if (space != KDS_SPACE_GLOBAL)
         return kds_fault_at(run, KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)l, space,
@@ -103,7 +105,9 @@ static inline kds_step atomic_place(kds_warp *w, const kds_ins *i, int l, u64 ad
     *at = p->data + inside;
     mark_stored(run, p, inside, i->bytes);
     run->counts.unique_stores += new_sectors(run, p->changed, inside / 32, 1);
-    return s;
+    return run->race == NULL
+               ? s
+               : kds_race_global(w, i, (uint32_t)l, p, address, i->bytes, KDS_RACE_ATOMIC, NULL);
 }
 
 HANDLER(atom)
@@ -139,6 +143,10 @@ HANDLER(atom)
             ((u16 *)(void *)t)[l] = (u16)old;
     }
     uint32_t fresh, in_shared = w->mask & ~in_global;
+    if (run->race != NULL) {
+        race_ordered(w, i, a, in_global, KDS_SPACE_GLOBAL, KDS_RACE_ATOMIC);
+        race_ordered(w, i, a, in_shared, KDS_SPACE_SHARED, KDS_RACE_ATOMIC);
+    }
     if (in_global != 0) {
         run->counts.red_requests++;
         run->counts.red_sectors += count_sectors(a, in_global, &fresh);
@@ -149,5 +157,25 @@ HANDLER(atom)
     }
     note_poll(w, i, seen, changed);
     merge(w, i->d, i->bytes, t);
+    return KDS_STEP_ON;
+}
+
+/* Before a vector atomic in global memory: the address is a multiple of the whole vector. */
+HANDLER(aligned)
+{
+    (void)out;
+    u64 a[KDS_LANES] __attribute__((aligned(64)));
+    lane_addresses(w, i->a, i->combine, i->imm, a);
+    for (uint32_t left = w->mask; left != 0; left &= left - 1) {
+        int l = __builtin_ctz(left);
+        kds_ptx_space space =
+            i->space == KDS_SPACE_GENERIC ? space_of(a[l]) : (kds_ptx_space)i->space;
+        if (space != KDS_SPACE_GLOBAL)
+            return kds_fault_at(w->run, KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)l, space,
+                                a[l] & 0xffffffffu, i->bytes, true);
+        if (a[l] % i->bytes != 0)
+            return kds_fault_at(w->run, KDS_SIM_MISALIGNED, i, (uint32_t)l, space, a[l], i->bytes,
+                                true);
+    }
     return KDS_STEP_ON;
 }

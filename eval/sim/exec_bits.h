@@ -171,6 +171,18 @@ OP2(max_relu_s16x2, u32, u32, u32, PAIR(int16_t, GREATER_RELU))
 OP2(min_relu_s32, s32, s32, s32, LESSER_RELU(x, y))
 OP2(max_relu_s32, s32, s32, s32, GREATER_RELU(x, y))
 
+/* Saturated into the lowest parts, the second operand lowest; the third moves up. */
+static inline u32 within(u32 x, s32 low, s32 high)
+{
+    return (u32)((s32)x < low ? low : (s32)x > high ? high : (s32)x);
+}
+OP3(cvt_pack_u8, u32, u32, u32, u32, z << 16 | within(x, 0, 255) << 8 | within(y, 0, 255))
+OP3(cvt_pack_s8, u32, u32, u32, u32,
+    z << 16 | (within(x, -128, 127) & 255) << 8 | (within(y, -128, 127) & 255))
+OP2(cvt_pack_u16, u32, u32, u32, within(x, 0, 65535) << 16 | within(y, 0, 65535))
+OP2(cvt_pack_s16, u32, u32, u32,
+    within(x, -32768, 32767) << 16 | (within(y, -32768, 32767) & 65535))
+
 /* Absolute differences of unsigned parts: packed (the third operand has no part in it), or added
  * to the third. */
 static inline u32 differences(u32 x, u32 y, u32 z, u32 bits, bool sum)

@@ -2,6 +2,7 @@
  * KDS_RUN_WARP and include this. Everything in it is static but that one function. */
 #include "eval/sim/async.h"
 #include "eval/sim/numeric.h"
+#include "eval/sim/race.h"
 #include "eval/sim/stack.h"
 #include "eval/sim/taint.h"
 #include "eval/sim/tensor.h"
@@ -27,6 +28,8 @@
 #include "eval/sim/exec_convert.h"
 
 #include "eval/sim/exec_address.h"
+
+#include "eval/sim/exec_race.h"
 
 #include "eval/sim/exec_memory.h"
 

@@ -162,7 +162,14 @@ COLLECTIVE(redux)
 HANDLER(warpsync)
 {
     (void)out;
-    return gathered(w, i);
+    kds_step s = gathered(w, i);
+    if (s != KDS_STEP_ON)
+        return s;
+    for (uint32_t left = w->mask, group; left != 0 && w->run->race != NULL; left &= ~group) {
+        group = with_same_members(w, i, left);
+        kds_race_warpsync(w, group);
+    }
+    return s;
 }
 
 COLLECTIVE(elect)
@@ -175,19 +182,23 @@ COLLECTIVE(elect)
 }
 
 /* Deterministic: one cycle per warp instruction of the launch, one nanosecond per cycle. */
+static inline u64 clock_at(const kds_warp *w, const kds_ins *i)
+{
+    return w->run->clock + (u64)(i - w->run->kernel->code) - w->from;
+}
+
 HANDLER(clock32)
 {
     u32 *d = RESULT(u32);
-    u32 now = (u32)(i->combine >= 2 ? w->run->clock >> 32 : w->run->clock);
-    LANES d[l] = now;
+    u64 now = clock_at(w, i);
+    LANES d[l] = (u32)(i->combine >= 2 ? now >> 32 : now);
     return KDS_STEP_ON;
 }
 
 HANDLER(clock64)
 {
     u64 *d = RESULT(u64);
-    u64 now = w->run->clock;
-    (void)i;
+    u64 now = clock_at(w, i);
     LANES d[l] = now;
     return KDS_STEP_ON;
 }

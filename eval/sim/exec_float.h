@@ -91,6 +91,28 @@ HANDLER(fma_any_f32)
     return KDS_STEP_ON;
 }
 
+/* Two values a register: as many lanes of four bytes again. */
+#define PAIRS(name, expr)                                                                          \
+    HANDLER(name)                                                                                  \
+    {                                                                                              \
+        bool ftz = (i->mods & KDS_MOD_FTZ) != 0;                                                   \
+        f32 *d = RESULT(f32);                                                                      \
+        const f32 *a = REGISTER(f32, i->a), *b = REGISTER(f32, i->b);                              \
+        const f32 *c = i->c >= 0 ? REGISTER(f32, i->c) : a;                                        \
+        round_begin(i);                                                                            \
+        for (int l = 0; l < 2 * KDS_LANES; l++) {                                                  \
+            f32 x = given(a[l], ftz), y = given(b[l], ftz), z = given(c[l], ftz);                  \
+            d[l] = finished(expr, ftz, false);                                                     \
+            (void)z;                                                                               \
+        }                                                                                          \
+        round_end(i);                                                                              \
+        return KDS_STEP_ON;                                                                        \
+    }
+PAIRS(add_f32x2, x + y)
+PAIRS(sub_f32x2, x - y)
+PAIRS(mul_f32x2, x *y)
+PAIRS(fma_f32x2, i->rounding == KDS_RN ? kds_fma_f32(x, y, z) : fmaf(x, y, z))
+
 FLOAT2(div_f32, x / y)
 FLOAT2(div_approx_f32, x / y)
 FLOAT1(rcp_f32, 1.0f / x)

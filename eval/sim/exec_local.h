@@ -212,6 +212,14 @@ static inline kds_step load_generic(kds_warp *w, const kds_ins *i, const u64 *a,
     return s;
 }
 
+static inline void race_ordered_generic(kds_warp *w, const kds_ins *i, const u64 *a,
+                                        kds_race_kind kind)
+{
+    u64 own[KDS_LANES] __attribute__((aligned(64)));
+    race_ordered(w, i, own, lanes_in(a, w->mask, KDS_SPACE_SHARED, own), KDS_SPACE_SHARED, kind);
+    race_ordered(w, i, own, lanes_in(a, w->mask, KDS_SPACE_GLOBAL, own), KDS_SPACE_GLOBAL, kind);
+}
+
 HANDLER(ld_generic)
 {
     (void)out;
@@ -221,6 +229,8 @@ HANDLER(ld_generic)
     kds_step s = load_generic(w, i, a, stage);
     if (s == KDS_STEP_ON && (i->flags & KDS_INS_POLLS) != 0)
         note_polled_load(w, i, a, w->mask, stage);
+    if (s == KDS_STEP_ON && w->run->race != NULL && i->rounding != KDS_ORDER_WEAK)
+        race_ordered_generic(w, i, a, KDS_RACE_READ);
     return s;
 }
 
@@ -242,6 +252,8 @@ HANDLER(st_generic)
         s = kds_fault_at(w->run, KDS_SIM_OUT_OF_BOUNDS, i, (uint32_t)__builtin_ctz(in),
                          KDS_SPACE_PARAM, own[__builtin_ctz(in)], (unsigned)i->bytes * i->elements,
                          true);
+    if (s == KDS_STEP_ON && w->run->race != NULL && i->rounding != KDS_ORDER_WEAK)
+        race_ordered_generic(w, i, a, KDS_RACE_WRITE);
     return s;
 }
 
@@ -310,8 +322,8 @@ HANDLER(getctarank)
 /* Everything happens in order here; the order is only noted. */
 HANDLER(fence)
 {
-    (void)w;
-    (void)i;
     (void)out;
+    if (w->run->race != NULL)
+        kds_race_fence(w, i->type2);
     return KDS_STEP_ON;
 }

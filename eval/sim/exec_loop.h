@@ -32,6 +32,7 @@ static inline uint32_t run_straight(kds_warp *w, uint32_t at, uint32_t end, uint
 {
     const kds_ins *code = w->run->kernel->code;
     const kds_ins *i = code + at, *stop = code + end;
+    w->from = at;
     for (; i < stop; i++) {
         uint32_t m = mask;
         if ((i->flags & KDS_INS_GUARDED) != 0) {

@@ -14,6 +14,21 @@ typedef struct matrix_piece {
     kds_ptx_space space;
 } matrix_piece;
 
+/* The lanes that share a piece, one by one, where races are looked for. */
+static inline kds_step race_piece(kds_warp *w, const kds_ins *i, const matrix_piece *p,
+                                  const shared_place *place, kds_page *page, bool store)
+{
+    kds_step s = KDS_STEP_ON;
+    for (unsigned k = 0; s == KDS_STEP_ON && k < p->bytes; k += p->part) {
+        int lane = p->lane + (int)(k / p->part) * p->step;
+        const u8 *data = store ? p->data + k : NULL;
+        s = place != NULL
+                ? race_lane_shared(w, i, lane, place->block, place->at + k, p->part, store, data)
+                : race_lane_global(w, i, lane, page, p->address + k, p->part, store, data);
+    }
+    return s;
+}
+
 /* One piece of shared memory. */
 static inline kds_step move_shared(kds_warp *w, const kds_ins *i, const matrix_piece *p, bool store)
 {
@@ -25,6 +40,8 @@ static inline kds_step move_shared(kds_warp *w, const kds_ins *i, const matrix_p
         if (own != KDS_STEP_ON)
             return own;
     }
+    if (s == KDS_STEP_ON && w->run->race != NULL)
+        s = race_piece(w, i, p, &place, NULL, store);
     if (s != KDS_STEP_ON)
         return s;
     u8 *shared = place.block->shared + place.at;
@@ -51,6 +68,8 @@ static inline kds_step move_global(kds_warp *w, const kds_ins *i, const matrix_p
         if (own != KDS_STEP_ON)
             return own;
     }
+    if (s == KDS_STEP_ON && run->race != NULL && !page->read_only)
+        s = race_piece(w, i, p, NULL, page, store);
     if (s != KDS_STEP_ON)
         return s;
     if (store) {
@@ -104,17 +123,6 @@ static inline unsigned line_wavefronts(const u64 *a)
         most = n > most ? n : most;
     }
     return most;
-}
-
-/* block[l] of lane l, rows and columns exchanged. */
-static inline void transpose(const u8 *from, u8 *to)
-{
-    u16 rows[64], columns[64];
-    memcpy(rows, from, sizeof rows);
-    for (int r = 0; r < 8; r++)
-        for (int c = 0; c < 8; c++)
-            columns[8 * c + r] = rows[8 * r + c];
-    memcpy(to, columns, sizeof columns);
 }
 
 /* ---- ldmatrix, stmatrix, movmatrix ---- */
@@ -352,7 +360,7 @@ HANDLER(wmma_load)
 {
     (void)out;
     u8 memory[512] __attribute__((aligned(64))), lanes[512] __attribute__((aligned(64)));
-    matrix_place m;
+    matrix_place m = {0};
     kds_step s = all_lanes(w, i);
     if (s == KDS_STEP_ON)
         s = find_matrix(w, i, false, &m);
@@ -372,7 +380,7 @@ HANDLER(wmma_store)
 {
     (void)out;
     u8 memory[512] __attribute__((aligned(64))), lanes[512] __attribute__((aligned(64)));
-    matrix_place m;
+    matrix_place m = {0};
     kds_step s = all_lanes(w, i);
     if (s == KDS_STEP_ON)
         s = find_matrix(w, i, true, &m);

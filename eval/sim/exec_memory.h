@@ -45,6 +45,29 @@ static inline void note_polled_load(kds_warp *w, const kds_ins *i, const u64 *a,
     note_poll(w, i, value, false);
 }
 
+/* Has anybody written what a load uses of these bytes? */
+static inline bool written(const kds_page *p, const kds_ins *i, u64 inside, unsigned bytes)
+{
+    if (p->host == NULL)
+        return used_bytes_set(p->stored, inside, bytes, i->used_bytes);
+    for (unsigned k = 0; k < bytes; k++) {
+        u64 at = inside + k, both = p->stored[at / 64] | p->host[at / 64];
+        bool used = i->used_bytes == 0 || (i->used_bytes >> k & 1) != 0;
+        if (used && (both >> (at % 64) & 1) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* Nobody has written what is read. Where races are looked for, somebody may yet be found to write
+ * it without order; then that is what is reported. */
+static inline kds_step uninitialised(kds_warp *w, const kds_ins *i, int lane, kds_ptx_space space,
+                                     u64 address, unsigned bytes)
+{
+    kds_fault_at(w->run, KDS_SIM_UNINITIALISED, i, (uint32_t)lane, space, address, bytes, false);
+    return kds_race_unwritten(w);
+}
+
 /* The page and place of an access of one lane in global memory, or the fault. */
 static inline kds_step locate(kds_warp *w, const kds_ins *i, int lane, u64 address, unsigned bytes,
                               bool store, kds_page **page, u64 *inside)
@@ -66,20 +89,9 @@ static inline kds_step locate(kds_warp *w, const kds_ins *i, int lane, u64 addre
         return KDS_STEP_NO_MEMORY;
     *inside = offset % KDS_PAGE_BYTES;
     *page = p;
-    if (!store && r->undefined && run->check_uninitialised && p->host == NULL &&
-        !used_bytes_set(p->stored, *inside, bytes, i->used_bytes))
-        return kds_fault_at(run, KDS_SIM_UNINITIALISED, i, (uint32_t)lane, KDS_SPACE_GLOBAL,
-                            address, bytes, store);
-    if (!store && r->undefined && run->check_uninitialised && p->host != NULL) {
-        for (unsigned k = 0; k < bytes; k++) {
-            u64 at = *inside + k, both = p->stored[at / 64] | p->host[at / 64];
-            bool used = i->used_bytes == 0 || (i->used_bytes >> k & 1) != 0;
-            if (used && (both >> (at % 64) & 1) == 0)
-                return kds_fault_at(run, KDS_SIM_UNINITIALISED, i, (uint32_t)lane, KDS_SPACE_GLOBAL,
-                                    address, bytes, store);
-        }
-    }
     kds_memory_freshen(run->memory, p);
+    if (!store && r->undefined && run->check_uninitialised && !written(p, i, *inside, bytes))
+        return uninitialised(w, i, lane, KDS_SPACE_GLOBAL, address, bytes);
     return KDS_STEP_ON;
 }
 
@@ -126,6 +138,24 @@ static inline u8 *whole_warp(kds_run *run, const kds_ins *i, u64 address, unsign
     return p->data + inside;
 }
 
+/* No race can be here; true where races are not looked for. */
+static inline bool page_clear(kds_warp *w, const kds_ins *i, kds_page *p, u64 at, unsigned bytes,
+                              bool store, bool one_place)
+{
+    return w->run->race == NULL || p->read_only ||
+           race_page_clear(w, i, p, at, bytes, store, one_place);
+}
+
+/* One lane's load (data NULL) or store in a page. */
+static inline kds_step race_lane_flat(kds_warp *w, const kds_ins *i, int l, kds_page *p,
+                                      u64 address, unsigned bytes, const u8 *data)
+{
+    if (race_plain(w->run->race, w, i) && (data != NULL || i->used_bytes == 0))
+        return race_lane_global(w, i, l, p, address, bytes, data != NULL, data);
+    return kds_race_global(w, i, (uint32_t)l, p, address, bytes,
+                           data != NULL ? KDS_RACE_WRITE : KDS_RACE_READ, data);
+}
+
 /* Lane by lane. For a load into `stage`, for a store from it. */
 static inline kds_step each_lane_flat(kds_warp *w, const kds_ins *i, const u64 *a, uint32_t mask,
                                       u8 *stage, bool store)
@@ -140,6 +170,8 @@ static inline kds_step each_lane_flat(kds_warp *w, const kds_ins *i, const u64 *
         kds_page *p = NULL;
         u64 inside = 0;
         kds_step s = locate(w, i, l, a[l], bytes, store, &p, &inside);
+        if (s == KDS_STEP_ON && run->race != NULL && !p->read_only)
+            s = race_lane_flat(w, i, l, p, a[l], bytes, store ? stage + (unsigned)l * bytes : NULL);
         if (s != KDS_STEP_ON)
             return s;
         if (store) {
@@ -173,7 +205,7 @@ static inline kds_step load_flat(kds_warp *w, const kds_ins *i, const u64 *a, ui
     u64 at;
     if (mask == KDS_FULL && evenly_spaced(a, bytes) && (i->flags & KDS_INS_POLLS) == 0) {
         u8 *from = whole_warp(w->run, i, a[0], bytes, bytes * 32, false, &p, &at);
-        if (from != NULL) {
+        if (from != NULL && page_clear(w, i, p, at, bytes, false, false)) {
             count_run(w->run, i, p, at, bytes * 32, false);
             if (w->mask == mask)
                 unpack(w, i, from);
@@ -183,7 +215,7 @@ static inline kds_step load_flat(kds_warp *w, const kds_ins *i, const u64 *a, ui
         }
     } else if (mask == KDS_FULL && evenly_spaced(a, 0)) {
         u8 *from = whole_warp(w->run, i, a[0], bytes, bytes, false, &p, &at);
-        if (from != NULL) {
+        if (from != NULL && page_clear(w, i, p, at, bytes, false, true)) {
             count_run(w->run, i, p, at, bytes, false);
             splat(stage, from, bytes);
             if (w->mask == mask)
@@ -206,6 +238,8 @@ HANDLER(ld_global)
     kds_step s = load_flat(w, i, a, w->mask, stage);
     if (s == KDS_STEP_ON && (i->flags & KDS_INS_POLLS) != 0)
         note_polled_load(w, i, a, w->mask, stage);
+    if (w->run->race != NULL && i->rounding != KDS_ORDER_WEAK)
+        race_ordered(w, i, a, w->mask, KDS_SPACE_GLOBAL, KDS_RACE_READ);
     return s;
 }
 
@@ -217,7 +251,7 @@ static inline kds_step store_flat(kds_warp *w, const kds_ins *i, const u64 *a, u
     u64 at;
     if (mask == KDS_FULL && evenly_spaced(a, bytes)) {
         u8 *to = whole_warp(w->run, i, a[0], bytes, bytes * 32, true, &p, &at);
-        if (to != NULL) {
+        if (to != NULL && page_clear(w, i, p, at, bytes, true, false)) {
             count_run(w->run, i, p, at, bytes * 32, true);
             mark_stored(w->run, p, at, bytes * 32);
             pack(w, i, to);
@@ -234,7 +268,10 @@ HANDLER(st_global)
     u64 a[KDS_LANES] __attribute__((aligned(64)));
     u8 stage[1024] __attribute__((aligned(64)));
     lane_addresses(w, i->a, i->combine, i->imm, a);
-    return store_flat(w, i, a, w->mask, stage);
+    kds_step s = store_flat(w, i, a, w->mask, stage);
+    if (w->run->race != NULL && i->rounding != KDS_ORDER_WEAK)
+        race_ordered(w, i, a, w->mask, KDS_SPACE_GLOBAL, KDS_RACE_WRITE);
+    return s;
 }
 
 /* ---- Shared memory ---- */
@@ -255,6 +292,16 @@ typedef struct shared_place {
     kds_block *block;
     u32 at;
 } shared_place;
+
+/* One lane's load (data NULL) or store in shared memory. */
+static inline kds_step race_lane_own(kds_warp *w, const kds_ins *i, int l, const shared_place *p,
+                                     unsigned bytes, const u8 *data)
+{
+    if (race_plain(w->run->race, w, i) && (data != NULL || i->used_bytes == 0))
+        return race_lane_shared(w, i, l, p->block, p->at, bytes, data != NULL, data);
+    return kds_race_shared(w, i, (uint32_t)l, p->block, p->at, bytes,
+                           data != NULL ? KDS_RACE_WRITE : KDS_RACE_READ, data);
+}
 
 /* Bounds, alignment and initialisation of one lane; `p` gets whose memory it is. */
 static inline kds_step place_shared(kds_warp *w, const kds_ins *i, int lane, u64 address,
@@ -281,6 +328,8 @@ static inline kds_step place_shared(kds_warp *w, const kds_ins *i, int lane, u64
     else if (!store && run->check_uninitialised &&
              !used_bytes_set(p->block->shared_stored, inside, bytes, i->used_bytes))
         s = KDS_SIM_UNINITIALISED;
+    if (s == KDS_SIM_UNINITIALISED)
+        return uninitialised(w, i, lane, KDS_SPACE_SHARED, address, bytes);
     if (s != KDS_SIM_OK)
         return kds_fault_at(run, s, i, (uint32_t)lane, KDS_SPACE_SHARED, address, bytes, store);
     return KDS_STEP_ON;
@@ -320,6 +369,7 @@ static inline bool known_pattern(kds_run *run, const kds_ins *i, const u64 *a, u
             largest = (s32)delta > largest ? (s32)delta : largest;
         }
         unsigned ideal;
+        m->distinct = 0;
         m->used = crooked == 0;
         m->low = low;
         m->smallest = (u32)smallest;
@@ -360,7 +410,8 @@ static inline kds_step load_shared(kds_warp *w, const kds_ins *i, const u64 *a, 
     const u8 *shared = w->block->shared;
     if (mask == KDS_FULL && i->used_bytes == 0 && known_pattern(run, i, a, bytes, &m) &&
         (!run->check_uninitialised || hull_stored(w, a, m, bytes)) &&
-        hull_free(w, a, m, bytes, false)) {
+        hull_free(w, a, m, bytes, false) &&
+        (run->race == NULL || race_shared_clear(w, i, a, m, bytes, false))) {
         count_shared(run, m->wavefronts, m->ideal, false);
         if (m->largest == 31 * bytes && evenly_spaced(a, bytes)) {
             memcpy(stage, shared + a[0], bytes * 32);
@@ -373,6 +424,8 @@ static inline kds_step load_shared(kds_warp *w, const kds_ins *i, const u64 *a, 
             int l = __builtin_ctz(left);
             shared_place p = {NULL, 0};
             kds_step s = check_shared(w, i, l, a[l], bytes, false, &p);
+            if (s == KDS_STEP_ON && run->race != NULL)
+                s = race_lane_own(w, i, l, &p, bytes, NULL);
             if (s != KDS_STEP_ON)
                 return s;
             copy_lane(stage + (unsigned)l * bytes, p.block->shared + p.at, bytes);
@@ -394,6 +447,8 @@ HANDLER(ld_shared)
     kds_step s = load_shared(w, i, a, w->mask, stage);
     if (s == KDS_STEP_ON && (i->flags & KDS_INS_POLLS) != 0)
         note_polled_load(w, i, a, w->mask, stage);
+    if (w->run->race != NULL && i->rounding != KDS_ORDER_WEAK)
+        race_ordered(w, i, a, w->mask, KDS_SPACE_SHARED, KDS_RACE_READ);
     return s;
 }
 
@@ -405,7 +460,8 @@ static inline kds_step store_shared(kds_warp *w, const kds_ins *i, const u64 *a,
     kds_memo *m;
     pack(w, i, stage);
     if (mask == KDS_FULL && !run->kernel->reads_async && known_pattern(run, i, a, bytes, &m) &&
-        hull_free(w, a, m, bytes, true)) {
+        hull_free(w, a, m, bytes, true) &&
+        (run->race == NULL || race_shared_clear(w, i, a, m, bytes, true))) {
         count_shared(run, m->wavefronts, m->ideal, true);
         if (m->largest == 31 * bytes && evenly_spaced(a, bytes)) {
             memcpy(w->block->shared + a[0], stage, bytes * 32);
@@ -422,6 +478,8 @@ static inline kds_step store_shared(kds_warp *w, const kds_ins *i, const u64 *a,
         int l = __builtin_ctz(left);
         shared_place p = {NULL, 0};
         kds_step s = check_shared(w, i, l, a[l], bytes, true, &p);
+        if (s == KDS_STEP_ON && run->race != NULL)
+            s = race_lane_own(w, i, l, &p, bytes, stage + (unsigned)l * bytes);
         if (s != KDS_STEP_ON)
             return s;
         copy_lane(p.block->shared + p.at, stage + (unsigned)l * bytes, bytes);
@@ -440,5 +498,8 @@ HANDLER(st_shared)
     u64 a[KDS_LANES] __attribute__((aligned(64)));
     u8 stage[1024] __attribute__((aligned(64)));
     lane_addresses(w, i->a, i->combine, i->imm, a);
-    return store_shared(w, i, a, w->mask, stage);
+    kds_step s = store_shared(w, i, a, w->mask, stage);
+    if (w->run->race != NULL && i->rounding != KDS_ORDER_WEAK)
+        race_ordered(w, i, a, w->mask, KDS_SPACE_SHARED, KDS_RACE_WRITE);
+    return s;
 }

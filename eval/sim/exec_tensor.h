@@ -33,32 +33,68 @@ typedef f32 tensor_f32 __attribute__((vector_size(4 * TENSOR_LANES)));
 typedef s32 tensor_s32 __attribute__((vector_size(4 * TENSOR_LANES)));
 typedef f64 tensor_f64 __attribute__((vector_size(8 * TENSOR_LANES)));
 typedef s64 tensor_s64 __attribute__((vector_size(8 * TENSOR_LANES)));
+typedef s16 tensor_short __attribute__((vector_size(2 * TENSOR_LANES)));
+typedef s16 tensor_s16 __attribute__((vector_size(16)));
+typedef s32 tensor_pairs __attribute__((vector_size(16)));
+typedef s32 tensor_wide __attribute__((vector_size(32)));
 
-/* The larger ones of two vectors that are not negative. */
-static inline tensor_f32 larger(tensor_f32 x, tensor_f32 y)
+#define TENSOR_LOAD(T, p) (*(const T *)(const void *)(p))
+#define TENSOR_BIAS 127
+/* Where single precision can scale operands, and sums: exponents in [low, high) or zero. */
+#define TENSOR_LOW (TENSOR_BIAS - 45)
+#define TENSOR_HIGH (TENSOR_BIAS + 45)
+#define TENSOR_LOW_C (TENSOR_BIAS - 100)
+#define TENSOR_HIGH_C (TENSOR_BIAS + 100)
+#define TENSOR_FLOOR (short)(2 * TENSOR_BIAS - 100)
+#define TENSOR_NONE 0xe000 /* the exponent of a zero, as 16 bits far below all others */
+
+static inline tensor_s16 larger(tensor_s16 x, tensor_s16 y)
 {
-#if defined(__AVX2__)
-    return (tensor_f32)_mm256_max_ps((__m256)x, (__m256)y);
-#elif defined(__SSE2__)
-    return (tensor_f32)_mm_max_ps((__m128)x, (__m128)y);
+#if defined(__SSE2__)
+    return (tensor_s16)_mm_max_epi16((__m128i)x, (__m128i)y);
 #else
-    tensor_s32 more = (tensor_s32)x > (tensor_s32)y;
-    return (tensor_f32)(((tensor_s32)x & more) | ((tensor_s32)y & ~more));
+    tensor_s16 more = x > y;
+    return (x & more) | (y & ~more);
 #endif
 }
 
-/* A group's operands: a[m][k], b[k][n], and c and d[m][n], row after row; and the powers of two
- * that their exponents stand for, 0 for a zero. */
+/* The larger of words, or the smaller, that have 15 bits. */
+static inline tensor_s32 larger_word(tensor_s32 x, tensor_s32 y)
+{
+#if defined(__AVX2__)
+    return (tensor_s32)_mm256_max_epi16((__m256i)x, (__m256i)y);
+#elif defined(__SSE2__)
+    return (tensor_s32)_mm_max_epi16((__m128i)x, (__m128i)y);
+#else
+    tensor_s32 more = x > y;
+    return (x & more) | (y & ~more);
+#endif
+}
+
+static inline tensor_s32 smaller_word(tensor_s32 x, tensor_s32 y)
+{
+#if defined(__AVX2__)
+    return (tensor_s32)_mm256_min_epi16((__m256i)x, (__m256i)y);
+#elif defined(__SSE2__)
+    return (tensor_s32)_mm_min_epi16((__m128i)x, (__m128i)y);
+#else
+    tensor_s32 less = x < y;
+    return (x & less) | (y & ~less);
+#endif
+}
+
+/* A group's operands: a in blocks of `each` columns, 16 rows in each; b[k][n]; c and d[m][n], row
+ * after row. With their exponents, those of a twice in a word. */
 typedef struct tensor_tile {
-    f32 a[16 * TENSOR_DEPTH] __attribute__((aligned(64))); /* rows of `depth` */
-    f32 a_power[16 * TENSOR_DEPTH] __attribute__((aligned(64)));
+    f32 a[16 * TENSOR_DEPTH] __attribute__((aligned(64)));
+    s32 a_exponent[16 * TENSOR_DEPTH] __attribute__((aligned(64)));
     f32 b[TENSOR_DEPTH * 8] __attribute__((aligned(64)));
-    f32 b_power[TENSOR_DEPTH * 8] __attribute__((aligned(64)));
+    s16 b_exponent[TENSOR_DEPTH * 8] __attribute__((aligned(64)));
     f32 c[16 * 8] __attribute__((aligned(64)));
-    f32 c_power[16 * 8] __attribute__((aligned(64)));
+    s16 c_exponent[16 * 8] __attribute__((aligned(64)));
     f32 d[16 * 8] __attribute__((aligned(64)));
-    f32 least, least_c; /* normal number of the operands' format */
-    int depth;          /* products of an element */
+    int least, least_c; /* smallest exponents of the operands' formats */
+    int depth, each;    /* products of an element; columns of a block */
     bool half_d;
 } tensor_tile;
 
@@ -68,44 +104,66 @@ static inline u32 magnitude(f32 x)
     return kds_f32_bits(x) & 0x7fffffffu;
 }
 
-/* Powers of `count` numbers. True if all are zero or their magnitude is at least `low` and below
- * `high`, given as bits. */
-static inline bool tensor_powers(const f32 *x, f32 *power, int count, f32 least, u32 low, u32 high)
+/* Exponents of `count` numbers, at least `least`: `twice` in both halves of a word each, else one
+ * after the other with `more` added. True if all numbers are zero or have exponents in [low, high).
+ */
+static inline bool tensor_exponents(const f32 *x, void *to, int count, bool twice, s32 more,
+                                    s32 least, s32 low, s32 high)
 {
-    s32 odd = 0;
-    u32 floor = kds_f32_bits(least);
-    for (int k = 0; k < count; k++) {
-        s32 m = (s32)magnitude(x[k]);
-        s32 p = m & 0x7f800000;
-        p = p < (s32)floor ? (s32)floor : p;
-        p = m == 0 ? 0 : p;
-        power[k] = kds_bits_f32((u32)p);
-        odd |= (m != 0 && m < (s32)low) | (m >= (s32)high);
+    tensor_s32 lowest = (tensor_s32){0} + 0x4000, highest = {0};
+    for (int k = 0; k < count; k += TENSOR_LANES) {
+        tensor_s32 m = TENSOR_LOAD(tensor_s32, x + k) & 0x7fffffff;
+        tensor_s32 e = m >> 23, zero = m == 0;
+        lowest = smaller_word(lowest, e | (zero & 0x4000));
+        highest = larger_word(highest, e);
+        e = larger_word(e, (tensor_s32){0} + least) + more;
+        e |= zero & TENSOR_NONE;
+        if (twice)
+            *(tensor_s32 *)(void *)((s32 *)to + k) = e | e << 16;
+        else
+            *(tensor_short *)(void *)((s16 *)to + k) = __builtin_convertvector(e, tensor_short);
     }
-    return odd == 0;
+    s32 ok = 1;
+    for (int k = 0; k < TENSOR_LANES; k++)
+        ok &= lowest[k] >= low && highest[k] < high;
+    return ok != 0;
 }
 
-/* The product of a tile whose numbers have exponents in the middle of the range, where single
- * precision can scale them. */
-static inline void tensor_fast(tensor_tile *t, int depth)
+/* The largest exponent for each column of a row, without its bias. */
+static inline void tensor_largest(const tensor_tile *t, int m, int blocks, int each, s32 *largest)
+{
+    tensor_s16 most =
+        larger(TENSOR_LOAD(tensor_s16, t->c_exponent + 8 * m), (tensor_s16){0} + TENSOR_FLOOR);
+    for (int k = 0; k < blocks * each; k++) {
+        const s32 *own = t->a_exponent + (k / each * 16 + m) * each + k % each;
+#if defined(__AVX2__) /* out of memory, where compilers take two instructions */
+        tensor_s16 a = (tensor_s16)_mm_broadcast_ss((const float *)(const void *)own);
+#else
+        tensor_s16 a = (tensor_s16)((tensor_pairs){0} + *own);
+#endif
+        most = larger(most, TENSOR_LOAD(tensor_s16, t->b_exponent + 8 * k) + a);
+    }
+    *(tensor_wide *)(void *)largest = __builtin_convertvector(most, tensor_wide) - 2 * TENSOR_BIAS;
+}
+
+/* The product of a tile that single precision can scale. */
+static inline void tensor_fast(tensor_tile *t, int blocks, int each)
 {
     for (int m = 0; m < 16; m++) {
-        const f32 *a = t->a + m * depth, *a_power = t->a_power + m * depth;
+        const f32 *a = t->a + m * each;
+        s32 largest[8] __attribute__((aligned(32)));
+        tensor_largest(t, m, blocks, each, largest);
         for (int n = 0; n < 8; n += TENSOR_LANES) {
-            tensor_f32 most = *(const tensor_f32 *)(const void *)(t->c_power + 8 * m + n);
-            most = larger(most, (tensor_f32){0} + 0x1p-100f);
-            for (int k = 0; k < depth; k++)
-                most = larger(most, *(const tensor_f32 *)(const void *)(t->b_power + 8 * k + n) *
-                                        a_power[k]);
-            /* 2^25 / most and its inverse. */
-            tensor_f32 scale = (tensor_f32)(((127 + 127 + 25) << 23) - (tensor_s32)most);
-            tensor_f32 unit = (tensor_f32)((tensor_s32)most - (25 << 23));
-            tensor_f32 c = *(const tensor_f32 *)(const void *)(t->c + 8 * m + n) * scale;
+            /* 2^(25 - largest), and its inverse. */
+            tensor_s32 up = (127 + 25) - TENSOR_LOAD(tensor_s32, largest + n);
+            tensor_f32 scale = (tensor_f32)(up << 23), unit = (tensor_f32)((254 - up) << 23);
+            tensor_f32 c = TENSOR_LOAD(tensor_f32, t->c + 8 * m + n) * scale;
             /* Two sums of at most 8 products below 2^27, and one accumulator below 2^26. */
             tensor_s32 even = __builtin_convertvector(c, tensor_s32), odd = {0};
-            for (int k = 0; k < depth; k += 2) {
-                tensor_f32 x = *(const tensor_f32 *)(const void *)(t->b + 8 * k + n) * a[k];
-                tensor_f32 y = *(const tensor_f32 *)(const void *)(t->b + 8 * k + 8 + n) * a[k + 1];
+            for (int k = 0; k < blocks * each; k += 2) {
+                const f32 *own = a + k / each * 16 * each + k % each, *b = t->b + 8 * k + n;
+                tensor_f32 x = TENSOR_LOAD(tensor_f32, b) * own[0];
+                tensor_f32 y = TENSOR_LOAD(tensor_f32, b + 8) * own[1];
                 even += __builtin_convertvector(x * scale, tensor_s32);
                 odd += __builtin_convertvector(y * scale, tensor_s32);
             }
@@ -121,16 +179,15 @@ static inline void tensor_fast(tensor_tile *t, int depth)
     }
 }
 
-/* A number as an integer times 2^(exponent - 23). */
-static inline s64 tensor_digits(f32 x, f32 power, int *exponent)
+/* A number as an integer times 2^(exponent - 23): a subnormal of a half is a normal number here,
+ * and has its digits moved to the exponent of its format. */
+static inline s64 tensor_digits(f32 x, int exponent)
 {
     u32 u = magnitude(x), own = u >> 23;
+    if (u == 0)
+        return 0;
     s64 digits = own != 0 ? (s64)((u & 0x7fffffu) | 0x800000u) : (s64)u;
-    int least = own != 0 ? (int)own - 127 : -126;
-    *exponent = power != 0.0f ? (int)(kds_f32_bits(power) >> 23) - 127 : least;
-    /* A subnormal of a half is a normal number here: its digits move to the exponent of its format.
-     */
-    digits >>= *exponent - least;
+    digits >>= exponent - (own != 0 ? (int)own - 127 : -126);
     return x < 0.0f ? -digits : digits;
 }
 
@@ -157,48 +214,47 @@ static inline f32 tensor_cut(s64 sum, int exponent)
 /* One element of a tile of any numbers, in integers. */
 static f32 tensor_element(const tensor_tile *t, int m, int n)
 {
-    const f32 *row = t->a + m * t->depth, *powers = t->a_power + m * t->depth;
     f64 special = t->c[8 * m + n];
     bool finite = fabs(special) < INFINITY;
-    int exponents[TENSOR_DEPTH], most = -1000, c_exponent;
-    s64 products[TENSOR_DEPTH],
-        c = tensor_digits(t->c[8 * m + n], t->c_power[8 * m + n], &c_exponent);
+    int exponents[TENSOR_DEPTH], c_exponent = t->c_exponent[8 * m + n] - 2 * TENSOR_BIAS;
+    int most = c_exponent;
+    s64 products[TENSOR_DEPTH], c = tensor_digits(t->c[8 * m + n], c_exponent);
     for (int k = 0; k < t->depth; k++) {
-        f32 x = row[k], y = t->b[8 * k + n];
+        int at = (k / t->each * 16 + m) * t->each + k % t->each;
+        int a_exponent = (s16)t->a_exponent[at] - TENSOR_BIAS;
+        int b_exponent = t->b_exponent[8 * k + n] - TENSOR_BIAS;
+        f32 x = t->a[at], y = t->b[8 * k + n];
         finite = finite && fabsf(x) < INFINITY && fabsf(y) < INFINITY;
         special += (f64)x * (f64)y;
-        int a_exponent, b_exponent;
-        s64 a = tensor_digits(x, powers[k], &a_exponent);
-        s64 b = tensor_digits(y, t->b_power[8 * k + n], &b_exponent);
-        products[k] = a * b;
+        products[k] = tensor_digits(x, a_exponent) * tensor_digits(y, b_exponent);
         exponents[k] = a_exponent + b_exponent;
-        if (products[k] != 0 && exponents[k] > most)
-            most = exponents[k];
+        most = exponents[k] > most ? exponents[k] : most;
     }
     if (!finite)
         return kds_canonical((f32)special);
-    if (c != 0 && c_exponent > most)
-        most = c_exponent;
-    s64 sum = tensor_shift(c, most - c_exponent - 2);
+    s64 sum = c != 0 ? tensor_shift(c, most - c_exponent - 2) : 0;
     for (int k = 0; k < t->depth; k++)
-        sum += tensor_shift(products[k], most - exponents[k] + 21);
-    if (!t->half_d)
-        return tensor_cut(sum, most - 25);
-    return sum == 0 ? 0.0f : kds_odd_f32(ldexp((f64)sum, most - 25));
+        sum += products[k] != 0 ? tensor_shift(products[k], most - exponents[k] + 21) : 0;
+    if (sum == 0)
+        return 0.0f;
+    return t->half_d ? kds_odd_f32(ldexp((f64)sum, most - 25)) : tensor_cut(sum, most - 25);
 }
 
 /* d = a * b + c. */
 static void tensor_product(tensor_tile *t)
 {
-    const u32 low = kds_f32_bits(0x1p-45f), high = kds_f32_bits(0x1p45f);
-    const u32 low_c = kds_f32_bits(0x1p-100f), high_c = kds_f32_bits(0x1p100f);
-    bool fast = tensor_powers(t->a, t->a_power, 16 * t->depth, t->least, low, high);
-    fast &= tensor_powers(t->b, t->b_power, t->depth * 8, t->least, low, high);
-    fast &= tensor_powers(t->c, t->c_power, 16 * 8, t->least_c, low_c, high_c);
-    if (fast && t->depth == TENSOR_DEPTH) {
-        tensor_fast(t, TENSOR_DEPTH);
+    bool fast = tensor_exponents(t->a, t->a_exponent, 16 * t->depth, true, 0, t->least, TENSOR_LOW,
+                                 TENSOR_HIGH);
+    fast &= tensor_exponents(t->b, t->b_exponent, 8 * t->depth, false, 0, t->least, TENSOR_LOW,
+                             TENSOR_HIGH);
+    fast &= tensor_exponents(t->c, t->c_exponent, 16 * 8, false, TENSOR_BIAS, t->least_c,
+                             TENSOR_LOW_C, TENSOR_HIGH_C);
+    if (fast && t->depth == 16 && t->each == 8) {
+        tensor_fast(t, 2, 8);
+    } else if (fast && t->each == 8) {
+        tensor_fast(t, 1, 8);
     } else if (fast) {
-        tensor_fast(t, t->depth);
+        tensor_fast(t, t->depth / 4, 4);
     } else {
         for (int m = 0; m < 16; m++)
             for (int n = 0; n < 8; n++)
@@ -208,58 +264,83 @@ static void tensor_product(tensor_tile *t)
 
 /* ---- Fragments ---- */
 
-/* The two bytes at `part` of each of 32 registers, as numbers. e4m3 is a half with another bias. */
-static inline void tensor_widen_fp8(const u8 *q, f32 *x, bool e5m2, int part)
+/* Halves of a block, rows and columns exchanged. */
+static inline void transpose(const void *from, void *to)
 {
-    u16 h[64] __attribute__((aligned(64)));
+#if defined(__SSE2__)
+    const __m128i *rows = from;
+    __m128i x[8], y[8];
+    for (int r = 0; r < 8; r++)
+        x[r] = _mm_loadu_si128(rows + r);
+    for (int r = 0; r < 4; r++) {
+        y[2 * r] = _mm_unpacklo_epi16(x[2 * r], x[2 * r + 1]);
+        y[2 * r + 1] = _mm_unpackhi_epi16(x[2 * r], x[2 * r + 1]);
+    }
+    for (int h = 0; h < 2; h++)
+        for (int r = 0; r < 2; r++) {
+            x[4 * h + 2 * r] = _mm_unpacklo_epi32(y[4 * h + r], y[4 * h + r + 2]);
+            x[4 * h + 2 * r + 1] = _mm_unpackhi_epi32(y[4 * h + r], y[4 * h + r + 2]);
+        }
+    for (int r = 0; r < 4; r++) {
+        _mm_storeu_si128((__m128i *)to + 2 * r, _mm_unpacklo_epi64(x[r], x[r + 4]));
+        _mm_storeu_si128((__m128i *)to + 2 * r + 1, _mm_unpackhi_epi64(x[r], x[r + 4]));
+    }
+#else
+    u16 rows[64], columns[64];
+    memcpy(rows, from, sizeof rows);
+    for (int r = 0; r < 8; r++)
+        for (int c = 0; c < 8; c++)
+            columns[8 * c + r] = rows[8 * r + c];
+    memcpy(to, columns, sizeof columns);
+#endif
+}
+
+/* The two bytes at `part` of each of 32 registers as halves; of e4m3, which has another bias, 256
+ * times too small, and NaN a number. */
+static inline void tensor_halves(const u8 *q, u16 *h, bool e5m2, int part)
+{
     for (int k = 0; k < 64; k++) {
         u16 v = q[(k >> 1) * 4 + part + (k & 1)];
         h[k] = (u16)(e5m2 ? v << 8 : (v & 0x80) << 8 | (v & 0x7f) << 7);
     }
-    widen_f16(h, x, 64);
-    for (int k = 0; k < 64 && !e5m2; k++)
-        x[k] = (h[k] & 0x3f80) == 0x3f80 ? NAN : x[k] * 256.0f;
 }
 
-/* A register of a or b, line after line: 8 numbers to a line, of tf32 4, which has 19 bits. */
-static inline void tensor_block(const void *from, f32 *x, int type, int part)
+/* A register of a or b, line after line: 8 numbers to a line, of tf32 4, which has 19 bits; or
+ * exchanged, so that lines run across. */
+static inline void tensor_block(const void *from, f32 *x, int type, int part, bool exchange)
 {
-    const u32 *v = from;
-    switch (type) {
-    case KDS_TENSOR_F16:
-        widen_f16(from, x, 64);
-        break;
-    case KDS_TENSOR_BF16:
-        widen_bf16(from, x, 64);
-        break;
-    case KDS_TENSOR_TF32:
+    u16 h[64] __attribute__((aligned(64))), turned[64] __attribute__((aligned(64)));
+    if (type == KDS_TENSOR_TF32) {
+        const u32 *v = from;
         for (int l = 0; l < KDS_LANES; l++)
-            x[l] = kds_bits_f32(v[l] & ~0x1fffu);
-        break;
-    default:
-        tensor_widen_fp8(from, x, type == KDS_TENSOR_E5M2, part);
-        break;
+            x[exchange ? l % 4 * 8 + l / 4 : l] = kds_bits_f32(v[l] & ~0x1fffu);
+        return;
     }
+    if (type == KDS_TENSOR_E4M3 || type == KDS_TENSOR_E5M2) {
+        tensor_halves(from, h, type == KDS_TENSOR_E5M2, part);
+        from = h;
+    }
+    if (exchange) {
+        transpose(from, turned);
+        from = turned;
+    }
+    if (type == KDS_TENSOR_BF16)
+        widen_bf16(from, x, 64);
+    else
+        widen_f16(from, x, 64);
+    for (int k = 0; type == KDS_TENSOR_E4M3 && k < 64; k++)
+        x[k] = (kds_f32_bits(x[k]) & 0x7fffffffu) == 0x3ff00000u ? NAN : x[k] * 256.0f;
 }
 
-/* a and b of a group: blocks [first, first + depth / each) along k of the registers at `list`. */
+/* a and b of a group: blocks from `first` on along k of the registers at `list`. */
 static inline void tensor_gather(const kds_warp *w, const kds_ins *i, const int32_t *list,
                                  int a_count, int first, int part, tensor_tile *t)
 {
-    f32 x[64] __attribute__((aligned(64)));
-    int each = i->type == KDS_TENSOR_TF32 ? 4 : 8, blocks = t->depth / each;
-    for (int r = 0; r < 2 * blocks; r++) {
-        tensor_block(w->file + list[2 * first + r], x, i->type, part);
-        for (int g = 0; g < 8; g++)
-            memcpy(t->a + (g + 8 * (r & 1)) * t->depth + each * (r >> 1), x + g * each,
-                   (size_t)each * sizeof *x);
-    }
-    for (int r = 0; r < blocks; r++) {
-        tensor_block(w->file + list[a_count + first + r], x, i->type2, part);
-        for (int k = 0; k < each; k++)
-            for (int n = 0; n < 8; n++)
-                t->b[8 * (r * each + k) + n] = x[n * each + k];
-    }
+    int size = 8 * t->each, blocks = t->depth / t->each;
+    for (int r = 0; r < 2 * blocks; r++)
+        tensor_block(w->file + list[2 * first + r], t->a + r * size, i->type, part, false);
+    for (int r = 0; r < blocks; r++)
+        tensor_block(w->file + list[a_count + first + r], t->b + r * size, i->type2, part, true);
 }
 
 /* The accumulators of a tile. */
@@ -326,8 +407,9 @@ HANDLER(mma)
     int d_count = i->defined / i->elements;
     t.half_d = (i->combine & KDS_TENSOR_HALF_D) != 0;
     t.depth = i->rounding;
-    t.least = i->type == KDS_TENSOR_F16 || fp8 ? 0x1p-14f : 0x1p-126f;
-    t.least_c = half_c ? 0x1p-14f : 0x1p-126f;
+    t.each = i->type == KDS_TENSOR_TF32 ? 4 : 8;
+    t.least = TENSOR_BIAS - (i->type == KDS_TENSOR_F16 || fp8 ? 14 : 126);
+    t.least_c = TENSOR_BIAS - (half_c ? 14 : 126);
     const int32_t *list = w->run->kernel->list + i->list + i->defined;
     for (int tile = 0; tile < i->elements; tile++) {
         tensor_sums(w, list + a_count + blocks, half_c, t.c);

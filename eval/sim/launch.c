@@ -2,6 +2,7 @@
  * was counted into counters. */
 #include "eval/sim/machine.h"
 #include "eval/sim/module.h"
+#include "eval/sim/race.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,7 @@ void kds_run_free(kds_run *r)
     if (r == NULL)
         return;
     kds_groups_free(r);
+    kds_race_close(r);
     free(r->const_bits);
     free(r->memos);
     free(r->warp_runs);
@@ -293,7 +295,7 @@ kds_code kds_sim_launch(const kds_sim_module *m, const char *kernel, const uint3
     r->memory = memory;
     r->params = params;
     memory->epoch++;
-    if (!give_workspace(r))
+    if (!give_workspace(r) || (o->check_races && !kds_race_open(r)))
         goto out;
     if (kds_run_resolve(r, m, why, sizeof why))
         s = kds_run_blocks(r, out);

@@ -27,7 +27,7 @@ typedef struct kds_fault {
     uint32_t bytes;
     kds_ptx_space space;
     bool store;
-    char text[200]; /* instead of an address */
+    char text[1000]; /* instead of an address */
 } kds_fault;
 
 /* The lanes of a warp that are at one instruction. */
@@ -47,6 +47,8 @@ typedef enum kds_warp_state {
 typedef struct kds_run kds_run;
 typedef struct kds_block kds_block;
 typedef struct kds_group kds_group;
+typedef struct kds_race kds_race;
+typedef struct kds_race_block kds_race_block;
 typedef struct kds_async kds_async; /* async.h */
 
 /* What a polling instruction (an ordered load, an atomic) gave last: a warp that gets the same
@@ -70,6 +72,7 @@ typedef struct kds_warp {
     kds_block *block;
     kds_split splits[KDS_LANES];
     int split_count;
+    uint32_t from;             /* where the straight run that it is in began */
     uint32_t patience;         /* backward branches left before another split gets its turn */
     uint32_t favoured, favour; /* the lane let ahead when patience is out, for so many runs */
     kds_warp_state state;
@@ -122,6 +125,8 @@ typedef struct kds_memo {
     uint32_t smallest, largest; /* of delta, as seen from the smallest */
     uint16_t wavefronts, ideal;
     bool used;
+    uint8_t distinct;                          /* different addresses; 0: not looked at */
+    uint8_t first[KDS_LANES], last[KDS_LANES]; /* lanes at each of them */
 } kds_memo;
 
 typedef struct kds_counts {
@@ -148,6 +153,7 @@ struct kds_block {
     kds_async *async;        /* NULL until used */
     kds_barrier barriers[KDS_BARRIERS];
     kds_warp *warps; /* run->warp_count */
+    kds_race_block *race;
 };
 
 /* Blocks that start and run together: a cluster, or one block. */
@@ -187,9 +193,11 @@ struct kds_run {
     kds_fault fault;
     kds_warp *warp; /* the one at hand */
     bool check_uninitialised;
-    bool parallel;  /* other threads run blocks of the same launch */
-    uint64_t clock; /* warp instructions so far: what clock registers show */
-    uint64_t polls; /* without news, since anything moved */
+    kds_race *race;       /* NULL: races are not looked for, or no longer */
+    kds_race *race_state; /* to be freed */
+    bool parallel;        /* other threads run blocks of the same launch */
+    uint64_t clock;       /* warp instructions so far: what clock registers show */
+    uint64_t polls;       /* without news, since anything moved */
     kds_run_warp *run_warp;
 };
 
@@ -268,6 +276,9 @@ kds_step kds_fault_at(kds_run *r, kds_sim_status s, const kds_ins *i, uint32_t l
                       kds_ptx_space space, uint64_t address, uint32_t bytes, bool store);
 kds_step kds_fault_text(kds_run *r, kds_sim_status s, const kds_ins *i, uint32_t lane,
                         const char *fmt, ...) KDS_PRINTF(5, 6);
+/* Where an address is, relative to its buffer or memory: "at byte 12 of x (1024 bytes)". */
+void kds_fault_place(const kds_run *r, kds_ptx_space space, uint64_t address, uint32_t bytes,
+                     char *out, size_t size);
 void kds_report(const kds_run *r, const kds_warp *w, kds_sim_result *out);
 
 #endif

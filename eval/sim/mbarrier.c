@@ -1,6 +1,7 @@
 /* mbarriers: arrivals and bytes of transactions that are still to come, by phases. Their state is
  * kept beside shared memory, whose bytes nothing else may touch while the object lives. */
 #include "eval/sim/async.h"
+#include "eval/sim/race.h"
 #include <string.h>
 
 uint32_t kds_mbarrier_index(const kds_block *b, const kds_mbarrier *m)
@@ -231,7 +232,6 @@ static void see(kds_block *b, kds_mbarrier *m)
                 t.issuer->watched--;
             kds_async_unmark_read(t.issuer, t.from, t.from_len);
         }
-        note_async_write(b, t.at, t.len);
     }
 }
 
@@ -255,6 +255,13 @@ static kds_step invalidate(kds_warp *w, const kds_ins *i, uint32_t lane, kds_blo
     return KDS_STEP_ON;
 }
 
+/* Whoever sees the phase complete knows what the warp did before. */
+static void note_release(kds_warp *w, kds_block *b, const kds_mbarrier *m)
+{
+    if (w->run->race != NULL)
+        kds_race_release(w, b, kds_race_object_at(m->at), KDS_SCOPE_CLUSTER);
+}
+
 kds_step kds_mbarrier_do(kds_warp *w, const kds_ins *i, uint32_t lane, uint64_t address,
                          uint32_t count, uint64_t *state)
 {
@@ -271,6 +278,7 @@ kds_step kds_mbarrier_do(kds_warp *w, const kds_ins *i, uint32_t lane, uint64_t 
     case KDS_MBARRIER_INVAL:
         return invalidate(w, i, lane, b, m);
     case KDS_MBARRIER_COPIES:
+        note_release(w, b, m);
         return arrive_with_copies(w, i, lane, b, m);
     case KDS_MBARRIER_EXPECT:
         s = transact(w, i, lane, m, count);
@@ -285,7 +293,7 @@ kds_step kds_mbarrier_do(kds_warp *w, const kds_ins *i, uint32_t lane, uint64_t 
             m->expected -= arrivals;
         if (s == KDS_STEP_ON)
             s = arrive(w, i, lane, m, arrivals);
-        note_release(w, 1u << lane, m);
+        note_release(w, b, m);
         if (s == KDS_STEP_ON && (i->mods & KDS_MBARRIER_NO_COMPLETE) != 0 && m->pending == 0 &&
             m->tx == 0)
             return kds_fault_text(w->run, KDS_SIM_BARRIER, i, lane,
@@ -325,7 +333,8 @@ kds_step kds_mbarrier_test(kds_warp *w, const kds_ins *i, uint32_t lane, uint64_
     out->ready = m->complete;
     if (out->done) {
         see(b, m);
-        note_acquire(w, 1u << lane, m);
+        if (w->run->race != NULL)
+            kds_race_acquire(w, b, kds_race_object_at(m->at), 1u << lane);
     } else {
         w->awaited = m->at;
     }

@@ -18,8 +18,10 @@ kds_sim_memory *kds_sim_memory_create(void)
 static void free_region(kds_region *r)
 {
     for (uint64_t i = 0; r->pages != NULL && i < r->page_count; i++) {
-        if (r->pages[i] != NULL)
+        if (r->pages[i] != NULL) {
             free(r->pages[i]->host);
+            free(r->pages[i]->race);
+        }
         free(r->pages[i]);
     }
     free(r->pages);
@@ -121,6 +123,7 @@ static kds_page *make_page(kds_region *r, uint64_t index)
     kds_page *p = calloc(1, sizeof *p);
     if (p == NULL)
         return NULL;
+    p->read_only = r->read_only;
     uint64_t first = index * KDS_PAGE_BYTES;
     uint64_t len = r->bytes - first < KDS_PAGE_BYTES ? r->bytes - first : KDS_PAGE_BYTES;
     if (r->undefined)

@@ -12,11 +12,15 @@
 /* The first granule (of 4 GiB) that buffers may have; those below are windows and null. */
 #define KDS_FIRST_GRANULE 0x100u
 
+struct kds_race_page;
+
 typedef struct kds_page {
     uint8_t data[KDS_PAGE_BYTES];
     uint64_t stored[KDS_PAGE_BYTES / 64]; /* one bit per byte that a kernel stored */
     uint64_t *host;                       /* the same for the host; NULL: none */
-    uint64_t epoch;                       /* launch that the two sets below are of */
+    struct kds_race_page *race;           /* who accessed what; NULL: races were not looked for */
+    bool read_only;
+    uint64_t epoch; /* launch that the two sets below are of */
     uint64_t loaded[KDS_PAGE_SECTORS / 64], changed[KDS_PAGE_SECTORS / 64];
 } kds_page;
 
@@ -41,7 +45,8 @@ struct kds_sim_memory {
     uint32_t region_count, region_room;
     uint64_t epoch;
     pthread_mutex_t lock; /* of making pages, for launches whose blocks run on several cores */
-    uint64_t workspace;   /* of cooperative launches; 0: none yet */
+    uint32_t race_tick, race_generation; /* time, and how often it began anew: see race.h */
+    uint64_t workspace;                  /* of cooperative launches; 0: none yet */
     /* Module variables: where the symbols of a module lie in this memory. */
     struct kds_module_image *images;
 };

@@ -30,14 +30,14 @@
     X(popc_b32) X(popc_b64) X(prmt_b32) X(lop3_b32) X(shf_b32) X(sad_s16) X(sad_u16) \
     X(sad_s32) X(sad_u32) X(dp4a) X(dp2a) X(bmsk_b32) X(szext_b32) X(fns_b32) X(min_u16x2) \
     X(max_u16x2) X(min_s16x2) X(max_s16x2) X(min_relu_s16x2) X(max_relu_s16x2) X(min_relu_s32) \
-    X(max_relu_s32) X(vabsdiff4) X(vabsdiff4_add) X(vabsdiff2) X(vabsdiff2_add)
+    X(max_relu_s32) X(cvt_pack_u8) X(cvt_pack_s8) X(cvt_pack_u16) X(cvt_pack_s16) X(vabsdiff4) X(vabsdiff4_add) X(vabsdiff2) X(vabsdiff2_add)
 
 #define KDS_OPS_FLOAT(X) \
     X(add_f32) X(add_ftz_f32) X(add_any_f32) X(sub_f32) X(sub_ftz_f32) X(sub_any_f32) \
     X(mul_f32) X(mul_ftz_f32) X(mul_any_f32) X(fma_f32) X(fma_ftz_f32) X(fma_any_f32) \
     X(div_f32) X(div_approx_f32) X(rcp_f32) X(rcp_approx_f32) X(sqrt_f32) X(sqrt_approx_f32) \
     X(rsqrt_approx_f32) X(min_f32) X(max_f32) X(abs_f32) X(neg_f32) X(ex2_f32) X(lg2_f32) \
-    X(sin_f32) X(cos_f32) X(tanh_f32) X(copysign_f32) X(testp_f32) X(add_f64) X(sub_f64) \
+    X(sin_f32) X(cos_f32) X(tanh_f32) X(copysign_f32) X(testp_f32) X(add_f32x2) X(sub_f32x2) X(mul_f32x2) X(fma_f32x2) X(add_f64) X(sub_f64) \
     X(mul_f64) X(fma_f64) X(div_f64) X(rcp_f64) X(sqrt_f64) X(rcp_approx_f64) \
     X(rsqrt_approx_f64) X(min_f64) X(max_f64) X(abs_f64) X(neg_f64) X(copysign_f64) \
     X(testp_f64)
@@ -61,7 +61,7 @@
 
 #define KDS_OPS_MEMORY(X) \
     X(ld_global) X(ld_shared) X(ld_local) X(ld_param) X(ld_generic) X(st_global) X(st_shared) \
-    X(st_local) X(st_generic) X(atom) X(isspacep) X(mapa) \
+    X(st_local) X(st_generic) X(atom) X(isspacep) X(aligned) X(mapa) \
     X(getctarank) X(fence)
 
 #define KDS_OPS_ASYNC(X) \

@@ -119,6 +119,13 @@ static void place(const kds_run *r, const kds_warp *w, const kds_fault *f, char 
     }
 }
 
+void kds_fault_place(const kds_run *r, kds_ptx_space space, uint64_t address, uint32_t bytes,
+                     char *out, size_t size)
+{
+    kds_fault f = {.space = space, .address = address, .bytes = bytes};
+    place(r, r->warp, &f, out, size);
+}
+
 static const char *what(kds_sim_status s)
 {
     switch (s) {
@@ -164,7 +171,7 @@ static void name_function(const kds_kernel *k, const kds_ins *i, char *out, size
 void kds_report(const kds_run *r, const kds_warp *w, kds_sim_result *out)
 {
     const kds_fault *f = &r->fault;
-    char text[1200], where[400];
+    char text[1900], where[1000];
     uint32_t t = w->index * KDS_LANES + f->lane;
     uint32_t x = t % r->block[0], y = t / r->block[0] % r->block[1],
              z = t / r->block[0] / r->block[1];
@@ -172,7 +179,7 @@ void kds_report(const kds_run *r, const kds_warp *w, kds_sim_result *out)
         snprintf(where, sizeof where, "%s", f->text);
     } else {
         place(r, w, f, text, sizeof text);
-        snprintf(where, sizeof where, "%s %u byte%s %.300s", f->store ? "writes" : "reads",
+        snprintf(where, sizeof where, "%s %u byte%s %.400s", f->store ? "writes" : "reads",
                  f->bytes, f->bytes == 1 ? "" : "s", text);
         if (f->status == KDS_SIM_MISALIGNED) {
             size_t len = strlen(where);

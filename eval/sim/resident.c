@@ -2,6 +2,7 @@
  * warp's file. Blocks that have ended leave their memory to those that start. */
 #include "eval/sim/async.h"
 #include "eval/sim/module.h"
+#include "eval/sim/race.h"
 #include "eval/sim/stack.h"
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,7 @@ static void block_free(kds_block *b, uint32_t warps)
         kds_stack_free(&b->warps[k]);
         free(b->warps[k].ready);
     }
+    kds_race_block_free(b);
     kds_async_free(b);
     free(b->warps);
     free(b->shared);
@@ -199,7 +201,7 @@ static kds_block *block_create(kds_run *r, kds_group *g, uint32_t rank)
         if (ok)
             memset(w->file, 0, file);
     }
-    if (!ok) {
+    if (!ok || (r->race != NULL && !kds_race_block_create(b))) {
         block_free(b, r->warp_count);
         return NULL;
     }
@@ -296,6 +298,8 @@ kds_group *kds_group_start(kds_run *r, uint64_t number)
         }
         b->number = b->at[0] + (uint64_t)r->grid[0] * (b->at[1] + (uint64_t)r->grid[1] * b->at[2]);
         block_begin(b);
+        if (r->race != NULL && !kds_race_block_begin(b))
+            return NULL;
     }
     return g;
 }

@@ -2,7 +2,7 @@
  * it gets on by itself. When all that are resident wait for others (a look-back, a barrier over the
  * grid made of atomics), one more is let in; a cooperative launch has all of them in from the
  * start. If nobody can be let in and nobody gets on, that is a deadlock. */
-#include "eval/sim/machine.h"
+#include "eval/sim/race.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -164,6 +164,7 @@ kds_step kds_run_blocks(kds_run *r, kds_sim_result *out)
         s = kds_run_queue(r, &q, &t);
         if (s == KDS_STEP_FAULT)
             kds_report(r, r->warp, out);
+        kds_race_settle(r, &s, out);
     }
     free(numbers);
     out->trace_cycles = t.blocks > 0 ? t.cycles / (double)t.blocks : 0;

@@ -16,8 +16,13 @@
 
 static void show_sim(const cJSON *report)
 {
-    const char *columns[] = {"kernel",           ">warp instructions", ">ms",
-                             ">M thread-inst/s", ">ns per warp-inst",  NULL};
+    const char *columns[] = {"kernel",
+                             ">warp instructions",
+                             ">ms",
+                             ">M thread-inst/s",
+                             ">ns per warp-inst",
+                             ">with race detection",
+                             NULL};
     kds_table *t = kds_table_create(columns);
     const cJSON *k = NULL;
     cJSON_ArrayForEach(k, kds_json_at(report, "kernels"))
@@ -27,8 +32,11 @@ static void show_sim(const cJSON *report)
         kds_table_cell(t, "%.3f", 1e3 * kds_json_num(k, "seconds", 0));
         kds_table_cell(t, "%.0f", kds_json_num(k, "million_thread_inst_per_second", 0));
         kds_table_cell(t, "%.2f", kds_json_num(k, "ns_per_warp_inst", 0));
+        double seconds = kds_json_num(k, "seconds", 0);
+        kds_table_cell(t, "x %.2f", kds_json_num(k, "seconds_with_races", 0) / seconds);
     }
-    printf("one core, %s, checks and counters on\n", kds_json_str(report, "isa", "?"));
+    printf("one core, %s, checks and counters on; the time with race detection in multiples\n",
+           kds_json_str(report, "isa", "?"));
     kds_table_print(t, stdout);
     kds_table_free(t);
 }

@@ -52,23 +52,23 @@ static uint32_t hash(uint32_t x)
 
 static size_t size_of(int dtype)
 {
-    return dtype == U32 ? 4 : kds_dtype_size((kds_dtype)dtype);
+    return dtype == U32 ? 4 : dtype == U16 ? 2 : kds_dtype_size((kds_dtype)dtype);
 }
 
 static double load(int dtype, const void *p)
 {
-    uint32_t u;
-    if (dtype != U32)
+    uint32_t u = 0;
+    if (dtype != U32 && dtype != U16)
         return kds_dtype_load((kds_dtype)dtype, p);
-    memcpy(&u, p, 4);
+    memcpy(&u, p, size_of(dtype));
     return u;
 }
 
 static void store(int dtype, void *p, double value)
 {
     uint32_t u = (uint32_t)value;
-    if (dtype == U32)
-        memcpy(p, &u, 4);
+    if (dtype == U32 || dtype == U16)
+        memcpy(p, &u, size_of(dtype));
     else
         kds_dtype_store((kds_dtype)dtype, p, value);
 }
@@ -85,7 +85,10 @@ static double filled(const corpus_arg *a, uint32_t seed, uint32_t i)
     case FILL_INDEX:
         return floor(unit * a->p);
     case FILL_BITS:
-        return a->dtype == U8 ? h & 255 : a->dtype == I32 ? (double)(int32_t)h : h;
+        return a->dtype == U8    ? h & 255
+               : a->dtype == U16 ? h & 65535
+               : a->dtype == I32 ? (double)(int32_t)h
+                                 : h;
     case FILL_IOTA:
         return i * a->p;
     case FILL_STEPS:

@@ -14,7 +14,7 @@
 
 #define CORPUS_ARGS 12
 
-/* Element types: those of tasks, and one more. */
+/* Element types: those of tasks, and two more. */
 enum {
     F32 = KDS_DTYPE_F32,
     F16 = KDS_DTYPE_F16,
@@ -23,7 +23,8 @@ enum {
     I64 = KDS_DTYPE_I64,
     U8 = KDS_DTYPE_U8,
     F64 = KDS_DTYPE_F64,
-    U32
+    U32,
+    U16
 };
 
 typedef enum corpus_role {

@@ -156,5 +156,5 @@ static const corpus_file files[] = {
 
 int main(void)
 {
-    return corpus_main(files, sizeof files / sizeof files[0], 1);
+    return corpus_main(files, sizeof files / sizeof files[0], 0);
 }

@@ -228,6 +228,22 @@ static uint32_t want_elected(uint32_t t)
     return t % 32 == 4 ? 5 : t % 32 > 4 ? 4 : 0;
 }
 
+/* Sums, ballots, matches and partners within groups of eight lanes. */
+static uint32_t want_octets(uint32_t t)
+{
+    uint32_t at = t & 24, odd = 0xaau << at, even = 0x55u << at;
+    return 8 * (t & ~7u) + 28 + 3 * odd + ((t & 1 ? odd : even) ^ t ^ 7);
+}
+static uint32_t want_rounds(uint32_t t)
+{
+    return 8 * (1 + t % 32 / 8);
+}
+static uint32_t want_ticks(uint32_t t)
+{
+    (void)t;
+    return 3;
+}
+
 static void lanes_exchange(void **state)
 {
     (void)state;
@@ -265,6 +281,22 @@ static void lanes_exchange(void **state)
     check_block("and.b32 %r1, %t, 31; setp.lt.u32 %p1, %r1, 4; @%p1 bra J; elect.sync %r2|%p2, "
                 "0xfffffff0;\nselp.u32 %r3, 1, 0, %p2; add.u32 %r0, %r2, %r3; J:",
                 64, want_elected);
+    /* One instruction for lanes that name four masks; then loops of which some end earlier. */
+    check_block(
+        "and.b32 %r1, %t, 24; mov.u32 %r3, 255; shl.b32 %r3, %r3, %r1; and.b32 %r2, %t, 1;\n"
+        "setp.eq.u32 %p1, %r2, 1; redux.sync.add.u32 %r4, %t, %r3;\n"
+        "vote.sync.ballot.b32 %r5, %p1, %r3; match.any.sync.b32 %r6, %r2, %r3;\n"
+        "shfl.sync.bfly.b32 %r7, %t, 7, 31, %r3; xor.b32 %r6, %r6, %r7;\n"
+        "mad.lo.u32 %r0, %r5, 3, %r4; add.u32 %r0, %r0, %r6;",
+        64, want_octets);
+    check_block(
+        "and.b32 %r1, %t, 24; mov.u32 %r3, 255; shl.b32 %r3, %r3, %r1; shr.u32 %r2, %r1, 3;\n"
+        "mov.u32 %r0, 0; mov.u32 %r5, 1; L: redux.sync.add.u32 %r4, %r5, %r3;\n"
+        "add.u32 %r0, %r0, %r4; setp.gt.u32 %p1, %r2, 0; sub.u32 %r2, %r2, 1; @%p1 bra L;",
+        64, want_rounds);
+    check_block("mov.u64 %d1, %clock64; mov.u32 %r1, 5; add.u32 %r1, %r1, 1;\n"
+                "mov.u64 %d2, %clock64; sub.u64 %d1, %d2, %d1; cvt.u32.u64 %r0, %d1;",
+                64, want_ticks);
     /* __syncwarp() of one mask at two places. */
     check_block("and.b32 %r1, %t, 31; setp.lt.u32 %p1, %r1, 16; @%p1 bra LOW;\n"
                 "add.u32 %r2, %r1, 200; bar.warp.sync -1; shfl.sync.bfly.b32 %r0, %r2, 15, 31, "

@@ -114,6 +114,16 @@ WANT(neg, (uint32_t)a ^ 0x80000000u)
 WANT(magnitude, (uint32_t)a & 0x7fffffffu)
 WANT(copysigned, ((uint32_t)a & 0x80000000u) | ((uint32_t)b & 0x7fffffffu))
 
+#define PAIR(low, high) (bits(low) | (uint64_t)bits(high) << 32)
+WANT(add_pair, PAIR(f(a) + f(b), f(b) + f(c)))
+WANT(sub_pair_rp,
+     PAIR(in_mode(FE_UPWARD, '+', f(a), -f(b), 0), in_mode(FE_UPWARD, '+', f(b), -f(c), 0)))
+WANT(mul_pair_ftz,
+     PAIR(flushed(flushed(f(a)) * flushed(f(b))), flushed(flushed(f(b)) * flushed(f(c)))))
+WANT(fma_pair, PAIR(fmaf(f(a), f(b), f(c)), fmaf(f(b), f(c), f(a))))
+WANT(fma_pair_rz, PAIR(in_mode(FE_TOWARDZERO, 'f', f(a), f(b), f(c)),
+                       in_mode(FE_TOWARDZERO, 'f', f(b), f(c), f(a))))
+
 /* The lesser of two: numbers before NaN, -0 before +0. */
 static float lesser(float x, float y)
 {
@@ -186,6 +196,12 @@ static void singles_are_computed_right(void **state)
         {"fma.rm.f32 %r0, %ra, %rb, %rc;", 'r', fma_rm},
         {"fma.rp.sat.f32 %r0, %ra, %rb, %rc;", 'r', fma_rp_sat},
         {"fma.rn.ftz.f32 %r0, %ra, %rb, %rc;", 'r', fma_ftz},
+#define PAIRS "mov.b64 %d1, {%ra, %rb}; mov.b64 %d2, {%rb, %rc}; mov.b64 %d3, {%rc, %ra}; "
+        {PAIRS "add.f32x2 %d0, %d1, %d2;", 'd', add_pair},
+        {PAIRS "sub.rp.f32x2 %d0, %d1, %d2;", 'd', sub_pair_rp},
+        {PAIRS "mul.rn.ftz.f32x2 %d0, %d1, %d2;", 'd', mul_pair_ftz},
+        {PAIRS "fma.rn.f32x2 %d0, %d1, %d2, %d3;", 'd', fma_pair},
+        {PAIRS "fma.rz.f32x2 %d0, %d1, %d2, %d3;", 'd', fma_pair_rz},
     };
     check_cases(two, COUNT(two), singles, COUNT(singles), 2);
     check_cases(three, COUNT(three), singles, COUNT(singles), 3);

@@ -107,6 +107,17 @@ WANT(max_relu_sx2,
 WANT(min_relu_s, (u64)most(least(S(a), S(b)), 0))
 WANT(max_relu_s, (u64)most(most(S(a), S(b)), 0))
 
+static u64 packed(u64 high, u64 low, u64 c, int64_t from, int64_t to, int bits)
+{
+    u64 mask = (UINT64_C(1) << bits) - 1;
+    u64 r = ((u64)most(least(S(high), to), from) & mask) << bits;
+    return (u32)(r | ((u64)most(least(S(low), to), from) & mask) | c << (2 * bits));
+}
+WANT(pack_u8, packed(a, b, c, 0, 255, 8))
+WANT(pack_s8, packed(a, b, c, -128, 127, 8))
+WANT(pack_u16, packed(a, b, 0, 0, 65535, 16))
+WANT(pack_s16, packed(a, b, 0, -32768, 32767, 16))
+
 /* Of parts of `bits`; packed, or summed onto c. */
 static u64 differ(u64 a, u64 b, u64 c, int bits, bool sum)
 {
@@ -302,6 +313,10 @@ static void three_operands_are_computed_right(void **state)
         {"cvt.s64.s32 %d1, %rc; mad.wide.s32 %d0, %ra, %rb, %d1;", 'd', madwide_s},
         {"mad.hi.s32 %r0, %ra, %rb, %rc;", 'r', madhi_s},
         {"sad.s32 %r0, %ra, %rb, %rc;", 'r', sad_s},
+        {"cvt.pack.sat.u8.s32.b32 %r0, %ra, %rb, %rc;", 'r', pack_u8},
+        {"cvt.pack.sat.s8.s32.b32 %r0, %ra, %rb, %rc;", 'r', pack_s8},
+        {"cvt.pack.sat.u16.s32 %r0, %ra, %rb;", 'r', pack_u16},
+        {"cvt.pack.sat.s16.s32 %r0, %ra, %rb;", 'r', pack_s16},
         {"vabsdiff4.u32.u32.u32 %r0, %ra, %rb, %rc;", 'r', absdiff4},
         {"vabsdiff4.u32.u32.u32.add %r0, %ra, %rb, %rc;", 'r', absdiff4_add},
         {"vabsdiff2.u32.u32.u32 %r0, %ra, %rb, %rc;", 'r', absdiff2},

@@ -39,7 +39,7 @@ static void put_int(bench *b, int32_t v)
 static kds_sim_result run3(const kds_sim_module *m, const char *kernel, const uint32_t grid[3],
                            const uint32_t block[3], uint32_t shared, bench *b, const char *isa)
 {
-    kds_sim_options o = {.check_uninitialised = true, .isa = isa};
+    kds_sim_options o = {.check_uninitialised = true, .check_races = true, .isa = isa};
     kds_sim_result r;
     kds_err e = {0};
     const char *missing = kds_sim_module_missing(m, kernel);
@@ -238,6 +238,7 @@ static const char *const histogram_source =
     "  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x)\n"
     "    atomicAdd(&s[x[i]], 1u);\n"
     "  __syncthreads(); part[blockIdx.x * 256 + threadIdx.x] = s[threadIdx.x]; __threadfence();\n"
+    "  __syncthreads();\n"
     "  if (threadIdx.x == 0) last = atomicAdd(&done, 1u) == gridDim.x - 1; __syncthreads();\n"
     "  if (!last) return;\n"
     "  unsigned sum = 0; for (int b = 0; b < gridDim.x; b++) sum += __ldcg(&part[b * 256 + "

@@ -123,6 +123,11 @@ static void faults_are_named_and_placed(void **state)
          "PTX line 11: writes 4 bytes at byte 0 of x"},
         {"atom.global.add.u32 %r1, [%x], 1;", KDS_SIM_WROTE_INPUT, "atom.global.add.u32"},
         {"red.global.add.u32 [%y], 1;", KDS_SIM_UNINITIALISED, "red.global.add.u32"},
+        {"red.global.add.v4.f32 [%y0+8], {%r1, %r1, %r1, %r1};", KDS_SIM_MISALIGNED,
+         "writes 16 bytes at byte 8 of y (1024 bytes): not a multiple of 16"},
+        {"red.global.add.v2.f32 [%y0+1024], {%r1, %r1};", KDS_SIM_OUT_OF_BOUNDS, "the end of y"},
+        {"mov.u64 %d1, s; cvta.shared.u64 %d1, %d1; red.add.v2.f32 [%d1], {%r1, %r1};",
+         KDS_SIM_OUT_OF_BOUNDS, "red.add.v2.f32"},
         {"mov.u64 %d1, s; add.s64 %d1, %d1, %o; st.shared.u32 [%d1+132], %t;",
          KDS_SIM_OUT_OF_BOUNDS,
          "thread (31, 0, 0): st.shared.u32 at PTX line 11: writes 4 bytes at byte 256 of shared "
@@ -162,6 +167,9 @@ static void clean_accesses_pass(void **state)
         "st.global.u32 [%y], %t; ld.global.u32 %r1, [%y];",
         "st.global.u32 [%y], %t; red.global.add.u32 [%y], 1; atom.global.exch.b32 %r1, [%y+512], "
         "3;",
+        "st.global.v4.u32 [%y0], {%t, %t, %t, %t}; atom.global.add.v4.f32 {%r1, %r2, %r3, %r4}, "
+        "[%y0], {%t, %t, %t, %t}; atom.global.sys.xor.b32 %r1, [%y0+8], 1; "
+        "red.release.gpu.global.add.noftz.v2.f16x2 [%y0+8], {%r1, %r2};",
         /* Widened loads of 12 bytes: the last 4 are not used. */
         "st.shared.v2.u32 [s], {%t, %t}; st.shared.u32 [s+8], %t; .pragma \"used_bytes_mask 4095\";"
         "ld.shared.v4.u32 {%r1, %r2, %r3, %r4}, [s];",
@@ -175,7 +183,8 @@ static void clean_accesses_pass(void **state)
         "%r3, %r4}, [%x0]; st.global.cs.v2.u32 [%y0], {%r1, %r2};",
         "createpolicy.fractional.L2::evict_first.b64 %d1, 0f3F800000; "
         "ld.global.nc.L2::cache_hint.u32 %r1, [%x0], %d1;",
-        "fence.sc.cta; membar.gl; fence.acq_rel.gpu; nanosleep.u32 100; ld.acquire.gpu.global.u32 "
+        "fence.sc.cta; membar.gl; fence.acq_rel.gpu; nanosleep.u32 100; "
+        "setmaxnreg.dec.sync.aligned.u32 40; ld.acquire.gpu.global.u32 "
         "%r1, [%x0]; st.release.gpu.global.u32 [%y0], %r1;",
         "isspacep.shared %p1, %x0; @%p1 trap; mov.u64 %d1, s; cvta.shared.u64 %d1, %d1; "
         "isspacep.shared %p1, %d1; @!%p1 trap; cvta.to.shared.u64 %d2, %d1; mov.u64 %d3, s; "

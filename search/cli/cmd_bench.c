@@ -22,6 +22,7 @@ static void show_sim(const cJSON *report)
                              ">M thread-inst/s",
                              ">ns per warp-inst",
                              ">with race detection",
+                             ">on all cores",
                              NULL};
     kds_table *t = kds_table_create(columns);
     const cJSON *k = NULL;
@@ -34,9 +35,11 @@ static void show_sim(const cJSON *report)
         kds_table_cell(t, "%.2f", kds_json_num(k, "ns_per_warp_inst", 0));
         double seconds = kds_json_num(k, "seconds", 0);
         kds_table_cell(t, "x %.2f", kds_json_num(k, "seconds_with_races", 0) / seconds);
+        kds_table_cell(t, "x %.2f", kds_json_num(k, "seconds_on_all_cores", 0) / seconds);
     }
-    printf("one core, %s, checks and counters on; the time with race detection in multiples\n",
-           kds_json_str(report, "isa", "?"));
+    printf("one core, %s, checks and counters on; the last two columns are multiples of the time "
+           "(%d cores)\n",
+           kds_json_str(report, "isa", "?"), (int)kds_json_int(report, "cores", 1));
     kds_table_print(t, stdout);
     kds_table_free(t);
 }

@@ -2,26 +2,47 @@
  * and the work runs between PushRange and PopRange. Each run has a range-profiler object of its
  * own: re-arming one with another configuration has crashed. */
 #include "eval/cuda/profile_set.h"
+#include "search/base/clock.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define FLUSH_FACTOR 2 /* times the L2 that is read to empty it */
 #define PASSES_MAX 256
+#define BUSY_SECONDS 2.0
 
 static kds_code no_memory(kds_err *e)
 {
     return kds_fail(e, KDS_NO_MEMORY, "out of memory");
 }
 
+/* A process that died holds the counters until the driver has buried it. */
+static double patience(void)
+{
+    return kds_clock_monotonic() + BUSY_SECONDS;
+}
+
+static bool wait_a_little(double until)
+{
+    const struct timespec pause = {.tv_nsec = 50000000};
+    nanosleep(&pause, NULL);
+    return kds_clock_monotonic() < until;
+}
+
 /* Which counters the machine lets this context see. */
 static kds_code ask_availability(kds_profiler *p, kds_err *e)
 {
     kds_cupti_availability_args a = KDS_CUPTI_ARGS(availability);
+    int result;
     a.context = p->card->context;
-    kds_code code = KDS_CUPTI(p->cupti, availability, &a, e);
+    for (double until = patience();
+         (result = p->cupti->availability(&a)) == KDS_CUPTI_HARDWARE_BUSY;)
+        if (!wait_a_little(until))
+            break;
+    kds_code code = kds_cupti_check(p->cupti, result, kds_cupti_symbol_availability(), e);
     if (code != KDS_OK)
         return code;
     if ((p->availability = calloc(1, a.size + 1)) == NULL)
@@ -53,18 +74,17 @@ static kds_code make_flush(kds_profiler *p, kds_err *e)
     return code;
 }
 
-kds_code kds_profiler_open(kds_profiler **out, kds_card *card, kds_helpers *h,
-                           const char *nvrtc_path, kds_err *e)
+kds_code kds_profiler_open(kds_profiler **out, const kds_cupti *cupti, kds_card *card,
+                           kds_helpers *h, kds_err *e)
 {
     kds_cupti_initialize_args a = KDS_CUPTI_ARGS(initialize);
     kds_profiler *p = calloc(1, sizeof *p);
     if (p == NULL)
         return no_memory(e);
+    p->cupti = cupti;
     p->card = card;
     p->helpers = h;
-    kds_code code = kds_cupti_open(&p->cupti, nvrtc_path, e);
-    if (code == KDS_OK)
-        code = KDS_CUPTI(p->cupti, initialize, &a, e);
+    kds_code code = KDS_CUPTI(cupti, initialize, &a, e);
     if (code == KDS_OK)
         code = name_chip(p, e);
     if (code == KDS_OK)
@@ -86,7 +106,6 @@ void kds_profiler_close(kds_profiler *p)
         return;
     kds_metric_host_close(p, p->host);
     kds_card_free(p->card, p->flush);
-    kds_cupti_close(p->cupti);
     free(p->availability);
     free(p);
 }
@@ -94,11 +113,6 @@ void kds_profiler_close(kds_profiler *p)
 const char *kds_profiler_chip(const kds_profiler *p)
 {
     return p->chip;
-}
-
-const kds_cupti *kds_profiler_cupti(const kds_profiler *p)
-{
-    return p->cupti;
 }
 
 kds_card *kds_profiler_card(const kds_profiler *p)
@@ -128,8 +142,12 @@ static kds_code arm(session *s, kds_err *e)
     kds_cupti_data_size_args size = KDS_CUPTI_ARGS(data_size);
     kds_cupti_data_begin_args begin = KDS_CUPTI_ARGS(data_begin);
     kds_cupti_configure_args configure = KDS_CUPTI_ARGS(configure);
+    int result;
     enable.context = s->p->card->context;
-    kds_code code = KDS_CUPTI(c, enable, &enable, e);
+    for (double until = patience(); (result = c->enable(&enable)) == KDS_CUPTI_HARDWARE_BUSY;)
+        if (!wait_a_little(until))
+            break;
+    kds_code code = kds_cupti_check(c, result, kds_cupti_symbol_enable(), e);
     if (code != KDS_OK)
         return code;
     s->range = size.range = begin.range = configure.range = enable.range;

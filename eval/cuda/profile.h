@@ -15,13 +15,13 @@
 typedef struct kds_profiler kds_profiler;
 typedef struct kds_metric_set kds_metric_set;
 
-/* Initialises CUPTI on the card's context; about 0.6 s. KDS_NOT_FOUND: there are no counters here,
- * with the reason and what to do. KDS_LOCKED: another profiler has them. */
-KDS_MUST_USE kds_code kds_profiler_open(kds_profiler **out, kds_card *card, kds_helpers *h,
-                                        const char *nvrtc_path, kds_err *e);
+/* Initialises CUPTI on the card's context; about 0.6 s. All is borrowed; CUPTI was best opened
+ * before the driver. KDS_NOT_FOUND: there are no counters here, with the reason and what to do.
+ * KDS_LOCKED: another profiler has them. */
+KDS_MUST_USE kds_code kds_profiler_open(kds_profiler **out, const kds_cupti *cupti, kds_card *card,
+                                        kds_helpers *h, kds_err *e);
 void kds_profiler_close(kds_profiler *p);
 const char *kds_profiler_chip(const kds_profiler *p); /* "GH100" */
-const kds_cupti *kds_profiler_cupti(const kds_profiler *p);
 
 /* A set of counters by our names (eval/cuda/counters.h) or CUPTI's own: the first `required` of
  * them whatever they cost, the others as long as there are no more than `passes`. What the chip

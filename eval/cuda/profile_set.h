@@ -5,7 +5,7 @@
 #include "eval/cuda/profile.h"
 
 struct kds_profiler {
-    kds_cupti *cupti;
+    const kds_cupti *cupti;
     kds_card *card;
     kds_helpers *helpers;
     char chip[32];

@@ -16,6 +16,7 @@
 
 typedef struct worker {
     kds_nvrtc *nvrtc;
+    kds_cupti *cupti; /* NULL: there is none, and `refusal` says so */
     kds_cuda *cuda;
     kds_card *card;
     kds_helpers *helpers;
@@ -81,6 +82,13 @@ static int axis_counters(const kds_task *t, const char **names, int room)
     return n;
 }
 
+/* What is missing or forbidden on this machine is no error: the reason is kept for the answers. */
+static kds_code refuse(worker *w, const kds_err *why)
+{
+    (void)snprintf(w->refusal, sizeof w->refusal, "%s", why->message);
+    return KDS_OK;
+}
+
 static kds_code make_set(worker *w, const char *metrics, kds_err *e)
 {
     const char *names[KDS_METRICS_MAX];
@@ -118,7 +126,6 @@ static kds_code self_test(worker *w, kds_err *e)
     return code;
 }
 
-/* What is missing or forbidden on this machine is no error: the reason is kept for the answers. */
 static kds_code open_profiler(worker *w, const kds_frame *job, kds_err *e)
 {
     kds_err err = {0};
@@ -128,21 +135,23 @@ static kds_code open_profiler(worker *w, const kds_frame *job, kds_err *e)
         code = make_set(w, kds_json_str(job->header, "metrics", NULL), &err);
     if (code == KDS_OK && kds_json_bool(job->header, "self_test", false))
         code = self_test(w, &err);
-    if (code == KDS_NOT_FOUND || code == KDS_SELF_TEST) {
-        (void)snprintf(w->refusal, sizeof w->refusal, "%s", err.message);
-        return KDS_OK;
-    }
+    if (code == KDS_NOT_FOUND || code == KDS_SELF_TEST)
+        return refuse(w, &err);
     if (code != KDS_OK && e != NULL)
         *e = err;
     return code;
 }
 
+/* CUPTI is in the process before the driver is, as if it had been linked. */
 static kds_code open_card(worker *w, const char *device, kds_err *e)
 {
     int ordinal = 0;
+    kds_err err = {0};
     kds_code code = kds_cuda_ordinal(device, &ordinal, e);
     if (code == KDS_OK)
         code = kds_nvrtc_open(&w->nvrtc, e);
+    if (code == KDS_OK && kds_cupti_open(&w->cupti, kds_nvrtc_path(w->nvrtc), &err) != KDS_OK)
+        code = refuse(w, &err);
     if (code == KDS_OK)
         code = kds_cuda_open(&w->cuda, e);
     if (code == KDS_OK)
@@ -173,8 +182,8 @@ static bool add_state(cJSON *reply, const worker *w)
                 add_checks(reply, w);
     if (good && w->profiler != NULL)
         good = kds_json_add_str(reply, "chip", kds_profiler_chip(w->profiler)) &&
-               kds_json_add_int(reply, "cupti", kds_profiler_cupti(w->profiler)->version) &&
-               kds_json_add_str(reply, "cupti_path", kds_profiler_cupti(w->profiler)->path);
+               kds_json_add_int(reply, "cupti", w->cupti->version) &&
+               kds_json_add_str(reply, "cupti_path", w->cupti->path);
     if (!good || w->set == NULL)
         return good;
     cJSON *missing = cJSON_AddArrayToObject(reply, "missing");
@@ -193,7 +202,7 @@ static kds_code do_open(worker *w, const kds_frame *job, cJSON *reply, kds_err *
     kds_code code = kds_task_load(&w->task, dir, e);
     if (code == KDS_OK)
         code = open_card(w, kds_json_str(job->header, "device", ""), e);
-    if (code == KDS_OK)
+    if (code == KDS_OK && w->cupti != NULL)
         code = open_profiler(w, job, e);
     if (code == KDS_OK &&
         !(add_state(reply, w) && kds_json_add_num(reply, "seconds", kds_clock_monotonic() - from)))
@@ -303,6 +312,7 @@ static void drop(worker *w)
     kds_task_free(w->task);
     kds_helpers_close(w->helpers);
     kds_card_close(w->card);
+    kds_cupti_close(w->cupti);
     kds_cuda_close(w->cuda);
     kds_nvrtc_close(w->nvrtc);
 }

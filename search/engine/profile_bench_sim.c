@@ -1,5 +1,8 @@
-/* The simulator's counters of a kernel on a row, to be laid beside the hardware's. */
+/* The simulator's counters of a kernel on a row, to be laid beside the hardware's: of the same
+ * inputs. */
 #include "search/engine/profile_bench_internal.h"
+
+#include "eval/cuda/gpu_row.h"
 
 #include <unistd.h>
 
@@ -20,7 +23,7 @@ static kds_code run(profile_bench *b, int kernel, int row, cJSON *entry, kds_fin
     profile_entry *x = &b->entries[kernel];
     kds_code code = ops->load(b->sim, x->plan, x->compiled, false, &p, f, e);
     if (code == KDS_OK && p != NULL)
-        code = ops->setup(b->sim, row, SIM_SEED, 0, &bench, e);
+        code = ops->setup(b->sim, row, KDS_GPU_INPUT_SEED, 0, &bench, e);
     if (code == KDS_OK && p != NULL)
         code = ops->run(bench, p, &o, &result, NULL, f, e);
     if (code == KDS_OK && f->verdict == KDS_VERDICT_OK &&

@@ -129,8 +129,7 @@ static kds_code self_test(worker *w, kds_err *e)
 static kds_code open_profiler(worker *w, const kds_frame *job, kds_err *e)
 {
     kds_err err = {0};
-    kds_code code =
-        kds_profiler_open(&w->profiler, w->card, w->helpers, kds_nvrtc_path(w->nvrtc), &err);
+    kds_code code = kds_profiler_open(&w->profiler, w->cupti, w->card, w->helpers, &err);
     if (code == KDS_OK)
         code = make_set(w, kds_json_str(job->header, "metrics", NULL), &err);
     if (code == KDS_OK && kds_json_bool(job->header, "self_test", false))

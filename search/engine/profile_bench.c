@@ -193,6 +193,18 @@ static void take_greeting(profile_bench *b, const cJSON *h)
         fail_bench(b, KDS_NO_MEMORY, "out of memory");
 }
 
+/* A start that fails for reasons that do not pass ends everything. */
+static void take_refusal(profile_bench *b, const cJSON *h)
+{
+    static const kds_code final[] = {KDS_NOT_FOUND, KDS_USAGE,     KDS_INVALID,
+                                     KDS_NO_DEVICE, KDS_SELF_TEST, KDS_PROTOCOL};
+    const char *name = kds_json_str(h, "code", "");
+    for (size_t i = 0; i < sizeof final / sizeof final[0]; i++)
+        if (strcmp(kds_code_name(final[i]), name) == 0)
+            fail_bench(b, final[i],
+                       kds_json_str(h, "message", "the profile worker gave no reason"));
+}
+
 static void profile_done(void *user, uint64_t tag, kds_job_end end, const kds_frame *reply,
                          const char *why)
 {
@@ -203,7 +215,9 @@ static void profile_done(void *user, uint64_t tag, kds_job_end end, const kds_fr
         b->start_failed = !good;
         if (good)
             take_greeting(b, h);
-        else
+        else if (h != NULL)
+            take_refusal(b, h);
+        if (!good)
             (void)snprintf(b->why, sizeof b->why, "%s",
                            h != NULL ? kds_json_str(h, "message", "no reason given") : why);
         return;

@@ -229,7 +229,7 @@ static void test_forbidden(void **state)
 static void test_busy(void **state)
 {
     (void)state;
-    script("busy-once"); /* a fresh worker gets them */
+    script("busy-twice"); /* a dying profiler lets go of them after a moment */
     cJSON *report = JSON("bench", "profile", task(), "copy.cu", "--rows", "quick_4096");
     assert_true(counter(entry(report, 0, 0), LD_SECTORS) > 0);
     cJSON_Delete(report);
@@ -271,6 +271,11 @@ static void test_refusals(void **state)
     REFUSES(2, "no row 'nonsense'", "bench", "profile", task(), "copy.cu", "--rows", "nonsense");
     REFUSES(20, "there is no GPU cuda:3", "bench", "profile", task(), "copy.cu", "--device",
             "cuda:3");
+    char *list = calloc(1, 9001); /* what the worker refuses ends it all */
+    assert_non_null(list);
+    memset(list, 'x', 9000);
+    REFUSES(2, "longer than", "bench", "profile", task(), "copy.cu", "--metrics", list);
+    free(list);
 }
 
 static void test_doctor(void **state)

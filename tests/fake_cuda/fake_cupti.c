@@ -69,8 +69,8 @@ static int find(const char *name)
     return -1;
 }
 
-/* True if the script says so; `once`: only this time. */
-static int scripted(const char *word, int once)
+/* True if the script says so; `next`: what it says from then on ("": nothing), NULL: the same. */
+static int scripted(const char *word, const char *next)
 {
     char path[4000], text[64] = "";
     Dl_info info;
@@ -85,8 +85,10 @@ static int scripted(const char *word, int once)
         text[0] = '\0';
     (void)fclose(f);
     int yes = strcmp(text, word) == 0;
-    if (yes && once)
-        (void)unlink(path);
+    if (yes && next != NULL && (f = fopen(path, "w")) != NULL) {
+        (void)fputs(next, f);
+        (void)fclose(f);
+    }
     return yes;
 }
 
@@ -102,8 +104,9 @@ static double counted(int metric)
     memcpy(&counters, &symbol, sizeof counters);
     if (metrics[metric].counter < 0)
         return NAN; /* nothing to divide by */
-    double off =
-        strcmp(metrics[metric].name, "dram__bytes_read.sum") == 0 && scripted("off", 0) ? 0.9 : 1;
+    double off = strcmp(metrics[metric].name, "dram__bytes_read.sum") == 0 && scripted("off", NULL)
+                     ? 0.9
+                     : 1;
     return off * metrics[metric].factor * counters()[metrics[metric].counter];
 }
 
@@ -166,7 +169,7 @@ ENTRY(int cuptiProfilerGetCounterAvailability(kds_cupti_availability_args *a))
     CHECK_SIZE(availability);
     if (!initialised || a->context == NULL || enabled)
         return INVALID_OPERATION;
-    if (scripted("forbidden", 0))
+    if (scripted("forbidden", NULL))
         return KDS_CUPTI_INSUFFICIENT_PRIVILEGES;
     if (a->image == NULL)
         a->size = 16;
@@ -227,7 +230,7 @@ ENTRY(int cuptiProfilerHostGetConfigImageSize(kds_cupti_host_image_size_args *a)
 ENTRY(int cuptiProfilerHostGetConfigImage(kds_cupti_host_image_args *a))
 {
     CHECK_SIZE(host_image);
-    const int head[2] = {scripted("narrow", 0) ? 4 : 10, a->host->count};
+    const int head[2] = {scripted("narrow", NULL) ? 4 : 10, a->host->count};
     if (a->size != (size_t)(a->host->count + 2) * sizeof(int))
         return INVALID;
     memcpy(a->image, head, sizeof head);
@@ -256,10 +259,10 @@ ENTRY(int cuptiRangeProfilerEnable(kds_cupti_enable_args *a))
     CHECK_SIZE(enable);
     if (!initialised || enabled || a->context == NULL)
         return INVALID_OPERATION;
-    if (scripted("busy", 0) || scripted("busy-once", 1))
+    if (scripted("busy", NULL) || scripted("busy-once", "") || scripted("busy-twice", "busy-once"))
         return KDS_CUPTI_HARDWARE_BUSY;
     enables++;
-    if (scripted("crash", 0) || (enables == 2 && scripted("crash-second", 0))) {
+    if (scripted("crash", NULL) || (enables == 2 && scripted("crash-second", NULL))) {
         (void)signal(SIGSEGV, SIG_DFL);
         (void)raise(SIGSEGV);
     }

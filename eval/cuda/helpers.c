@@ -318,6 +318,13 @@ static kds_code load(kds_helpers *h, const char *cubin, kds_err *e)
     return code;
 }
 
+kds_code kds_helpers_find(kds_helpers *h, const char *name, kds_cuda_function *out, kds_err *e)
+{
+    const kds_cuda *c = h->card->cuda;
+    return kds_cuda_check(c, c->module_function(out, h->module, name), e, "finding our kernel %s",
+                          name);
+}
+
 kds_code kds_helpers_open(kds_helpers **out, kds_card *c, kds_nvrtc *n, kds_err *e)
 {
     char *cubin = NULL;

@@ -21,6 +21,9 @@ KDS_MUST_USE kds_code kds_helpers_compile(kds_nvrtc *n, const char *arch, bool p
  * KDS_SELF_TEST if one bit differs. */
 KDS_MUST_USE kds_code kds_helpers_open(kds_helpers **out, kds_card *c, kds_nvrtc *n, kds_err *e);
 void kds_helpers_close(kds_helpers *h);
+/* A kernel of helpers.cu that only its caller launches (the self-test of counters). */
+KDS_MUST_USE kds_code kds_helpers_find(kds_helpers *h, const char *name, kds_cuda_function *out,
+                                       kds_err *e);
 
 /* Elements [first, first + count) of a buffer to `to`; `first` is a multiple of 4. Queued. */
 KDS_MUST_USE kds_code kds_helpers_fill(kds_helpers *h, const kds_filler *f, int64_t first,

@@ -133,6 +133,7 @@ static const struct {
     {"sim", "", 1, 1, bench_sim},
     {"archive", "", 1, 1, bench_archive},
     {"gpu", " TASK FILE.cu...", 3, KDS_OPERANDS_MAX, kds_bench_gpu},
+    {"profile", " TASK FILE.cu...", 3, KDS_OPERANDS_MAX, kds_bench_profile},
     {"model", " MEASURED.json...", 2, KDS_OPERANDS_MAX, kds_bench_model},
 };
 
@@ -146,7 +147,8 @@ static kds_code run(const kds_args *args, kds_err *e)
             return kds_fail(e, KDS_USAGE, "usage: kdasearch bench %s%s", name, benches[i].usage);
         return benches[i].run(args, e);
     }
-    return kds_fail(e, KDS_USAGE, "no benchmark '%s'; there are: sim, archive, gpu, model", name);
+    return kds_fail(e, KDS_USAGE, "no benchmark '%s'; there are: sim, archive, gpu, profile, model",
+                    name);
 }
 
 const kds_command kds_command_bench = {
@@ -166,17 +168,25 @@ const kds_command kds_command_bench = {
         "behind a delay kernel that\n"
         "rotates over sets of buffers which together exceed twice the L2. Exits 20 without a "
         "GPU.\n"
+        "bench profile TASK FILE.cu...: counters of kernels on a GPU (CUPTI), row by row; with "
+        "--compare-sim those of the\n"
+        "simulator beside them. --self-test first tries them on kernels whose counts are known and "
+        "refuses them if they are off.\n"
         "bench model MEASURED.json...: how well the simulator's time model ranks and times what "
         "`bench gpu --out` measured;\n"
         "with --fit, which rates would fit better, and whether they would on tasks that they were "
         "not fitted to.",
     .flags = {{"candidates", 0, "N", "archive: size of the archive that is opened [100000]"},
-              {"device", 0, "NAME", "gpu: cuda:N [cuda:0]; model: sim:GPU [sim:h200]"},
+              {"device", 0, "NAME", "gpu, profile: cuda:N [cuda:0]; model: sim:GPU [sim:h200]"},
               {"sweep", 0, "N", "gpu: N variants of each file by its tune lines, at most"},
               {"seed", 0, "N", "gpu: draws the variants if there are more [1]"},
-              {"rows", 0, "LIST", "gpu: rows by name, comma-separated [the production rows]"},
+              {"rows", 0, "LIST",
+               "gpu, profile: rows by name, comma-separated [the production rows]"},
+              {"metrics", 0, "LIST", "profile: counters by name, comma-separated, or all"},
+              {"compare-sim", 0, NULL, "profile: the simulator's counters too"},
+              {"self-test", 0, NULL, "profile: prove the counters on known kernels first"},
               {"seconds", 0, "TIME", "gpu: begin nothing after that; what is measured is kept"},
-              {"out", 0, "FILE", "gpu: write JSON here, after every row"},
+              {"out", 0, "FILE", "gpu, profile: write JSON here, after every row"},
               {"fit", 0, NULL, "model: fit the model's rates"},
               {"tasks", 0, "DIR", "model: where the tasks' folders are [as measured]"}},
     .run = run};

@@ -4,6 +4,11 @@
 
 /* ---- Doing and queueing ---- */
 
+ENTRY(const double *fake_cuda_counters(void))
+{
+    return gpu.counters;
+}
+
 static int do_memory(const operation *o)
 {
     unsigned char piece[4096];
@@ -44,6 +49,8 @@ static int do_launch(const operation *o)
                        o->config.block, o->config.shared_bytes, o->parameters, o->parameters_len,
                        gpu.memory, &options, &r, &e) != KDS_OK)
         return NO_MEMORY;
+    for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
+        gpu.counters[i] += r.counters[i];
     if (r.status == KDS_SIM_OK)
         return OK;
     gpu.sticky = r.status == KDS_SIM_TRAP ? TRAPPED : ILLEGAL_ADDRESS;

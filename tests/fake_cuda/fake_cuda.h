@@ -94,7 +94,8 @@ typedef struct fake_gpu {
     bool capturing;
     operation *captured;
     int captured_count;
-    double us; /* invented time of the device */
+    double us;                              /* invented time of the device */
+    double counters[KDS_SIM_COUNTER_COUNT]; /* over all launches, for fake_cupti */
     kds_cuda_function functions;
 } fake_gpu;
 extern fake_gpu gpu;

@@ -15,7 +15,6 @@
     declaration
 #define ALLOCATIONS 64
 #define QUEUE 65536
-#define GRAPH_RUNS 8 /* of a graph only so many of the last operations are carried out */
 #define SHARED_DEFAULT (48 << 10)
 
 enum {
@@ -37,6 +36,7 @@ enum { MODULE = 0x4d4f44, FUNCTION, STREAM, EVENT, GRAPH, EXEC, CONTEXT };
 
 typedef struct operation {
     bool is_launch;
+    bool again; /* the same comes later in the graph */
     kds_cuda_function function;
     kds_cuda_launch_config config; /* without its attributes */
     uint32_t cluster[3];

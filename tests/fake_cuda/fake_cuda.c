@@ -96,9 +96,13 @@ ENTRY(int cuModuleLoadData(kds_cuda_module *out, const void *image))
     if (m == NULL)
         return NO_MEMORY;
     m->magic = MODULE;
-    m->ptx = strdup(image);
-    m->len = strlen(image);
-    if (m->ptx == NULL || kds_sim_module_load(&m->code, m->ptx, m->len, &e) != KDS_OK) {
+    /* The simulator lets equal texts share their variables; a module has its own. */
+    m->len = strlen(image) + 32;
+    m->ptx = calloc(1, m->len + 1);
+    if (m->ptx == NULL)
+        return NO_MEMORY;
+    m->len = (size_t)snprintf(m->ptx, m->len, "%s\n// load %d\n", (const char *)image, gpu.loads++);
+    if (kds_sim_module_load(&m->code, m->ptx, m->len, &e) != KDS_OK) {
         fprintf(stderr, "fake_cuda: %s\n", e.message);
         return 200;
     }
@@ -260,15 +264,20 @@ static bool alike(const operation *a, const operation *b)
            memcmp(a->parameters, b->parameters, a->parameters_len) == 0;
 }
 
-/* Marks launches that come again later in the graph: a set of buffers in its next turn. */
+static bool has_like(const kds_cuda_exec exec, int i, int from, int to)
+{
+    for (int k = from; k < to; k++)
+        if (alike(&exec->operations[i], &exec->operations[k]))
+            return true;
+    return false;
+}
+
+/* Marks launches that come both before and later in the graph: a set of buffers in its turns. */
 static void mark_repeated(kds_cuda_exec exec)
 {
     for (int i = 0; i < exec->count; i++)
-        for (int k = i + 1; exec->operations[i].is_launch && k < exec->count; k++)
-            if (alike(&exec->operations[i], &exec->operations[k])) {
-                exec->operations[i].again = true;
-                break;
-            }
+        exec->operations[i].again = exec->operations[i].is_launch && has_like(exec, i, 0, i) &&
+                                    has_like(exec, i, i + 1, exec->count);
 }
 
 ENTRY(int cuGraphInstantiateWithFlags(kds_cuda_exec *out, kds_cuda_graph graph,
@@ -294,7 +303,8 @@ ENTRY(int cuGraphUpload(kds_cuda_exec exec, kds_cuda_stream stream))
     return OK;
 }
 
-/* All operations take their time; of launches that are alike only the last one is carried out. */
+/* All operations take their time; of launches that are alike only the first and the last are
+ * carried out. */
 ENTRY(int cuGraphLaunch(kds_cuda_exec exec, kds_cuda_stream stream))
 {
     ENTER();

@@ -19,6 +19,7 @@ kds_duel_draw kds_duel_schedule(uint64_t seed, int attempt, int row)
     uint64_t places = KDS_DUEL_OFFSET_MOST / KDS_DUEL_OFFSET_STEP;
     d.offset = (int64_t)kds_random_below(&r, places) * KDS_DUEL_OFFSET_STEP;
     d.checked = kds_random_unit(&r);
+    d.turn = kds_random_unit(&r);
     d.window = kds_random_unit(&r);
     return d;
 }

@@ -18,6 +18,7 @@ typedef struct kds_duel_draw {
     int spacers[2];         /* modules loaded ahead of the incumbent's and the child's */
     int64_t offset;         /* of the first set within the arena */
     double checked;         /* [0, 1): which of the sets in use is looked at */
+    double turn;            /* [0, 1): after which of its runs in a visit */
     double window;          /* [0, 1): which part of its outputs is poisoned once more */
 } kds_duel_draw;
 

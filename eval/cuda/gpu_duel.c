@@ -44,14 +44,18 @@ void kds_gpu_duels_close(kds_gpu_duels *g)
     free(g);
 }
 
-/* Gives up the row that was not used for longest. */
-static void drop_oldest(kds_gpu_duels *g)
+/* Gives up the row that was not used for longest, other than `keep`; false if there is none. */
+static bool drop_oldest(kds_gpu_duels *g, const kds_gpu_duel_row *keep)
 {
-    int oldest = 0;
-    for (int i = 1; i < g->row_count; i++)
-        oldest = g->rows[i]->stamp < g->rows[oldest]->stamp ? i : oldest;
+    int oldest = -1;
+    for (int i = 0; i < g->row_count; i++)
+        if (g->rows[i] != keep && (oldest < 0 || g->rows[i]->stamp < g->rows[oldest]->stamp))
+            oldest = i;
+    if (oldest < 0)
+        return false;
     kds_gpu_duel_row_close(g->rows[oldest]);
     g->rows[oldest] = g->rows[--g->row_count];
+    return true;
 }
 
 static kds_code find_row(kds_gpu_duels *g, int index, kds_gpu_duel_row **out, kds_err *e)
@@ -63,13 +67,12 @@ static kds_code find_row(kds_gpu_duels *g, int index, kds_gpu_duel_row **out, kd
     kds_code code = KDS_OK;
     while (r == NULL && code == KDS_OK) {
         if (g->row_count == KDS_GPU_DUEL_ROWS)
-            drop_oldest(g);
+            (void)drop_oldest(g, NULL);
         code = kds_gpu_duel_row_open(&r, g->card, g->helpers, g->task, index, g->baseline_plan,
                                      g->baseline, e);
-        if (code == KDS_NO_MEMORY && g->row_count > 0) {
-            drop_oldest(g);
+        if (code == KDS_NO_MEMORY && drop_oldest(g, NULL))
             code = KDS_OK;
-        } else if (code == KDS_OK)
+        else if (code == KDS_OK)
             g->rows[g->row_count++] = r;
     }
     if (code != KDS_OK)
@@ -85,6 +88,8 @@ kds_code duel_take_row(duel *d, int i)
     kds_code code = find_row(d->g, x->index, &d->r, d->e);
     if (code == KDS_OK)
         code = kds_gpu_duel_row_grow(d->r, x->sets, d->e);
+    while (code == KDS_OK && d->r->row->sets < x->sets && drop_oldest(d->g, d->r))
+        code = kds_gpu_duel_row_grow(d->r, x->sets, d->e);
     if (code == KDS_OK && d->r->row->sets < x->sets)
         code = kds_fail(d->e, KDS_NO_MEMORY, "row %s had room for %d sets of buffers, now for %d",
                         d->g->task->rows[x->index].id, x->sets, d->r->row->sets);
@@ -99,7 +104,23 @@ kds_code duel_take_row(duel *d, int i)
     return KDS_OK;
 }
 
-/* A round on one row. Each arm meets both variants of the inputs once. */
+/* Both arms loaded and their graphs built; one visit of each that does not count, because the first
+ * one after a load has code to fetch and a card that was idle. */
+static kds_code open_round(duel *d, const duel_row *x, const kds_duel_draw *draw, duel_graph *g)
+{
+    double us = 0;
+    int late = 0;
+    kds_code code = duel_load(d, draw);
+    for (int arm = 0; code == KDS_OK && !x->flushed && !duel_stopped(d) && arm < 2; arm++) {
+        g->pad_ns = arm == 0 ? x->pad_ns : 0;
+        code = duel_build(d, arm, g);
+    }
+    for (int v = 0; code == KDS_OK && !duel_stopped(d) && v < 2; v++)
+        code = duel_visit(d, kds_duel_visit_arm(draw, v), x, d->o->warm, v, &us, &late);
+    return code;
+}
+
+/* A round on one row. Each arm meets both variants of the inputs. */
 static kds_code fight_row(duel *d, int i, duel_row_round *out)
 {
     duel_row *x = &d->rows[i];
@@ -114,14 +135,11 @@ static kds_code fight_row(duel *d, int i, duel_row_round *out)
     duel_graph g = {.launches = x->launches,
                     .sets = x->sets,
                     .checked = (int)(out->draw.checked * used),
+                    .turn = out->draw.turn,
                     .window = out->draw.window};
     if (x->flushed) /* what ran before the last run has been refilled */
         g.checked = (x->launches - 1) % x->sets;
-    code = duel_load(d, &out->draw);
-    for (int arm = 0; code == KDS_OK && !x->flushed && !duel_stopped(d) && arm < 2; arm++) {
-        g.pad_ns = arm == 0 ? x->pad_ns : 0;
-        code = duel_build(d, arm, &g);
-    }
+    code = open_round(d, x, &out->draw, &g);
     for (int v = 0; code == KDS_OK && !duel_stopped(d) && v < KDS_DUEL_VISITS; v++) {
         int arm = kds_duel_visit_arm(&out->draw, v);
         code = duel_visit(d, arm, x, d->o->warm, v % KDS_GPU_VARIANTS, &out->us[arm][seen[arm]++],
@@ -133,12 +151,13 @@ static kds_code fight_row(duel *d, int i, duel_row_round *out)
     }
     if (code == KDS_OK && !duel_stopped(d))
         code = kds_gpu_row_intact(d->r->row, &d->f, d->e);
-    if (code == KDS_OK && !duel_stopped(d))
-        duel_unload(d);
+    if (code != KDS_OK || duel_stopped(d))
+        return code;
+    duel_unload(d);
     out->value = 0;
     for (int k = 0; k < DUEL_PAIRS; k++)
         out->value += log(out->us[1][k] / out->us[0][k]) / DUEL_PAIRS;
-    return code;
+    return KDS_OK;
 }
 
 static kds_duel_sample look(duel *d)

@@ -55,7 +55,8 @@ void kds_gpu_duels_close(kds_gpu_duels *g);
  *   child_us[], value}, sample{sm_mhz, memory_mhz, temperature, processes, throttle}}, and
  *   `opening`, the sample before the first round;
  * - seconds, and of these watch_seconds (NVML).
- * Times are microseconds a run. An error is the machine's fault; then *spoilt too. */
+ * Times are microseconds a run; those of no use after a duel of two rounds are null. An error is
+ * the machine's fault; then *spoilt too. */
 KDS_MUST_USE kds_code kds_gpu_duel(kds_gpu_duels *g, const kds_gpu_duel_arm arms[2],
                                    const kds_gpu_duel_options *o, cJSON *out, bool *spoilt,
                                    kds_err *e);

@@ -94,7 +94,8 @@ static inline bool duel_stopped(const duel *d)
 typedef struct duel_graph {
     int launches, sets; /* over the first `sets` of d->order in turn */
     int checked;        /* position in the order of the set that is looked at */
-    double window;      /* of its outputs, that is poisoned before its last run */
+    double turn;        /* [0, 1): after which of its runs; it rests afterwards */
+    double window;      /* of its outputs, that is poisoned before that run */
     int64_t pad_ns;     /* in the middle; 0: none */
 } duel_graph;
 

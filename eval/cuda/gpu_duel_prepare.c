@@ -8,6 +8,7 @@
 #include <math.h>
 
 #define TRIAL_SETS 16     /* most runs of the visits by which the number is found */
+#define TRIAL_US 20000.0  /* most work of them, where that leaves a run */
 #define TRIALS 3          /* visits, of which the last counts */
 #define WARM_UP_US 5000.0 /* work of both arms before the first round */
 #define WARM_UP_VISITS 50
@@ -40,15 +41,30 @@ static kds_code trial(duel *d, int arm, duel_row *x, double *us)
     return code;
 }
 
+/* As many as one run of the slower arm lets be tried. */
+static kds_code count_trial(duel *d, duel_row *x)
+{
+    double us = 0, slow = 0;
+    int sets = d->r->row->sets, most = sets < TRIAL_SETS && !d->o->warm ? sets : TRIAL_SETS;
+    kds_code code = KDS_OK;
+    for (int arm = 0; code == KDS_OK && !duel_stopped(d) && arm < 2; arm++) {
+        d->guilty = arm;
+        code = duel_refresh(d, 0);
+        if (code == KDS_OK)
+            code = kds_gpu_visit_single(&d->arms[arm].visit, d->arms[arm].program, 0, &us, &d->f,
+                                        d->e);
+        slow = us > slow ? us : slow;
+    }
+    double count = slow > 0 ? TRIAL_US / slow : 1;
+    x->launches = x->flushed || count < 1 ? 1 : count < most ? (int)count : most;
+    return code;
+}
+
 static kds_code count_launches(duel *d, duel_row *x)
 {
     double us[2] = {0, 0};
-    int sets = d->r->row->sets;
-    x->sets = d->o->warm ? 1 : sets;
-    x->launches = sets < TRIAL_SETS && !d->o->warm ? sets : TRIAL_SETS;
-    if (x->flushed)
-        x->launches = 1;
-    kds_code code = KDS_OK;
+    x->sets = d->o->warm ? 1 : d->r->row->sets;
+    kds_code code = count_trial(d, x);
     for (int arm = 0; code == KDS_OK && !duel_stopped(d) && arm < 2; arm++)
         code = trial(d, arm, x, &us[arm]);
     if (code != KDS_OK || duel_stopped(d))

@@ -5,10 +5,12 @@
 #include "eval/stats.h"
 #include "search/base/clock.h"
 
+#include <math.h>
+
 static double median(double *values, int count)
 {
     kds_stats_sort(values, (size_t)count);
-    return count > 0 ? kds_stats_quantile(values, (size_t)count, 0.5) : 0;
+    return count > 0 ? kds_stats_quantile(values, (size_t)count, 0.5) : NAN;
 }
 
 /* Host time of one run, with a clean L2 or right after another on the same set. */
@@ -75,8 +77,11 @@ kds_code duel_measure_times(duel *d, int i)
         double us[KDS_DUEL_ROUNDS * DUEL_PAIRS];
         for (int k = 0; k < x->visit_count; k++)
             us[k] = x->us[arm][k];
+        x->times[arm] = (duel_times){{NAN, NAN}, {NAN, NAN}};
         x->times[arm].device[d->o->warm] = median(us, x->visit_count);
     }
+    if (d->rounds.count <= KDS_DUEL_SCREEN) /* a clear loser is not worth more */
+        return KDS_OK;
     kds_code code = duel_take_row(d, i);
     if (code == KDS_OK)
         code = duel_load(d, NULL);

@@ -1,6 +1,7 @@
 /* The visits of a duel. Between visits all sets get other inputs and poisoned outputs, and the L2
- * is read clean. A set that runs more than once in a visit has part of its outputs poisoned before
- * its last run, so that a kernel which skips what it believes to be done is found. */
+ * is read clean. The outputs of one run of a visit are looked at, any run as likely as another: its
+ * set rests for the remaining turns, and part of its outputs is poisoned before if it ran already,
+ * so that a kernel which skips what it believes to be done, or is idle now and then, is found. */
 #include "eval/cuda/gpu_duel_internal.h"
 
 #include <string.h>
@@ -75,24 +76,34 @@ static kds_code poison_window(duel *d, int set, double where)
     return code;
 }
 
-/* Index of the last run on that position, or -1 if it runs but once. */
-static int last_repeat(const duel_graph *g)
+/* Index of the run whose outputs are looked at. A lone set cannot rest: its last one. */
+static int checked_run(const duel_graph *g)
 {
-    int last = g->checked + g->sets * ((g->launches - 1 - g->checked) / g->sets);
-    return last >= g->sets ? last : -1;
+    int turns = 1 + (g->launches - 1 - g->checked) / g->sets;
+    int turn = g->sets > 1 ? (int)(g->turn * turns) : turns - 1;
+    return g->checked + turn * g->sets;
+}
+
+/* The set of a run: in turn, but where the checked one rests, the one furthest from it. */
+static int set_of_run(const duel *d, const duel_graph *g, int run, int checked)
+{
+    int position = run % g->sets;
+    if (position == g->checked && run > checked)
+        position = (position + g->sets / 2) % g->sets;
+    return d->order[position];
 }
 
 kds_code duel_build(duel *d, int arm, const duel_graph *g)
 {
     duel_arm *a = &d->arms[arm];
-    int renew = last_repeat(g), pad = g->pad_ns > 0 ? g->launches / 2 : -1;
+    int checked = checked_run(g), pad = g->pad_ns > 0 ? g->launches / 2 : -1;
     d->guilty = arm;
     kds_code code = kds_gpu_visit_begin(&a->visit, d->e);
     if (code != KDS_OK)
         return code;
     for (int i = 0; code == KDS_OK && !duel_stopped(d) && i < g->launches; i++) {
-        int set = d->order[i % g->sets];
-        if (i == renew)
+        int set = set_of_run(d, g, i, checked);
+        if (i == checked && i >= g->sets)
             code = poison_window(d, set, g->window);
         if (code == KDS_OK && i == pad)
             code = kds_helpers_delay(d->g->helpers, g->pad_ns, d->e);

@@ -78,10 +78,10 @@ static void show_rows(const cJSON *duels)
                         *warm = kds_json_at(a, "warm");
             kds_table_cell(t, "%s", kds_json_str(row, "row", ""));
             kds_table_cell(t, "%s", name);
-            kds_table_cell(t, "%.2f", kds_json_num(cold, "device_us", 0));
-            kds_table_cell(t, "%.2f", kds_json_num(cold, "wall_us", 0));
-            kds_table_cell(t, "%.2f", kds_json_num(warm, "device_us", 0));
-            kds_table_cell(t, "%.2f", kds_json_num(warm, "wall_us", 0));
+            kds_table_cell(t, "%.2f", kds_json_num(cold, "device_us", NAN));
+            kds_table_cell(t, "%.2f", kds_json_num(cold, "wall_us", NAN));
+            kds_table_cell(t, "%.2f", kds_json_num(warm, "device_us", NAN));
+            kds_table_cell(t, "%.2f", kds_json_num(warm, "wall_us", NAN));
             kds_table_cell(t, "%.0f", kds_json_num(row, "launches", 0));
             kds_table_cell(t, "%.0f", kds_json_num(row, "sets", 0));
             kds_table_cell(t, "%s", kds_json_str(row, "cold", ""));

@@ -25,6 +25,10 @@ static const struct {
     {"idle.cu",
      HEAD("128") "    if (runs >= 5 * gridDim.x)\n        return;\n"
                  "    if (threadIdx.x == 0)\n        atomicAdd(&runs, 1u);\n" BODY "}\n"},
+    /* Idle in every fourth run. */
+    {"lapses.cu", HEAD("128") "    __shared__ unsigned mine;\n    if (threadIdx.x == 0)\n"
+                              "        mine = atomicAdd(&runs, 1u);\n    __syncthreads();\n"
+                              "    if (mine / gridDim.x % 4 == 2)\n        return;\n" BODY "}\n"},
     /* Believes that outputs at an address seen before are still right. */
     {"believes.cu",
      HEAD("128") "    if (i >= n)\n        return;\n"
@@ -171,6 +175,7 @@ static void test_failures(void **state)
     static const struct {
         const char *child, *verdict, *words;
     } cases[] = {{"idle.cu", "stale_output", "after timed launches"},
+                 {"lapses.cu", "stale_output", "after timed launches"},
                  {"believes.cu", "stale_output", "after timed launches"},
                  {"traps.cu", "device_fault", "CUDA_ERROR_LAUNCH_FAILED"},
                  {"wrong.cu", "wrong", "y[3]"}};

@@ -31,6 +31,7 @@ static void a_schedule_is_fair_and_repeats(void **state)
         assert_int_equal(d.offset % KDS_DUEL_OFFSET_STEP, 0);
         assert_true(d.offset >= 0 && d.offset < KDS_DUEL_OFFSET_MOST);
         assert_true(d.checked >= 0 && d.checked < 1 && d.window >= 0 && d.window < 1);
+        assert_true(d.turn >= 0 && d.turn < 1);
         least = d.offset < least ? d.offset : least;
         most = d.offset > most ? d.offset : most;
         child_first += d.child_first;

@@ -159,6 +159,13 @@ static kds_code fetch(kds_helpers *h, int64_t blocks, size_t each, const char *w
     return code;
 }
 
+kds_code kds_helpers_read(kds_helpers *h, kds_cuda_address at, uint64_t bytes, kds_err *e)
+{
+    long long words = (long long)((bytes + 3) / 4);
+    void *parameters[] = {&at, &words, &h->partial};
+    return launch(h, h->hash, "kds_hash", blocks_for(h, words), THREADS, parameters, e);
+}
+
 kds_code kds_helpers_hash(kds_helpers *h, kds_cuda_address at, uint64_t bytes, uint64_t *out,
                           kds_err *e)
 {

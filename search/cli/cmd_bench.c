@@ -134,6 +134,7 @@ static const struct {
     {"archive", "", 1, 1, bench_archive},
     {"gpu", " TASK FILE.cu...", 3, KDS_OPERANDS_MAX, kds_bench_gpu},
     {"profile", " TASK FILE.cu...", 3, KDS_OPERANDS_MAX, kds_bench_profile},
+    {"duel", " TASK INCUMBENT.cu CHILD.cu, or TASK --aa FILE.cu", 2, 4, kds_bench_duel},
     {"model", " MEASURED.json...", 2, KDS_OPERANDS_MAX, kds_bench_model},
 };
 
@@ -147,8 +148,8 @@ static kds_code run(const kds_args *args, kds_err *e)
             return kds_fail(e, KDS_USAGE, "usage: kdasearch bench %s%s", name, benches[i].usage);
         return benches[i].run(args, e);
     }
-    return kds_fail(e, KDS_USAGE, "no benchmark '%s'; there are: sim, archive, gpu, profile, model",
-                    name);
+    return kds_fail(e, KDS_USAGE,
+                    "no benchmark '%s'; there are: sim, archive, gpu, profile, duel, model", name);
 }
 
 const kds_command kds_command_bench = {
@@ -172,21 +173,36 @@ const kds_command kds_command_bench = {
         "--compare-sim those of the\n"
         "simulator beside them. --self-test first tries them on kernels whose counts are known and "
         "refuses them if they are off.\n"
+        "bench duel TASK INCUMBENT.cu CHILD.cu: fights duels of two kernels on a GPU, over all "
+        "rows "
+        "together: rounds of paired\n"
+        "visits until the exact signed-rank test says faster, not faster, or that it cannot tell. "
+        "With --aa FILE.cu a kernel\n"
+        "fights a renamed copy of itself: how often chance is called a gain. --slowdown 0.01 makes "
+        "the incumbent's visits 1 %\n"
+        "longer by a kernel that idles in each: how often such a gain is found.\n"
         "bench model MEASURED.json...: how well the simulator's time model ranks and times what "
         "`bench gpu --out` measured;\n"
         "with --fit, which rates would fit better, and whether they would on tasks that they were "
         "not fitted to.",
-    .flags = {{"candidates", 0, "N", "archive: size of the archive that is opened [100000]"},
-              {"device", 0, "NAME", "gpu, profile: cuda:N [cuda:0]; model: sim:GPU [sim:h200]"},
-              {"sweep", 0, "N", "gpu: N variants of each file by its tune lines, at most"},
-              {"seed", 0, "N", "gpu: draws the variants if there are more [1]"},
-              {"rows", 0, "LIST",
-               "gpu, profile: rows by name, comma-separated [the production rows]"},
-              {"metrics", 0, "LIST", "profile: counters by name, comma-separated, or all"},
-              {"compare-sim", 0, NULL, "profile: the simulator's counters too"},
-              {"self-test", 0, NULL, "profile: prove the counters on known kernels first"},
-              {"seconds", 0, "TIME", "gpu: begin nothing after that; what is measured is kept"},
-              {"out", 0, "FILE", "gpu, profile: write JSON here, after every row"},
-              {"fit", 0, NULL, "model: fit the model's rates"},
-              {"tasks", 0, "DIR", "model: where the tasks' folders are [as measured]"}},
+    .flags =
+        {{"candidates", 0, "N", "archive: size of the archive that is opened [100000]"},
+         {"device", 0, "NAME", "gpu, profile, duel: cuda:N [cuda:0]; model: sim:GPU [sim:h200]"},
+         {"sweep", 0, "N", "gpu: N variants of each file by its tune lines, at most"},
+         {"seed", 0, "N", "gpu: draws the variants if there are more; duel: of the first duel [1]"},
+         {"rows", 0, "LIST",
+          "gpu, profile, duel: rows by name, comma-separated [the production rows]"},
+         {"seconds", 0, "TIME", "gpu, duel: begin nothing after that; what is measured is kept"},
+         {"out", 0, "FILE", "gpu, profile, duel: write JSON here, now and then and at the end"},
+         {"metrics", 0, "LIST", "profile: counters by name, comma-separated, or all"},
+         {"compare-sim", 0, NULL, "profile: the simulator's counters too"},
+         {"self-test", 0, NULL, "profile: prove the counters on known kernels first"},
+         {"duels", 0, "N", "duel: how many [1]"},
+         {"aa", 0, "FILE.cu", "duel: this kernel against a renamed copy of itself"},
+         {"slowdown", 0, "SHARE", "duel: make the incumbent's visits longer by that [0]"},
+         {"warm", 0, NULL, "duel: stay on one set of buffers"},
+         {"fresh", 0, NULL, "duel: a GPU worker of its own for every duel"},
+         {"floor", 0, "SHARE", "duel: smallest gain that counts, if above the task's [0]"},
+         {"fit", 0, NULL, "model: fit the model's rates"},
+         {"tasks", 0, "DIR", "model: where the tasks' folders are [as measured]"}},
     .run = run};

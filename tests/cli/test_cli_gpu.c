@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LAUNCH "#pragma kda launch f(x, y, n, a) grid(ceil_div(n, THREADS)) block(THREADS)\n"
 #define HEAD                                                                                       \

@@ -150,8 +150,8 @@ kds_code cuda_outputs_complete(const kds_bench *b, const kds_outputs *o, kds_fin
         int64_t first = -1;
         if (t->buffers[i].role != KDS_ROLE_OUT || !is_floating(o->types[i]))
             continue;
-        kds_code code = kds_helpers_find(o->device->helpers, &b->extents[i], o->types[i],
-                                         output_at(o, i), UINT64_MAX, &count, &first, e);
+        kds_code code = kds_helpers_count(o->device->helpers, &b->extents[i], o->types[i],
+                                          output_at(o, i), UINT64_MAX, &count, &first, e);
         if (code != KDS_OK)
             return code;
         if (count == 0)

@@ -17,7 +17,7 @@ typedef struct session {
 /* Inputs of this round, and what the baseline makes of them. */
 static kds_code begin_round(session *s, kds_err *e)
 {
-    kds_code code = kds_gpu_row_reseed(s->row, cuda_draw(s->device), e);
+    kds_code code = kds_gpu_row_reseed_apart(s->row, cuda_draw(s->device), e);
     if (code == KDS_OK)
         code = kds_gpu_row_expect(s->row, s->baseline->plan, s->baseline->compiled, e);
     return code == KDS_OK && s->row->has_inout ? kds_gpu_row_reset(s->row, e) : code;

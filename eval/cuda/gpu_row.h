@@ -45,9 +45,11 @@ KDS_MUST_USE kds_code kds_gpu_row_open(kds_gpu_row **out, kds_card *c, kds_helpe
 void kds_gpu_row_close(kds_gpu_row *r);
 /* Inputs as they were, outputs poisoned, in every set. */
 KDS_MUST_USE kds_code kds_gpu_row_reset(kds_gpu_row *r, kds_err *e);
-/* Other inputs, drawn by `secret`, and others in each set, as far as that is cheap; what the
- * baseline left before is forgotten. */
-KDS_MUST_USE kds_code kds_gpu_row_reseed(kds_gpu_row *r, uint64_t secret, kds_err *e);
+/* Other inputs in every set from now on, outputs poisoned; the expectation has to be taken again.
+ */
+KDS_MUST_USE kds_code kds_gpu_row_reseed(kds_gpu_row *r, uint64_t seed, kds_err *e);
+/* The same, and other inputs in each set, as far as that is cheap. */
+KDS_MUST_USE kds_code kds_gpu_row_reseed_apart(kds_gpu_row *r, uint64_t seed, kds_err *e);
 /* Keeps what the baseline has just left in a set as what is wanted there. */
 KDS_MUST_USE kds_code kds_gpu_row_keep(kds_gpu_row *r, int set, kds_err *e);
 /* Poison in the outputs of one set. */

@@ -130,8 +130,8 @@ kds_code kds_helpers_judge(kds_helpers *h, const kds_extent *x, kds_dtype got_ty
     return code;
 }
 
-kds_code kds_helpers_find(kds_helpers *h, const kds_extent *x, kds_dtype type, kds_cuda_address at,
-                          uint64_t pattern, uint64_t *count, int64_t *first, kds_err *e)
+kds_code kds_helpers_count(kds_helpers *h, const kds_extent *x, kds_dtype type, kds_cuda_address at,
+                           uint64_t pattern, uint64_t *count, int64_t *first, kds_err *e)
 {
     comparison c = {.got = at, .got_type = (int)type, .slices = 1, .length = x->numel};
     unsigned long long bits = pattern;

@@ -5,6 +5,11 @@
 
 #include "tests/cli/cli_test.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 /* Group set-up: as cli_set_up, with the fakes in place of driver and NVRTC. */
 int fake_gpu_set_up(void **state);
 int fake_gpu_tear_down(void **state);

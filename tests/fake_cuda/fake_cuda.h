@@ -37,6 +37,7 @@ enum { MODULE = 0x4d4f44, FUNCTION, STREAM, EVENT, GRAPH, EXEC, CONTEXT };
 
 typedef struct operation {
     bool is_launch;
+    bool again; /* the same comes before and later in the graph */
     kds_cuda_function function;
     kds_cuda_launch_config config; /* without its attributes */
     uint32_t cluster[3];
@@ -79,14 +80,14 @@ struct kds_cuda_graph_st {
 struct kds_cuda_exec_st {
     int magic;
     operation *operations;
-    bool *again; /* by operation: the same one comes again later */
     int count;
 };
 
 typedef struct fake_gpu {
     bool ready, hung;
     int sticky;
-    int context, loads, modules, streams, events, graphs, execs;
+    int loads; /* of modules, ever */
+    int context, modules, streams, events, graphs, execs;
     kds_sim_memory *memory;
     struct {
         kds_cuda_address at;
@@ -95,7 +96,8 @@ typedef struct fake_gpu {
     bool capturing;
     operation *captured;
     int captured_count;
-    double us; /* invented time of the device */
+    double us;                              /* invented time of the device */
+    double counters[KDS_SIM_COUNTER_COUNT]; /* over all launches, for fake_cupti */
     kds_cuda_function functions;
 } fake_gpu;
 extern fake_gpu gpu;

@@ -43,7 +43,10 @@ static bool accept_hint(kds_decoder *d, bool *has_policy)
         *has_policy = true;
         return true;
     }
-    return kds_accept_of(d, caching) >= 0 || kds_accept_of(d, hints) >= 0;
+    int how = kds_accept_of(d, caching);
+    if (how >= 0 && strcmp(caching[how], "nc") == 0)
+        d->ins.flags |= KDS_INS_CONSTANT;
+    return how >= 0 || kds_accept_of(d, hints) >= 0;
 }
 
 bool kds_plain_type(kds_ptx_type t)

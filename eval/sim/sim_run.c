@@ -16,7 +16,8 @@
 #define SAMPLE_WORK 3e6   /* warp instructions that a sampled launch aims at */
 #define BLOCK_BUDGET 48e6 /* warp instructions of one sampled block */
 #define DEFAULT_BUDGET 1000000000u
-#define TRACED 2
+#define TRACED 32 /* blocks of a launch */
+#define LINE 128
 #define WRITTEN_ALL (1 - 1e-9)
 /* Share of the L2 in which buffers of earlier launches of a plan are taken to be still there. */
 #define L2_KEEPS 0.75
@@ -83,6 +84,21 @@ kds_code sim_launch_prepare(sim_launch *l, kds_finding *f)
     return KDS_OK;
 }
 
+/* A warp's share of the L1 while its multiprocessor holds all the blocks that it can. */
+static uint32_t l1_lines(const sim_launch *l)
+{
+    const kds_gpu *g = l->program->device->gpu;
+    uint64_t blocks = (l->grid * l->unit + (uint64_t)g->sms - 1) / (uint64_t)g->sms;
+    uint64_t room = resident_blocks(l) / (uint64_t)g->sms;
+    blocks = blocks < room ? blocks : room;
+    uint64_t warps = blocks * (((uint64_t)product(l->launch->block) + 31) / 32);
+    int64_t shared =
+        l->kernel->static_shared_bytes + l->launch->shared_bytes + g->shared_per_block_reserved;
+    int64_t left = g->l1_bytes - (int64_t)blocks * shared;
+    int64_t lines = left / LINE / (int64_t)(warps > 0 ? warps : 1);
+    return lines > 1 ? (uint32_t)lines : 1;
+}
+
 static kds_verdict verdict_of(const kds_sim_result *r)
 {
     switch (r->status) {
@@ -143,7 +159,9 @@ kds_code sim_launch_blocks(const sim_launch *l, const uint64_t *blocks, uint64_t
                          .check_races = l->check_races,
                          .threads = l->program->device->base.threads,
                          .latency = trace ? &l->program->device->gpu->latency : NULL,
-                         .trace_blocks = trace ? TRACED : 0};
+                         .trace_blocks = trace ? TRACED : 0,
+                         .l1_lines = trace ? l1_lines(l) : 0,
+                         .registers = (uint32_t)l->kernel->registers};
     kds_launch_params params;
     uint64_t *first = NULL;
     memset(r, 0, sizeof *r);
@@ -194,7 +212,7 @@ static uint64_t choose_blocks(const sim_bench *b, uint64_t grid, int groups, int
 /* Counts over the whole grid, from a sample or exactly. */
 typedef struct totals {
     double counters[KDS_SIM_COUNTER_COUNT];
-    double trace_cycles;
+    kds_sim_trace trace;
     double far_bytes;
     sim_written written; /* elements that no earlier launch had written */
 } totals;
@@ -203,6 +221,15 @@ static void add_counters(totals *t, const kds_sim_result *r, double scale)
 {
     for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
         t->counters[i] += scale * r->counters[i];
+}
+
+static kds_sim_trace trace_of(const kds_sim_result *r)
+{
+    return (kds_sim_trace){.cycles = r->trace_cycles,
+                           .longest = r->trace_longest,
+                           .l1_misses = r->l1_loads > 0 ? r->l1_misses / r->l1_loads : 1,
+                           .l1_again = r->l1_loads > 0 ? r->l1_again / r->l1_loads : 0,
+                           .again_lines = r->again_lines};
 }
 
 static void subtract(sim_written *from, const sim_written *what)
@@ -219,7 +246,7 @@ static kds_code run_whole(const sim_launch *l, uint64_t budget, bool trace, tota
     sim_written_count(l, l->at, &before);
     kds_code code = sim_launch_blocks(l, NULL, 0, budget, trace, &r, f, e);
     add_counters(t, &r, 1);
-    t->trace_cycles = r.trace_cycles;
+    t->trace = trace_of(&r);
     sim_written_count(l, l->at, &t->written);
     subtract(&t->written, &before);
     return code;
@@ -264,7 +291,7 @@ static kds_code run_sample(const sim_launch *l, bool trace, totals *t, kds_findi
     sim_written_count(l, l->at, &before);
     code = sim_launch_blocks(l, blocks, count, budget, trace, &r, f, e);
     add_counters(t, &r, (double)(l->grid - 1) / (double)count);
-    t->trace_cycles = r.trace_cycles;
+    t->trace = trace_of(&r);
     if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
         return code;
     const uint64_t last = l->grid - 1;
@@ -371,7 +398,8 @@ static void add_zeroing(const kds_binding *binding, const kds_gpu *g, kds_sim_ob
 /* Sums over the launches of one plan. */
 typedef struct sums {
     double counters[KDS_SIM_COUNTER_COUNT];
-    double dram, occupancy, us; /* occupancy weighted by time */
+    double dram_read, dram_write, l2_reads, l2_hits;
+    double occupancy, us; /* occupancy weighted by time */
     double longest;
 } sums;
 
@@ -387,9 +415,9 @@ static void time_launch(const sim_launch *l, const totals *t, touched *seen, kds
     kds_sim_time time;
     footprints(l, seen, &shape);
     shape.far_bytes = t->far_bytes;
-    kds_sim_model(g, &shape, t->counters, t->trace_cycles, &time);
+    kds_sim_model(g, &shape, t->counters, &t->trace, &time);
     if (l->program->device->observed != NULL)
-        kds_sim_observed_add(l->program->device->observed, &shape, t->counters, t->trace_cycles);
+        kds_sim_observed_add(l->program->device->observed, &shape, t->counters, &t->trace);
     run->us += time.us + (run->us > 0 ? g->launch_us : g->first_launch_us);
     for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
         s->counters[i] += t->counters[i];
@@ -397,9 +425,19 @@ static void time_launch(const sim_launch *l, const totals *t, touched *seen, kds
         s->longest = time.us;
         run->limiter = time.limiter;
     }
-    s->dram += time.dram_bytes;
+    s->dram_read += time.dram_read_bytes;
+    s->dram_write += time.dram_write_bytes;
+    s->l2_reads += time.l2_read_sectors;
+    s->l2_hits += time.l2_hit_pct / 100 *
+                  (time.l2_read_sectors + t->counters[KDS_SIM_COUNTER_GLOBAL_ST_SECTORS] +
+                   t->counters[KDS_SIM_COUNTER_GLOBAL_RED_SECTORS]);
     s->occupancy += time.occupancy_pct * time.us;
     s->us += time.us;
+}
+
+static double percent(double part, double whole)
+{
+    return whole > 0 ? 100 * part / whole : 0;
 }
 
 static void put_counters(kds_run_result *run, const sums *s)
@@ -407,9 +445,24 @@ static void put_counters(kds_run_result *run, const sums *s)
     for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
         (void)kds_measures_set(&run->counters, kds_sim_counter_name((kds_sim_counter)i),
                                s->counters[i]);
-    (void)kds_measures_set(&run->counters, "dram__bytes.sum", s->dram);
-    (void)kds_measures_set(&run->counters, "sm__warps_active.avg.pct_of_peak_sustained_active",
-                           s->us > 0 ? s->occupancy / s->us : 0);
+    const double *c = s->counters;
+    double writes = c[KDS_SIM_COUNTER_GLOBAL_ST_SECTORS] + c[KDS_SIM_COUNTER_GLOBAL_RED_SECTORS];
+    double branches = c[KDS_SIM_COUNTER_BRANCHES];
+    const struct {
+        const char *name;
+        double value;
+    } modelled[] = {
+        {"dram__bytes.sum", s->dram_read + s->dram_write},
+        {"dram__bytes_read.sum", s->dram_read},
+        {"dram__bytes_write.sum", s->dram_write},
+        {"lts__t_sectors_op_read.sum", s->l2_reads},
+        {"lts__t_sector_hit_rate.pct", percent(s->l2_hits, s->l2_reads + writes)},
+        {"smsp__sass_average_branch_targets_threads_uniform.pct",
+         percent(branches - c[KDS_SIM_COUNTER_BRANCHES_DIVERGENT], branches)},
+        {"sm__warps_active.avg.pct_of_peak_sustained_active", s->us > 0 ? s->occupancy / s->us : 0},
+    };
+    for (size_t i = 0; i < sizeof modelled / sizeof modelled[0]; i++)
+        (void)kds_measures_set(&run->counters, modelled[i].name, modelled[i].value);
 }
 
 /* A block that depends on blocks outside the sample may wait for ever, or compute addresses from
@@ -469,11 +522,11 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
 {
     const kds_gpu *g = p->device->gpu;
     touched seen;
-    sums s = {{0}, 0, 0, 0, 0};
+    sums s = {.us = 0};
     sim_written written = {{0}, {0}};
     begin_touched(&seen, b, binding, g);
     if (o->timed)
-        add_zeroing(binding, g, p->device->observed, run, &s.dram);
+        add_zeroing(binding, g, p->device->observed, run, &s.dram_write);
     for (int i = 0; i < binding->launch_count; i++)
         run->partial |= is_sampled(b, &binding->launches[i]) &&
                         (binding->launch_count > 1 || binding->scratch_count > 0);
@@ -485,7 +538,7 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
                         .at = at,
                         .check_uninitialised = !run->partial,
                         .check_races = o->races};
-        totals t = {{0}, 0, 0, {{0}, {0}}};
+        totals t = {.far_bytes = 0};
         kds_code code = sim_launch_prepare(&l, f);
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
             return code;

@@ -204,8 +204,9 @@ void kds_sim_model(const kds_gpu *g, const kds_sim_shape *s,
     fill = fill < cycles ? fill : cycles;
     take(&both, rates.limiter, seconds_of(&rates));
     take(&both, "latency", (cycles - fill) / g->clock_hz);
-    out->us = 1e6 * (fill / g->clock_hz + seconds_of(&both));
-    out->limiter = both.limiter;
+    double filling = fill / g->clock_hz, running = seconds_of(&both);
+    out->us = 1e6 * (filling + running);
+    out->limiter = filling > running ? "latency" : both.limiter;
 
     /* Warps active while an SM is active at all: full slots, thinned by the last wave. */
     double per_sm = blocks / (blocks < g->sms ? blocks : g->sms);

@@ -19,8 +19,6 @@
 #define TRACED 32 /* blocks of a launch */
 #define LINE 128
 #define WRITTEN_ALL (1 - 1e-9)
-/* Share of the L2 in which buffers of earlier launches of a plan are taken to be still there. */
-#define L2_KEEPS 0.75
 
 static int64_t product(const int64_t v[3])
 {
@@ -209,15 +207,7 @@ static uint64_t choose_blocks(const sim_bench *b, uint64_t grid, int groups, int
     return count;
 }
 
-/* Counts over the whole grid, from a sample or exactly. */
-typedef struct totals {
-    double counters[KDS_SIM_COUNTER_COUNT];
-    kds_sim_trace trace;
-    double far_bytes;
-    sim_written written; /* elements that no earlier launch had written */
-} totals;
-
-static void add_counters(totals *t, const kds_sim_result *r, double scale)
+static void add_counters(sim_totals *t, const kds_sim_result *r, double scale)
 {
     for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
         t->counters[i] += scale * r->counters[i];
@@ -238,7 +228,7 @@ static void subtract(sim_written *from, const sim_written *what)
         from->elements[i] -= what->elements[i];
 }
 
-static kds_code run_whole(const sim_launch *l, uint64_t budget, bool trace, totals *t,
+static kds_code run_whole(const sim_launch *l, uint64_t budget, bool trace, sim_totals *t,
                           kds_finding *f, kds_err *e)
 {
     kds_sim_result r;
@@ -273,7 +263,8 @@ static kds_code probe(const sim_launch *l, double *work, sim_written *written, k
     return code;
 }
 
-static kds_code run_sample(const sim_launch *l, bool trace, totals *t, kds_finding *f, kds_err *e)
+static kds_code run_sample(const sim_launch *l, bool trace, sim_totals *t, kds_finding *f,
+                           kds_err *e)
 {
     uint64_t blocks[1 + GROUPS * GROUP_BLOCKS];
     double work = 0;
@@ -312,157 +303,6 @@ static kds_code run_sample(const sim_launch *l, bool trace, totals *t, kds_findi
     if (l->binding->launch_count == 1 && (share < WRITTEN_ALL || !spread_well))
         code = sim_written_measure(l, work, &first, &tail, spread_well, &t->written, f, e);
     return code;
-}
-
-static double buffer_bytes(const sim_bench *b, int buffer)
-{
-    const kds_extent *x = &b->base.extents[buffer];
-    return (double)x->span * (double)kds_dtype_size(x->dtype);
-}
-
-static double scratch_bytes(const kds_scratch *s)
-{
-    return (double)s->numel * (double)kds_dtype_size(s->dtype);
-}
-
-/* Which buffers a plan's launches have touched, for what the L2 still holds. */
-typedef struct touched {
-    bool buffers[KDS_BUFFERS_MAX], scratch[KDS_PLAN_SCRATCH];
-    bool kept; /* all buffers of the plan fit in the L2 together */
-} touched;
-
-static void begin_touched(touched *t, const sim_bench *b, const kds_binding *binding,
-                          const kds_gpu *g)
-{
-    double all = 0;
-    memset(t, 0, sizeof *t);
-    for (int i = 0; i < b->base.device->task->buffer_count; i++)
-        all += buffer_bytes(b, i);
-    for (int i = 0; i < binding->scratch_count; i++)
-        all += scratch_bytes(&binding->scratch[i]);
-    t->kept = all <= L2_KEEPS * g->l2_bytes;
-}
-
-/* Bytes that the launch can bring from DRAM and those that it can write there. What it is not given
- * it could still reach through a neighbour's address. */
-static void footprints(const sim_launch *l, touched *t, kds_sim_shape *shape)
-{
-    bool seen[KDS_BUFFERS_MAX] = {false}, seen_scratch[KDS_PLAN_SCRATCH] = {false};
-    const kds_task *task = l->bench->base.device->task;
-    shape->read_footprint = shape->write_footprint = 1;
-    for (int i = 0; i < l->launch->arg_count; i++) {
-        const kds_arg *a = &l->launch->args[i];
-        if (a->kind == KDS_ARG_VALUE)
-            continue;
-        bool *once = a->kind == KDS_ARG_BUFFER ? &seen[a->index] : &seen_scratch[a->index];
-        bool *earlier = a->kind == KDS_ARG_BUFFER ? &t->buffers[a->index] : &t->scratch[a->index];
-        if (*once)
-            continue;
-        *once = true;
-        kds_role role = a->kind == KDS_ARG_BUFFER ? task->buffers[a->index].role : KDS_ROLE_INOUT;
-        double bytes = a->kind == KDS_ARG_BUFFER ? buffer_bytes(l->bench, a->index)
-                                                 : scratch_bytes(&l->binding->scratch[a->index]);
-        bool filled = a->kind == KDS_ARG_BUFFER && role != KDS_ROLE_OUT;
-        if (*earlier ? !t->kept : filled)
-            shape->read_footprint += bytes;
-        if (role != KDS_ROLE_IN)
-            shape->write_footprint += bytes;
-        *earlier = true;
-    }
-    for (int i = 0; i < task->buffer_count; i++) {
-        if (seen[i])
-            continue;
-        if (task->buffers[i].role != KDS_ROLE_OUT)
-            shape->read_footprint += buffer_bytes(l->bench, i);
-        if (task->buffers[i].role != KDS_ROLE_IN)
-            shape->write_footprint += buffer_bytes(l->bench, i);
-    }
-}
-
-/* Zeroed scratch is zeroed inside the timed work: one memset launch for each. */
-static void add_zeroing(const kds_binding *binding, const kds_gpu *g, kds_sim_observed *observed,
-                        kds_run_result *run, double *dram)
-{
-    for (int i = 0; i < binding->scratch_count; i++) {
-        if (!binding->scratch[i].zero)
-            continue;
-        double bytes = scratch_bytes(&binding->scratch[i]);
-        run->us += (run->us > 0 ? g->launch_us : g->first_launch_us) +
-                   1e6 * bytes / g->dram_bytes_per_second;
-        *dram += bytes;
-        if (observed != NULL)
-            observed->zeroed[observed->zeroed_count++] = bytes;
-    }
-}
-
-/* Sums over the launches of one plan. */
-typedef struct sums {
-    double counters[KDS_SIM_COUNTER_COUNT];
-    double dram_read, dram_write, l2_reads, l2_hits;
-    double occupancy, us; /* occupancy weighted by time */
-    double longest;
-} sums;
-
-static void time_launch(const sim_launch *l, const totals *t, touched *seen, kds_run_result *run,
-                        sums *s)
-{
-    const kds_gpu *g = l->program->device->gpu;
-    const kds_launch *x = l->launch;
-    kds_sim_shape shape = {.blocks = l->grid * l->unit,
-                           .threads = (int)product(x->block),
-                           .registers = l->kernel->registers,
-                           .shared_bytes = l->kernel->static_shared_bytes + (int)x->shared_bytes};
-    kds_sim_time time;
-    footprints(l, seen, &shape);
-    shape.far_bytes = t->far_bytes;
-    kds_sim_model(g, &shape, t->counters, &t->trace, &time);
-    if (l->program->device->observed != NULL)
-        kds_sim_observed_add(l->program->device->observed, &shape, t->counters, &t->trace);
-    run->us += time.us + (run->us > 0 ? g->launch_us : g->first_launch_us);
-    for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
-        s->counters[i] += t->counters[i];
-    if (time.us > s->longest) {
-        s->longest = time.us;
-        run->limiter = time.limiter;
-    }
-    s->dram_read += time.dram_read_bytes;
-    s->dram_write += time.dram_write_bytes;
-    s->l2_reads += time.l2_read_sectors;
-    s->l2_hits += time.l2_hit_pct / 100 *
-                  (time.l2_read_sectors + t->counters[KDS_SIM_COUNTER_GLOBAL_ST_SECTORS] +
-                   t->counters[KDS_SIM_COUNTER_GLOBAL_RED_SECTORS]);
-    s->occupancy += time.occupancy_pct * time.us;
-    s->us += time.us;
-}
-
-static double percent(double part, double whole)
-{
-    return whole > 0 ? 100 * part / whole : 0;
-}
-
-static void put_counters(kds_run_result *run, const sums *s)
-{
-    for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
-        (void)kds_measures_set(&run->counters, kds_sim_counter_name((kds_sim_counter)i),
-                               s->counters[i]);
-    const double *c = s->counters;
-    double writes = c[KDS_SIM_COUNTER_GLOBAL_ST_SECTORS] + c[KDS_SIM_COUNTER_GLOBAL_RED_SECTORS];
-    double branches = c[KDS_SIM_COUNTER_BRANCHES];
-    const struct {
-        const char *name;
-        double value;
-    } modelled[] = {
-        {"dram__bytes.sum", s->dram_read + s->dram_write},
-        {"dram__bytes_read.sum", s->dram_read},
-        {"dram__bytes_write.sum", s->dram_write},
-        {"lts__t_sectors_op_read.sum", s->l2_reads},
-        {"lts__t_sector_hit_rate.pct", percent(s->l2_hits, s->l2_reads + writes)},
-        {"smsp__sass_average_branch_targets_threads_uniform.pct",
-         percent(branches - c[KDS_SIM_COUNTER_BRANCHES_DIVERGENT], branches)},
-        {"sm__warps_active.avg.pct_of_peak_sustained_active", s->us > 0 ? s->occupancy / s->us : 0},
-    };
-    for (size_t i = 0; i < sizeof modelled / sizeof modelled[0]; i++)
-        (void)kds_measures_set(&run->counters, modelled[i].name, modelled[i].value);
 }
 
 /* A block that depends on blocks outside the sample may wait for ever, or compute addresses from
@@ -520,13 +360,10 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
                              const kds_run_options *o, kds_run_result *run, kds_finding *f,
                              kds_err *e)
 {
-    const kds_gpu *g = p->device->gpu;
-    touched seen;
-    sums s = {.us = 0};
+    sim_timing timing;
     sim_written written = {{0}, {0}};
-    begin_touched(&seen, b, binding, g);
     if (o->timed)
-        add_zeroing(binding, g, p->device->observed, run, &s.dram_write);
+        sim_timing_begin(&timing, b, p, binding, run);
     for (int i = 0; i < binding->launch_count; i++)
         run->partial |= is_sampled(b, &binding->launches[i]) &&
                         (binding->launch_count > 1 || binding->scratch_count > 0);
@@ -538,7 +375,7 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
                         .at = at,
                         .check_uninitialised = !run->partial,
                         .check_races = o->races};
-        totals t = {.far_bytes = 0};
+        sim_totals t = {.far_bytes = 0};
         kds_code code = sim_launch_prepare(&l, f);
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
             return code;
@@ -554,10 +391,10 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
             return code;
         if (o->timed)
-            time_launch(&l, &t, &seen, run, &s);
+            sim_timing_launch(&timing, &l, &t, run);
     }
     if (o->timed)
-        put_counters(run, &s);
+        sim_timing_end(&timing, run);
     run->coverage = b->base.sampled ? sim_written_share(b, &written) : 1;
     if (run->partial && binding->launch_count > 1) {
         sim_launch any = {.bench = b, .program = p};

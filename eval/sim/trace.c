@@ -12,6 +12,10 @@
 #include <string.h>
 
 #define SCHEDULERS 4
+/* For which an instruction keeps its scheduler's share of a pipe busy: see gpus.c. */
+#define ALU_CYCLES (4 / 3.0)
+#define XU_CYCLES 8.0
+#define LSU_CYCLES 4.0
 /* Instructions that a branch may skip and become predicates. */
 #define PREDICATED 24
 /* Registers that a thread needs beside what its loads bring. */
@@ -152,10 +156,10 @@ static void note_busy(kds_warp *w, const kds_ins *i, double slots)
 {
     w->phase_busy[KDS_BUSY_ISSUE] += slots;
     if (i->pipe == KDS_PIPE_ALU)
-        w->phase_busy[KDS_BUSY_ALU] += 2.0 * i->weight;
-    w->phase_busy[KDS_BUSY_XU] += 8.0 * i->xu;
+        w->phase_busy[KDS_BUSY_ALU] += ALU_CYCLES * i->weight;
+    w->phase_busy[KDS_BUSY_XU] += XU_CYCLES * i->xu;
     if (i->pipe == KDS_PIPE_LSU)
-        w->phase_busy[KDS_BUSY_LSU] += 4.0 * i->weight;
+        w->phase_busy[KDS_BUSY_LSU] += LSU_CYCLES * i->weight;
 }
 
 void kds_trace_step(kds_warp *w, const kds_ins *i, uint32_t mask)

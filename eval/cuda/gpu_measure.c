@@ -2,30 +2,23 @@
  * graph. The outputs of the last set after the timed launches must be right too: a kernel that
  * skips its work when it is timed is found. */
 #include "eval/cuda/gpu_measure.h"
+#include "eval/cuda/gpu_visit.h"
 #include "eval/stats.h"
-#include "search/base/clock.h"
 
 #include <math.h>
 #include <string.h>
 
-#define VISIT_US 1000.0   /* least work of a visit */
-#define NODES_MAX 40000   /* of one graph */
 #define CYCLE_US 100000.0 /* most work of one turn through all sets */
 #define WARM_US 5000.0    /* work before the first visit that counts */
 #define WARM_VISITS 2     /* at least */
 #define WARM_VISITS_MAX 50
 #define MEASURED_US 15000.0 /* work that counts, at least */
 #define VISITS_LEAST 9
-#define DELAY_LEAST_NS 50000
-#define DELAY_MOST_NS 200000000
 
 typedef struct timed {
     kds_gpu_program *program;
-    kds_card *card;
-    kds_helpers *helpers;
-    kds_cuda_exec exec;
+    kds_gpu_visit visit;
     int launches, sets; /* of the graph */
-    int64_t delay_ns;
     kds_finding *f;
     kds_err *e;
 } timed;
@@ -35,108 +28,33 @@ static bool stopped(const timed *t)
     return t->f->verdict != KDS_VERDICT_OK;
 }
 
-static void drop_graph(timed *t)
-{
-    if (t->exec != NULL)
-        (void)t->card->cuda->graph_exec_destroy(t->exec);
-    t->exec = NULL;
-}
-
 /* A graph of that many runs in a row. */
 static kds_code build_graph(timed *t, int launches)
 {
-    const kds_cuda *c = t->card->cuda;
-    kds_cuda_graph graph = NULL;
-    drop_graph(t);
+    kds_code code = kds_gpu_visit_begin(&t->visit, t->e);
     t->launches = launches;
-    kds_code code =
-        kds_cuda_check(c, c->capture_begin(t->card->stream, KDS_CUDA_CAPTURE_THREAD_LOCAL), t->e,
-                       "beginning a graph");
     if (code != KDS_OK)
         return code;
     for (int i = 0; i < launches && !stopped(t); i++)
         (void)kds_gpu_program_queue(t->program, i % t->sets, t->f);
-    int ended = c->capture_end(t->card->stream, &graph);
-    if (!stopped(t))
-        code = kds_cuda_check(c, ended, t->e, "ending a graph of %d launches", launches);
-    if (code == KDS_OK && !stopped(t))
-        code = kds_cuda_check(c, c->graph_instantiate(&t->exec, graph, 0), t->e,
-                              "instantiating a graph of %d launches", launches);
-    if (code == KDS_OK && !stopped(t))
-        code = kds_cuda_check(c, c->graph_upload(t->exec, t->card->stream), t->e,
-                              "uploading a graph of %d launches", launches);
-    if (graph != NULL)
-        (void)c->graph_destroy(graph);
-    return code;
+    return kds_gpu_visit_end(&t->visit, !stopped(t), t->e);
 }
 
-/* Time between the card's two events, after waiting. */
-static kds_code read_events(timed *t, double *us)
-{
-    float milliseconds = 0;
-    if (!kds_gpu_program_wait(t->program, t->f))
-        return KDS_OK;
-    kds_code code = kds_cuda_check(
-        t->card->cuda, t->card->cuda->event_elapsed(&milliseconds, t->card->start, t->card->end),
-        t->e, "reading the time between two events");
-    *us = 1000.0 * (double)milliseconds;
-    return code;
-}
-
-/* One visit. The delay adapts, so that the host is always ahead of the card. */
 static kds_code visit(timed *t, double *us)
 {
-    const kds_cuda *c = t->card->cuda;
-    kds_code code = kds_helpers_delay(t->helpers, t->delay_ns, t->e);
-    double from = kds_clock_monotonic();
-    if (code == KDS_OK)
-        code = kds_cuda_check(c, c->event_record(t->card->start, t->card->stream), t->e,
-                              "recording an event");
-    if (code == KDS_OK)
-        code =
-            kds_cuda_check(c, c->graph_launch(t->exec, t->card->stream), t->e, "launching a graph");
-    if (code == KDS_OK)
-        code = kds_cuda_check(c, c->event_record(t->card->end, t->card->stream), t->e,
-                              "recording an event");
-    double wanted = 2e9 * (kds_clock_monotonic() - from) + DELAY_LEAST_NS;
-    if (code == KDS_OK)
-        code = read_events(t, us);
-    if (wanted > (double)t->delay_ns)
-        t->delay_ns = wanted < DELAY_MOST_NS ? (int64_t)wanted : DELAY_MOST_NS;
-    return code;
-}
-
-/* A single run between events: how long one takes, roughly. */
-static kds_code time_one(timed *t, double *us)
-{
-    const kds_cuda *c = t->card->cuda;
-    kds_code code = kds_helpers_delay(t->helpers, t->delay_ns, t->e);
-    if (code == KDS_OK)
-        code = kds_cuda_check(c, c->event_record(t->card->start, t->card->stream), t->e,
-                              "recording an event");
-    if (code == KDS_OK)
-        (void)kds_gpu_program_queue(t->program, 1 % t->program->sets, t->f);
-    if (code == KDS_OK && !stopped(t))
-        code = kds_cuda_check(c, c->event_record(t->card->end, t->card->stream), t->e,
-                              "recording an event");
-    if (code == KDS_OK && !stopped(t))
-        code = read_events(t, us);
-    return code;
+    return kds_gpu_visit_run(&t->visit, t->program, us, t->f, t->e);
 }
 
 /* How many sets, and a graph long enough. */
 static kds_code plan_visit(timed *t)
 {
-    const kds_binding *b = t->program->binding;
-    int nodes = b->launch_count;
     double one = 0, all = 0;
-    for (int i = 0; i < b->scratch_count; i++)
-        nodes += b->scratch[i].zero;
-    kds_code code = time_one(t, &one);
+    kds_code code =
+        kds_gpu_visit_single(&t->visit, t->program, 1 % t->program->sets, &one, t->f, t->e);
     if (code != KDS_OK || stopped(t))
         return code;
     double most = CYCLE_US / (one > 0.1 ? one : 0.1);
-    int most_launches = NODES_MAX / (nodes > 0 ? nodes : 1);
+    int most_launches = KDS_GPU_VISIT_NODES / kds_gpu_visit_nodes(t->program);
     t->sets = t->program->sets;
     if (t->sets > most_launches)
         t->sets = most_launches;
@@ -147,9 +65,9 @@ static kds_code plan_visit(timed *t)
         code = visit(t, &all);
     if (code == KDS_OK && !stopped(t))
         code = visit(t, &all);
-    if (code != KDS_OK || stopped(t) || all >= VISIT_US)
+    if (code != KDS_OK || stopped(t) || all >= KDS_GPU_VISIT_US)
         return code;
-    double turns = ceil(1.1 * VISIT_US / (all > 1 ? all : 1));
+    double turns = ceil(1.1 * KDS_GPU_VISIT_US / (all > 1 ? all : 1));
     if (turns * t->sets > most_launches)
         turns = floor((double)most_launches / t->sets);
     return build_graph(t, t->sets * (turns > 1 ? (int)turns : 1));
@@ -190,9 +108,7 @@ static kds_code time_program(kds_gpu_row *r, kds_gpu_program *p, kds_gpu_timing 
                              kds_finding *f, kds_err *e)
 {
     timed t = {.program = p,
-               .card = r->card,
-               .helpers = r->helpers,
-               .delay_ns = DELAY_LEAST_NS,
+               .visit = {.card = r->card, .helpers = r->helpers, .delay_ns = KDS_GPU_DELAY_NS},
                .f = f,
                .e = e};
     kds_code code = plan_visit(&t);
@@ -201,7 +117,7 @@ static kds_code time_program(kds_gpu_row *r, kds_gpu_program *p, kds_gpu_timing 
     out->launches = t.launches;
     out->sets = t.sets;
     out->cold = (double)t.sets * (double)r->buffer_bytes > 2.0 * (double)r->card->info.l2_bytes;
-    drop_graph(&t);
+    kds_gpu_visit_drop(&t.visit);
     return code;
 }
 

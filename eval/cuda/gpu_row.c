@@ -177,6 +177,16 @@ kds_code kds_gpu_row_open(kds_gpu_row **out, kds_card *c, kds_helpers *h, const 
     return code;
 }
 
+kds_code kds_gpu_row_reseed(kds_gpu_row *r, uint64_t seed, kds_err *e)
+{
+    const kds_row *row = &r->task->rows[r->index];
+    for (int i = 0; i < r->task->buffer_count; i++)
+        r->fillers[i] = kds_task_filler(r->task, row, i, &r->extents[i], seed, 0);
+    r->want_hash = 0;
+    kds_code code = kds_gpu_row_reset(r, e);
+    return code == KDS_OK ? hash_set(r, false, &r->input_hash, e) : code;
+}
+
 void kds_gpu_row_close(kds_gpu_row *r)
 {
     if (r == NULL)

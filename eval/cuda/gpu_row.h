@@ -46,6 +46,9 @@ KDS_MUST_USE kds_code kds_gpu_row_open(kds_gpu_row **out, kds_card *c, kds_helpe
 void kds_gpu_row_close(kds_gpu_row *r);
 /* Inputs as they were, outputs poisoned, in every set. */
 KDS_MUST_USE kds_code kds_gpu_row_reset(kds_gpu_row *r, kds_err *e);
+/* Other inputs in every set from now on, outputs poisoned; the expectation has to be taken again.
+ */
+KDS_MUST_USE kds_code kds_gpu_row_reseed(kds_gpu_row *r, uint64_t seed, kds_err *e);
 /* Runs the baseline and keeps its outputs. KDS_INVALID: the baseline is at fault. */
 KDS_MUST_USE kds_code kds_gpu_row_expect(kds_gpu_row *r, const kds_plan *plan,
                                          const kds_compiled *baseline, kds_err *e);

@@ -159,6 +159,13 @@ static kds_code fetch(kds_helpers *h, int64_t blocks, size_t each, const char *w
     return code;
 }
 
+kds_code kds_helpers_read(kds_helpers *h, kds_cuda_address at, uint64_t bytes, kds_err *e)
+{
+    long long words = (long long)((bytes + 3) / 4);
+    void *parameters[] = {&at, &words, &h->partial};
+    return launch(h, h->hash, "kds_hash", blocks_for(h, words), THREADS, parameters, e);
+}
+
 kds_code kds_helpers_hash(kds_helpers *h, kds_cuda_address at, uint64_t bytes, uint64_t *out,
                           kds_err *e)
 {
@@ -316,6 +323,13 @@ static kds_code load(kds_helpers *h, const char *cubin, kds_err *e)
         code = kds_cuda_check(c, c->module_function(functions[i].to, h->module, functions[i].name),
                               e, "finding our kernel %s", functions[i].name);
     return code;
+}
+
+kds_code kds_helpers_find(kds_helpers *h, const char *name, kds_cuda_function *out, kds_err *e)
+{
+    const kds_cuda *c = h->card->cuda;
+    return kds_cuda_check(c, c->module_function(out, h->module, name), e, "finding our kernel %s",
+                          name);
 }
 
 kds_code kds_helpers_open(kds_helpers **out, kds_card *c, kds_nvrtc *n, kds_err *e)

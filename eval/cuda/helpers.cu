@@ -287,3 +287,25 @@ extern "C" __global__ void kds_delay(u64 ns)
         asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
     while (now - start < ns);
 }
+
+// Known work for the self-test of counters: 16 bytes a thread; and 32 lanes on one bank, once stored and once loaded
+// in each round.
+extern "C" __global__ void kds_copy(const uint4 *from, uint4 *to)
+{
+    const s64 i = blockIdx.x * (s64)blockDim.x + threadIdx.x;
+    to[i] = from[i];
+}
+
+extern "C" __global__ void __launch_bounds__(32)
+    kds_conflicts(u32 *out, int rounds)
+{
+    __shared__ volatile u32 bank[32 * 32];
+    u32 sum = 0;
+    for (int i = 0; i < rounds; i++) {
+        bank[32 * threadIdx.x] = i;
+        __syncwarp();
+        sum += bank[32 * (31 - threadIdx.x)];
+        __syncwarp();
+    }
+    out[blockIdx.x * 32 + threadIdx.x] = sum;
+}

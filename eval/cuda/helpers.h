@@ -21,12 +21,18 @@ KDS_MUST_USE kds_code kds_helpers_compile(kds_nvrtc *n, const char *arch, bool p
  * KDS_SELF_TEST if one bit differs. */
 KDS_MUST_USE kds_code kds_helpers_open(kds_helpers **out, kds_card *c, kds_nvrtc *n, kds_err *e);
 void kds_helpers_close(kds_helpers *h);
+/* A kernel of helpers.cu that only its caller launches (the self-test of counters). */
+KDS_MUST_USE kds_code kds_helpers_find(kds_helpers *h, const char *name, kds_cuda_function *out,
+                                       kds_err *e);
 
 /* Elements [first, first + count) of a buffer to `to`; `first` is a multiple of 4. Queued. */
 KDS_MUST_USE kds_code kds_helpers_fill(kds_helpers *h, const kds_filler *f, int64_t first,
                                        int64_t count, kds_cuda_address to, kds_err *e);
 /* Idles on the card for that long before what is queued next. */
 KDS_MUST_USE kds_code kds_helpers_delay(kds_helpers *h, int64_t ns, kds_err *e);
+/* Reads bytes, so that the L2 holds nothing else (and no dirty lines) if they are many. Queued. */
+KDS_MUST_USE kds_code kds_helpers_read(kds_helpers *h, kds_cuda_address at, uint64_t bytes,
+                                       kds_err *e);
 /* A checksum of bytes, rounded up to whole 4-byte words. Waits. */
 KDS_MUST_USE kds_code kds_helpers_hash(kds_helpers *h, kds_cuda_address at, uint64_t bytes,
                                        uint64_t *out, kds_err *e);

@@ -21,6 +21,7 @@ typedef struct worker {
     kds_compiled *baseline;
     kds_plan *baseline_plan;
     kds_gpu_row *row;
+    kds_gpu_duels *duels;
     bool spoilt;
 } worker;
 
@@ -127,6 +128,8 @@ static kds_code do_open(worker *w, const kds_frame *job, cJSON *reply, kds_err *
 /* The row's buffers with their inputs, and what the baseline makes of them. */
 static kds_code take_row(worker *w, int row, kds_err *e)
 {
+    kds_gpu_duels_close(w->duels); /* their memory is needed */
+    w->duels = NULL;
     if (w->row != NULL && w->row->index == row)
         return kds_gpu_row_reset(w->row, e);
     kds_gpu_row_close(w->row);
@@ -214,6 +217,20 @@ static kds_code do_measure(worker *w, const kds_frame *job, cJSON *reply, kds_er
     return code;
 }
 
+static kds_code do_duel(worker *w, const kds_frame *job, cJSON *reply, kds_err *e)
+{
+    if (w->card == NULL)
+        return kds_fail(e, KDS_PROTOCOL, "a duel job before an open one");
+    kds_gpu_row_close(w->row);
+    w->row = NULL;
+    kds_code code = KDS_OK;
+    if (w->duels == NULL)
+        code = kds_gpu_duels_open(&w->duels, w->card, w->helpers, w->nvml, w->task,
+                                  w->baseline_plan, w->baseline, e);
+    return code == KDS_OK ? kds_gpu_duel_answer(w->duels, job, w->task, reply, &w->spoilt, e)
+                          : code;
+}
+
 /* One job; a failure of the machine is the answer too. */
 static kds_code answer(worker *w, const kds_frame *job, kds_frame *reply, kds_err *e)
 {
@@ -222,9 +239,10 @@ static kds_code answer(worker *w, const kds_frame *job, kds_frame *reply, kds_er
     reply->header = cJSON_CreateObject();
     if (reply->header == NULL)
         return no_memory(e);
-    kds_code code = strcmp(kind, "open") == 0 ? do_open(w, job, reply->header, &err)
-                    : strcmp(kind, "measure") == 0
-                        ? do_measure(w, job, reply->header, &err)
+    kds_code code = strcmp(kind, "open") == 0      ? do_open(w, job, reply->header, &err)
+                    : strcmp(kind, "measure") == 0 ? do_measure(w, job, reply->header, &err)
+                    : strcmp(kind, "duel") == 0
+                        ? do_duel(w, job, reply->header, &err)
                         : kds_fail(&err, KDS_PROTOCOL, "the message is no GPU job");
     bool good = kds_json_add_bool(reply->header, "ok", code == KDS_OK);
     if (good && code != KDS_OK)
@@ -236,6 +254,7 @@ static kds_code answer(worker *w, const kds_frame *job, kds_frame *reply, kds_er
 static void drop(worker *w)
 {
     kds_gpu_row_close(w->row);
+    kds_gpu_duels_close(w->duels);
     kds_plan_free(w->baseline_plan);
     kds_compiled_free(w->baseline);
     kds_task_free(w->task);

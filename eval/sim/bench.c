@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define ROWS 64
 #define COLUMNS 4096
@@ -232,9 +233,18 @@ static size_t prepare(const bench_kernel *k, kds_sim_memory *memory, uint8_t *pa
     return pointers + words;
 }
 
-/* Runs the loaded kernel RUNS times without and with race detection, in turn. best: of either. */
+/* Ways to run a kernel. */
+enum { PLAIN, WITH_RACES, ALL_CORES, WAYS };
+
+static int core_count(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : (int)n;
+}
+
+/* Runs the loaded kernel RUNS times in every way, by turns. best: of each. */
 static kds_code measure(const bench_kernel *k, const kds_sim_module *m, kds_sim_result *r,
-                        double best[2], double *error, kds_err *e)
+                        double best[WAYS], double *error, kds_err *e)
 {
     const uint64_t all = k->buffers[k->buffer_count - 1].elements * (uint64_t)k->result_bytes;
     kds_sim_memory *memory = kds_sim_memory_create();
@@ -248,14 +258,17 @@ static kds_code measure(const bench_kernel *k, const kds_sim_module *m, kds_sim_
         goto out;
     }
     const uint32_t grid[3] = {k->grid[0], k->grid[1], 1}, block[3] = {k->block, 1, 1};
-    best[0] = best[1] = INFINITY;
-    for (int run = 0; run < 2 * RUNS; run++) {
-        bool races = run % 2 != 0;
-        const kds_sim_options options = {.check_uninitialised = true, .check_races = races};
+    for (int way = 0; way < WAYS; way++)
+        best[way] = INFINITY;
+    for (int run = 0; run < WAYS * RUNS; run++) {
+        int way = run % WAYS;
+        const kds_sim_options options = {.check_uninitialised = true,
+                                         .check_races = way == WITH_RACES,
+                                         .threads = way == ALL_CORES ? core_count() : 1};
         double start = seconds_now();
         code = kds_sim_launch(m, k->entry, grid, block, 0, params, len, memory, &options, r, e);
         double took = seconds_now() - start;
-        best[races] = took < best[races] ? took : best[races];
+        best[way] = took < best[way] ? took : best[way];
         if (code != KDS_OK)
             goto out;
         if (r->status != KDS_SIM_OK) {
@@ -276,7 +289,7 @@ static kds_code run_kernel(const bench_kernel *k, cJSON *list, kds_err *e)
     kds_buf text;
     kds_sim_module *m = NULL;
     kds_sim_result r;
-    double best[2] = {0, 0}, error = 0;
+    double best[WAYS] = {0}, error = 0;
     kds_buf_init(&text, 1u << 20);
     for (const char *const *line = k->ptx; *line != NULL; line++) {
         kds_buf_puts(&text, *line);
@@ -300,10 +313,11 @@ static kds_code run_kernel(const bench_kernel *k, cJSON *list, kds_err *e)
             !kds_json_add_str(row, "description", k->description) ||
             !kds_json_add_num(row, "warp_inst", warps) ||
             !kds_json_add_num(row, "thread_inst", threads) ||
-            !kds_json_add_num(row, "seconds", best[0]) ||
-            !kds_json_add_num(row, "million_thread_inst_per_second", threads / best[0] / 1e6) ||
-            !kds_json_add_num(row, "seconds_with_races", best[1]) ||
-            !kds_json_add_num(row, "ns_per_warp_inst", best[0] * 1e9 / warps) ||
+            !kds_json_add_num(row, "seconds", best[PLAIN]) ||
+            !kds_json_add_num(row, "million_thread_inst_per_second", threads / best[PLAIN] / 1e6) ||
+            !kds_json_add_num(row, "seconds_with_races", best[WITH_RACES]) ||
+            !kds_json_add_num(row, "seconds_on_all_cores", best[ALL_CORES]) ||
+            !kds_json_add_num(row, "ns_per_warp_inst", best[PLAIN] * 1e9 / warps) ||
             !kds_json_add_num(row, "max_error", error))
             code = kds_fail(e, KDS_NO_MEMORY, "out of memory in the benchmark");
     }
@@ -317,7 +331,8 @@ kds_code kds_sim_bench(cJSON **report, kds_err *e)
     cJSON *root = cJSON_CreateObject();
     cJSON *list = cJSON_AddArrayToObject(root, "kernels");
     kds_code code = KDS_OK;
-    if (list == NULL || !kds_json_add_str(root, "isa", kds_sim_isa()))
+    if (list == NULL || !kds_json_add_str(root, "isa", kds_sim_isa()) ||
+        !kds_json_add_int(root, "cores", core_count()))
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory in the benchmark");
     for (size_t i = 0; code == KDS_OK && i < sizeof kernels / sizeof kernels[0]; i++)
         code = run_kernel(&kernels[i], list, e);

@@ -43,10 +43,17 @@ static bool accept_hint(kds_decoder *d, bool *has_policy)
         *has_policy = true;
         return true;
     }
-    int how = kds_accept_of(d, caching);
-    if (how >= 0 && strcmp(caching[how], "nc") == 0)
-        d->ins.flags |= KDS_INS_CONSTANT;
-    return how >= 0 || kds_accept_of(d, hints) >= 0;
+    int way = kds_accept_of(d, caching);
+    if (way >= 0) {
+        /* .cv and .wt: each one goes to memory, as volatile ones do. */
+        bool each = strcmp(caching[way], "cv") == 0 || strcmp(caching[way], "wt") == 0;
+        if (each && d->ins.rounding == KDS_ORDER_WEAK)
+            d->ins.rounding = KDS_ORDER_VOLATILE;
+        if (strcmp(caching[way], "nc") == 0)
+            d->ins.flags |= KDS_INS_CONSTANT;
+        return true;
+    }
+    return kds_accept_of(d, hints) >= 0;
 }
 
 bool kds_plain_type(kds_ptx_type t)
@@ -142,11 +149,11 @@ static bool decode_load_store(kds_decoder *d, bool load)
         return false;
     d->ins.rounding = (uint8_t)(order > 0 ? order : KDS_ORDER_WEAK);
     d->ins.type2 = (uint8_t)scope;
-    if (load && order > KDS_ORDER_WEAK)
-        d->ins.flags |= KDS_INS_POLLS;
     kds_accept_space(d, &space);
     while (accept_hint(d, &policy))
         continue;
+    if (load && d->ins.rounding > KDS_ORDER_WEAK)
+        d->ins.flags |= KDS_INS_POLLS;
     d->ins.elements = (uint8_t)accept_elements(d);
     kds_ptx_type type = kds_accept_type(d);
     if (!kds_plain_type(type) || !kds_all_read(d) || kds_operand_count(d) != 2 + policy)

@@ -290,7 +290,11 @@ kds_step KDS_RUN_WARP(kds_warp *w, uint32_t quantum)
             step = end_run(w, s, stopped);
             if (step != KDS_STEP_ON)
                 return step;
-            if (--quantum == 0 || w->polls >= KDS_SPIN)
+            if (w->polls >= KDS_SPIN) {
+                w->patience = w->favour = 0; /* what it waits for may be another lane's to do */
+                return KDS_STEP_ON;
+            }
+            if (--quantum == 0)
                 return KDS_STEP_ON;
         } else {
             remove_split(w, s);

@@ -362,7 +362,7 @@ HANDLER(wmma_load)
 {
     (void)out;
     u8 memory[512] __attribute__((aligned(64))), lanes[512] __attribute__((aligned(64)));
-    matrix_place m;
+    matrix_place m = {0};
     kds_step s = all_lanes(w, i);
     if (s == KDS_STEP_ON)
         s = find_matrix(w, i, false, &m);
@@ -382,7 +382,7 @@ HANDLER(wmma_store)
 {
     (void)out;
     u8 memory[512] __attribute__((aligned(64))), lanes[512] __attribute__((aligned(64)));
-    matrix_place m;
+    matrix_place m = {0};
     kds_step s = all_lanes(w, i);
     if (s == KDS_STEP_ON)
         s = find_matrix(w, i, true, &m);

@@ -173,11 +173,12 @@ static inline void race_ordered(kds_warp *w, const kds_ins *i, const u64 *a, uin
 {
     for (uint32_t left = mask; left != 0; left &= left - 1) {
         int l = __builtin_ctz(left);
-        kds_block *owner = space == KDS_SPACE_SHARED ? w->block : NULL;
-        if (owner != NULL && a[l] >= KDS_CLUSTER_STEP &&
-            a[l] / KDS_CLUSTER_STEP <= w->run->cluster_size)
-            owner = w->block->group->blocks[a[l] / KDS_CLUSTER_STEP - 1];
-        u64 at = space == KDS_SPACE_SHARED ? a[l] % KDS_CLUSTER_STEP : a[l];
+        bool shared = space == KDS_SPACE_SHARED;
+        u64 at = shared ? (u32)a[l] : a[l];
+        kds_block *owner = shared ? w->block : NULL;
+        if (shared && at >= KDS_CLUSTER_STEP && at / KDS_CLUSTER_STEP <= w->run->cluster_size)
+            owner = w->block->group->blocks[at / KDS_CLUSTER_STEP - 1];
+        at = shared ? at % KDS_CLUSTER_STEP : at;
         if (w->run->race != NULL)
             kds_race_ordered(w, i, owner, kds_race_object_at(at), 1u << l, kind);
     }

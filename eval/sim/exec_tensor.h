@@ -39,7 +39,14 @@ typedef s32 tensor_pairs __attribute__((vector_size(16)));
 typedef s32 tensor_wide __attribute__((vector_size(32)));
 
 #define TENSOR_LOAD(T, p) (*(const T *)(const void *)(p))
-#define TENSOR_NONE (-8192) /* the exponent of a zero, far below all others */
+#define TENSOR_BIAS 127
+/* Where single precision can scale operands, and sums: exponents in [low, high) or zero. */
+#define TENSOR_LOW (TENSOR_BIAS - 45)
+#define TENSOR_HIGH (TENSOR_BIAS + 45)
+#define TENSOR_LOW_C (TENSOR_BIAS - 100)
+#define TENSOR_HIGH_C (TENSOR_BIAS + 100)
+#define TENSOR_FLOOR (short)(2 * TENSOR_BIAS - 100)
+#define TENSOR_NONE 0xe000 /* the exponent of a zero, as 16 bits far below all others */
 
 static inline tensor_s16 larger(tensor_s16 x, tensor_s16 y)
 {
@@ -48,6 +55,31 @@ static inline tensor_s16 larger(tensor_s16 x, tensor_s16 y)
 #else
     tensor_s16 more = x > y;
     return (x & more) | (y & ~more);
+#endif
+}
+
+/* The larger of words, or the smaller, that have 15 bits. */
+static inline tensor_s32 larger_word(tensor_s32 x, tensor_s32 y)
+{
+#if defined(__AVX2__)
+    return (tensor_s32)_mm256_max_epi16((__m256i)x, (__m256i)y);
+#elif defined(__SSE2__)
+    return (tensor_s32)_mm_max_epi16((__m128i)x, (__m128i)y);
+#else
+    tensor_s32 more = x > y;
+    return (x & more) | (y & ~more);
+#endif
+}
+
+static inline tensor_s32 smaller_word(tensor_s32 x, tensor_s32 y)
+{
+#if defined(__AVX2__)
+    return (tensor_s32)_mm256_min_epi16((__m256i)x, (__m256i)y);
+#elif defined(__SSE2__)
+    return (tensor_s32)_mm_min_epi16((__m128i)x, (__m128i)y);
+#else
+    tensor_s32 less = x < y;
+    return (x & less) | (y & ~less);
 #endif
 }
 
@@ -61,7 +93,7 @@ typedef struct tensor_tile {
     f32 c[16 * 8] __attribute__((aligned(64)));
     s16 c_exponent[16 * 8] __attribute__((aligned(64)));
     f32 d[16 * 8] __attribute__((aligned(64)));
-    int least, least_c; /* exponents of the operands' formats */
+    int least, least_c; /* smallest exponents of the operands' formats */
     int depth, each;    /* products of an element; columns of a block */
     bool half_d;
 } tensor_tile;
@@ -72,34 +104,36 @@ static inline u32 magnitude(f32 x)
     return kds_f32_bits(x) & 0x7fffffffu;
 }
 
-/* Exponents of `count` numbers, as halves of words: `twice` both halves of one each, else one after
- * the other. True if all are zero or between two bounds of magnitude, given as bits. */
-static inline bool tensor_exponents(const f32 *x, void *to, int count, bool twice, s32 least,
-                                    s32 low, s32 high)
+/* Exponents of `count` numbers, at least `least`: `twice` in both halves of a word each, else one
+ * after the other with `more` added. True if all numbers are zero or have exponents in [low, high).
+ */
+static inline bool tensor_exponents(const f32 *x, void *to, int count, bool twice, s32 more,
+                                    s32 least, s32 low, s32 high)
 {
-    tensor_s32 odd = {0};
+    tensor_s32 lowest = (tensor_s32){0} + 0x4000, highest = {0};
     for (int k = 0; k < count; k += TENSOR_LANES) {
         tensor_s32 m = TENSOR_LOAD(tensor_s32, x + k) & 0x7fffffff;
-        tensor_s32 e = (m >> 23) - 127, small = e < least, zero = m == 0;
-        e = (e & ~small) | (least & small);
-        e = (e & ~zero) | (TENSOR_NONE & zero);
-        odd |= ((m < low) & ~zero) | (m >= high);
+        tensor_s32 e = m >> 23, zero = m == 0;
+        lowest = smaller_word(lowest, e | (zero & 0x4000));
+        highest = larger_word(highest, e);
+        e = larger_word(e, (tensor_s32){0} + least) + more;
+        e |= zero & TENSOR_NONE;
         if (twice)
-            *(tensor_s32 *)(void *)((s32 *)to + k) = (e & 0xffff) | e << 16;
+            *(tensor_s32 *)(void *)((s32 *)to + k) = e | e << 16;
         else
             *(tensor_short *)(void *)((s16 *)to + k) = __builtin_convertvector(e, tensor_short);
     }
-    s32 any = 0;
+    s32 ok = 1;
     for (int k = 0; k < TENSOR_LANES; k++)
-        any |= odd[k];
-    return any == 0;
+        ok &= lowest[k] >= low && highest[k] < high;
+    return ok != 0;
 }
 
-/* The largest exponent for each column of a row. */
+/* The largest exponent for each column of a row, without its bias. */
 static inline void tensor_largest(const tensor_tile *t, int m, int blocks, int each, s32 *largest)
 {
-    tensor_s16 most = larger(TENSOR_LOAD(tensor_s16, t->c_exponent + 8 * m),
-                             (tensor_s16){-100, -100, -100, -100, -100, -100, -100, -100});
+    tensor_s16 most =
+        larger(TENSOR_LOAD(tensor_s16, t->c_exponent + 8 * m), (tensor_s16){0} + TENSOR_FLOOR);
     for (int k = 0; k < blocks * each; k++) {
         const s32 *own = t->a_exponent + (k / each * 16 + m) * each + k % each;
 #if defined(__AVX2__) /* out of memory, where compilers take two instructions */
@@ -109,7 +143,7 @@ static inline void tensor_largest(const tensor_tile *t, int m, int blocks, int e
 #endif
         most = larger(most, TENSOR_LOAD(tensor_s16, t->b_exponent + 8 * k) + a);
     }
-    *(tensor_wide *)(void *)largest = __builtin_convertvector(most, tensor_wide);
+    *(tensor_wide *)(void *)largest = __builtin_convertvector(most, tensor_wide) - 2 * TENSOR_BIAS;
 }
 
 /* The product of a tile that single precision can scale. */
@@ -182,11 +216,13 @@ static f32 tensor_element(const tensor_tile *t, int m, int n)
 {
     f64 special = t->c[8 * m + n];
     bool finite = fabs(special) < INFINITY;
-    int exponents[TENSOR_DEPTH], c_exponent = t->c_exponent[8 * m + n], most = c_exponent;
+    int exponents[TENSOR_DEPTH], c_exponent = t->c_exponent[8 * m + n] - 2 * TENSOR_BIAS;
+    int most = c_exponent;
     s64 products[TENSOR_DEPTH], c = tensor_digits(t->c[8 * m + n], c_exponent);
     for (int k = 0; k < t->depth; k++) {
         int at = (k / t->each * 16 + m) * t->each + k % t->each;
-        int a_exponent = (s16)t->a_exponent[at], b_exponent = t->b_exponent[8 * k + n];
+        int a_exponent = (s16)t->a_exponent[at] - TENSOR_BIAS;
+        int b_exponent = t->b_exponent[8 * k + n] - TENSOR_BIAS;
         f32 x = t->a[at], y = t->b[8 * k + n];
         finite = finite && fabsf(x) < INFINITY && fabsf(y) < INFINITY;
         special += (f64)x * (f64)y;
@@ -207,12 +243,12 @@ static f32 tensor_element(const tensor_tile *t, int m, int n)
 /* d = a * b + c. */
 static void tensor_product(tensor_tile *t)
 {
-    /* In the middle of its range, single precision can scale them. */
-    const s32 low = (s32)kds_f32_bits(0x1p-45f), high = (s32)kds_f32_bits(0x1p45f);
-    const s32 low_c = (s32)kds_f32_bits(0x1p-100f), high_c = (s32)kds_f32_bits(0x1p100f);
-    bool fast = tensor_exponents(t->a, t->a_exponent, 16 * t->depth, true, t->least, low, high);
-    fast &= tensor_exponents(t->b, t->b_exponent, 8 * t->depth, false, t->least, low, high);
-    fast &= tensor_exponents(t->c, t->c_exponent, 16 * 8, false, t->least_c, low_c, high_c);
+    bool fast = tensor_exponents(t->a, t->a_exponent, 16 * t->depth, true, 0, t->least, TENSOR_LOW,
+                                 TENSOR_HIGH);
+    fast &= tensor_exponents(t->b, t->b_exponent, 8 * t->depth, false, 0, t->least, TENSOR_LOW,
+                             TENSOR_HIGH);
+    fast &= tensor_exponents(t->c, t->c_exponent, 16 * 8, false, TENSOR_BIAS, t->least_c,
+                             TENSOR_LOW_C, TENSOR_HIGH_C);
     if (fast && t->depth == 16 && t->each == 8) {
         tensor_fast(t, 2, 8);
     } else if (fast && t->each == 8) {
@@ -372,8 +408,8 @@ HANDLER(mma)
     t.half_d = (i->combine & KDS_TENSOR_HALF_D) != 0;
     t.depth = i->rounding;
     t.each = i->type == KDS_TENSOR_TF32 ? 4 : 8;
-    t.least = i->type == KDS_TENSOR_F16 || fp8 ? -14 : -126;
-    t.least_c = half_c ? -14 : -126;
+    t.least = TENSOR_BIAS - (i->type == KDS_TENSOR_F16 || fp8 ? 14 : 126);
+    t.least_c = TENSOR_BIAS - (half_c ? 14 : 126);
     const int32_t *list = w->run->kernel->list + i->list + i->defined;
     for (int tile = 0; tile < i->elements; tile++) {
         tensor_sums(w, list + a_count + blocks, half_c, t.c);

@@ -90,11 +90,20 @@ static void thread_name(const kds_run *r, uint32_t warp, uint32_t lane, char *ou
              t / r->block[0] / r->block[1]);
 }
 
-/* What would have ordered them. */
-static const char *missing(const access *a, kds_cell c, uint32_t serial)
+static bool copies(const kds_ins *i)
+{
+    return i != NULL && (i->op == KDS_OP_bulk || i->op == KDS_OP_st_async);
+}
+
+/* What would have ordered them; `other` is the instruction of the other side. */
+static const char *missing(const access *a, kds_cell c, uint32_t serial, const kds_ins *other)
 {
     const kds_race_origin *o = a->q->origins;
     uint32_t own = a->w->block->race->serial;
+    if (copies(a->i) || copies(other))
+        return "no wait for the copy's mbarrier, and no barrier or mbarrier before the copy, "
+               "orders "
+               "them";
     if (serial == own && cell_warp(c) == a->w->index)
         return "no __syncwarp() or __syncthreads() between them";
     if (serial == own)
@@ -140,14 +149,26 @@ static kds_step report(const access *a, kds_cell c, uint32_t serial, uint32_t la
         : a->kind == KDS_RACE_WRITE ? "writes"
                                     : "changes",
         a->bytes, a->bytes == 1 ? "" : "s", place, other, block, wrote ? "wrote" : "read", line,
-        missing(a, c, serial),
+        missing(a, c, serial, i),
         half ? "; one of the two is atomic, volatile or ordered and the other is not" : "");
+}
+
+/* Is the access of a reader's cell a store after all? See keeps_plain. */
+static bool is_plain_store(const access *a, kds_cell c)
+{
+    const kds_kernel *k = a->w->run->kernel;
+    uint32_t at = (uint32_t)c & KDS_CELL_INS;
+    if (at == KDS_CELL_INS || at >= k->code_count)
+        return false;
+    int op = k->code[at].op;
+    return op == KDS_OP_st_global || op == KDS_OP_st_shared || op == KDS_OP_st_generic;
 }
 
 /* KDS_STEP_FAULT if the access races with that of a cell. */
 static kds_step against(const access *a, kds_cell c, bool wrote)
 {
     uint32_t serial, lane;
+    wrote = wrote || (c != 0 && is_plain_store(a, c));
     if (cell_tick(c) <= a->stale || (a->strong && ((uint64_t)c & KDS_CELL_STRONG) != 0))
         return KDS_STEP_ON;
     if ((wrote && a->same_value) || ordered(a, c, &serial, &lane))
@@ -170,16 +191,24 @@ static void note_read(const access *a, const kds_cells *c, uint64_t k, uint64_t 
     c->read[k] = (kds_cell)mine;
 }
 
-/* A plain store that not everybody knows of yet says more than the atomic one that follows it. */
-static bool keeps_plain(const access *a, kds_cell c)
+/* An atomic or ordered store must not hide the plain one before it from those who do not know of
+ * that one. True: the warps of the block do not all know of it yet, and it stays. Else, if others
+ * may be there who do not, it takes the place of a reader. */
+static bool keeps_plain(const access *a, const kds_cells *c, uint64_t k)
 {
     const kds_race_block *b = a->w->block->race;
-    uint32_t tick = cell_tick(c), known = b->base;
-    if (tick <= a->stale || ((uint64_t)c & KDS_CELL_STRONG) != 0)
+    kds_cell plain = c->written[k];
+    uint32_t tick = cell_tick(plain), known = b->base;
+    if (tick <= a->stale || ((uint64_t)plain & KDS_CELL_STRONG) != 0)
         return false;
-    if (tick >= a->q->slice && cell_warp(c) == a->w->index && b->warps[a->w->index].synced > known)
+    if (tick >= a->q->slice && cell_warp(plain) == a->w->index &&
+        b->warps[a->w->index].synced > known)
         known = b->warps[a->w->index].synced;
-    return tick > known;
+    if (tick > known)
+        return true;
+    if (!a->shared || a->w->run->cluster_size > 1)
+        c->read_before[k] = plain;
+    return false;
 }
 
 static kds_step touch(const access *a, const kds_cells *c, uint64_t first, uint64_t count,
@@ -203,7 +232,7 @@ static kds_step touch(const access *a, const kds_cells *c, uint64_t first, uint6
             return s;
         if (a->kind == KDS_RACE_READ)
             note_read(a, c, k, mine);
-        else if (!a->strong || !keeps_plain(a, c->written[k]))
+        else if (!a->strong || !keeps_plain(a, c, k))
             c->written[k] = (kds_cell)mine;
     }
     return KDS_STEP_ON;

@@ -8,7 +8,7 @@
 
 /* A deadlock is called when nobody has moved for so many rounds and so many polls together. */
 #define IDLE_ROUNDS 64
-#define IDLE_POLLS 4000000u
+#define IDLE_POLLS 1000000u
 
 static int ascending(const void *a, const void *b)
 {

@@ -6,6 +6,10 @@
 
 /* `bench gpu TASK FILE.cu...` */
 KDS_MUST_USE kds_code kds_bench_gpu(const kds_args *args, kds_err *e);
+/* `bench profile TASK FILE.cu...` */
+KDS_MUST_USE kds_code kds_bench_profile(const kds_args *args, kds_err *e);
+/* `bench duel TASK INCUMBENT.cu CHILD.cu` */
+KDS_MUST_USE kds_code kds_bench_duel(const kds_args *args, kds_err *e);
 /* `bench model MEASURED.json...` */
 KDS_MUST_USE kds_code kds_bench_model(const kds_args *args, kds_err *e);
 /* The whole number of a flag within bounds, `fallback` if it is absent. */

@@ -22,6 +22,7 @@ static void show_sim(const cJSON *report)
                              ">M thread-inst/s",
                              ">ns per warp-inst",
                              ">with race detection",
+                             ">on all cores",
                              NULL};
     kds_table *t = kds_table_create(columns);
     const cJSON *k = NULL;
@@ -34,9 +35,11 @@ static void show_sim(const cJSON *report)
         kds_table_cell(t, "%.2f", kds_json_num(k, "ns_per_warp_inst", 0));
         double seconds = kds_json_num(k, "seconds", 0);
         kds_table_cell(t, "x %.2f", kds_json_num(k, "seconds_with_races", 0) / seconds);
+        kds_table_cell(t, "x %.2f", kds_json_num(k, "seconds_on_all_cores", 0) / seconds);
     }
-    printf("one core, %s, checks and counters on; the time with race detection in multiples\n",
-           kds_json_str(report, "isa", "?"));
+    printf("one core, %s, checks and counters on; the last two columns are multiples of the time "
+           "(%d cores)\n",
+           kds_json_str(report, "isa", "?"), (int)kds_json_int(report, "cores", 1));
     kds_table_print(t, stdout);
     kds_table_free(t);
 }
@@ -130,6 +133,8 @@ static const struct {
     {"sim", "", 1, 1, bench_sim},
     {"archive", "", 1, 1, bench_archive},
     {"gpu", " TASK FILE.cu...", 3, KDS_OPERANDS_MAX, kds_bench_gpu},
+    {"profile", " TASK FILE.cu...", 3, KDS_OPERANDS_MAX, kds_bench_profile},
+    {"duel", " TASK INCUMBENT.cu CHILD.cu, or TASK --aa FILE.cu", 2, 4, kds_bench_duel},
     {"model", " MEASURED.json...", 2, KDS_OPERANDS_MAX, kds_bench_model},
 };
 
@@ -143,7 +148,8 @@ static kds_code run(const kds_args *args, kds_err *e)
             return kds_fail(e, KDS_USAGE, "usage: kdasearch bench %s%s", name, benches[i].usage);
         return benches[i].run(args, e);
     }
-    return kds_fail(e, KDS_USAGE, "no benchmark '%s'; there are: sim, archive, gpu, model", name);
+    return kds_fail(e, KDS_USAGE,
+                    "no benchmark '%s'; there are: sim, archive, gpu, profile, duel, model", name);
 }
 
 const kds_command kds_command_bench = {
@@ -163,17 +169,40 @@ const kds_command kds_command_bench = {
         "behind a delay kernel that\n"
         "rotates over sets of buffers which together exceed twice the L2. Exits 20 without a "
         "GPU.\n"
+        "bench profile TASK FILE.cu...: counters of kernels on a GPU (CUPTI), row by row; with "
+        "--compare-sim those of the\n"
+        "simulator beside them. --self-test first tries them on kernels whose counts are known and "
+        "refuses them if they are off.\n"
+        "bench duel TASK INCUMBENT.cu CHILD.cu: fights duels of two kernels on a GPU, over all "
+        "rows "
+        "together: rounds of paired\n"
+        "visits until the exact signed-rank test says faster, not faster, or that it cannot tell. "
+        "With --aa FILE.cu a kernel\n"
+        "fights a renamed copy of itself: how often chance is called a gain. --slowdown 0.01 makes "
+        "the incumbent's visits 1 %\n"
+        "longer by a kernel that idles in each: how often such a gain is found.\n"
         "bench model MEASURED.json...: how well the simulator's time model ranks and times what "
         "`bench gpu --out` measured;\n"
         "with --fit, which rates would fit better, and whether they would on tasks that they were "
         "not fitted to.",
-    .flags = {{"candidates", 0, "N", "archive: size of the archive that is opened [100000]"},
-              {"device", 0, "NAME", "gpu: cuda:N [cuda:0]; model: sim:GPU [sim:h200]"},
-              {"sweep", 0, "N", "gpu: N variants of each file by its tune lines, at most"},
-              {"seed", 0, "N", "gpu: draws the variants if there are more [1]"},
-              {"rows", 0, "LIST", "gpu: rows by name, comma-separated [the production rows]"},
-              {"seconds", 0, "TIME", "gpu: begin nothing after that; what is measured is kept"},
-              {"out", 0, "FILE", "gpu: write JSON here, after every row"},
-              {"fit", 0, NULL, "model: fit the model's rates"},
-              {"tasks", 0, "DIR", "model: where the tasks' folders are [as measured]"}},
+    .flags =
+        {{"candidates", 0, "N", "archive: size of the archive that is opened [100000]"},
+         {"device", 0, "NAME", "gpu, profile, duel: cuda:N [cuda:0]; model: sim:GPU [sim:h200]"},
+         {"sweep", 0, "N", "gpu: N variants of each file by its tune lines, at most"},
+         {"seed", 0, "N", "gpu: draws the variants if there are more; duel: of the first duel [1]"},
+         {"rows", 0, "LIST",
+          "gpu, profile, duel: rows by name, comma-separated [the production rows]"},
+         {"seconds", 0, "TIME", "gpu, duel: begin nothing after that; what is measured is kept"},
+         {"out", 0, "FILE", "gpu, profile, duel: write JSON here, now and then and at the end"},
+         {"metrics", 0, "LIST", "profile: counters by name, comma-separated, or all"},
+         {"compare-sim", 0, NULL, "profile: the simulator's counters too"},
+         {"self-test", 0, NULL, "profile: prove the counters on known kernels first"},
+         {"duels", 0, "N", "duel: how many [1]"},
+         {"aa", 0, "FILE.cu", "duel: this kernel against a renamed copy of itself"},
+         {"slowdown", 0, "SHARE", "duel: make the incumbent's visits longer by that [0]"},
+         {"warm", 0, NULL, "duel: stay on one set of buffers"},
+         {"fresh", 0, NULL, "duel: a GPU worker of its own for every duel"},
+         {"floor", 0, "SHARE", "duel: smallest gain that counts, if above the task's [0]"},
+         {"fit", 0, NULL, "model: fit the model's rates"},
+         {"tasks", 0, "DIR", "model: where the tasks' folders are [as measured]"}},
     .run = run};

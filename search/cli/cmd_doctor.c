@@ -5,6 +5,7 @@
 
 #include "eval/compile.h"
 #include "eval/cuda/card.h"
+#include "eval/cuda/cupti.h"
 #include "eval/cuda/nvml.h"
 #include "eval/sim/model.h"
 #include "eval/sim/sim.h"
@@ -88,6 +89,32 @@ static void check_gpu(doctor *d, const kds_cuda *cuda, const kds_nvml *nvml, int
          state);
 }
 
+/* What profiling needs. Nothing is initialised: that takes half a second and a GPU to itself;
+ * `bench profile --self-test` tries the counters. */
+static void check_counters(doctor *d)
+{
+    kds_nvrtc *n = NULL;
+    kds_cupti *c = NULL;
+    kds_err err = {0};
+    if (kds_nvrtc_open(&n, NULL) != KDS_OK)
+        n = NULL;
+    kds_code code = kds_cupti_open(&c, n != NULL ? kds_nvrtc_path(n) : NULL, &err);
+    if (code == KDS_OK)
+        part(d, "cupti", "ok", "API version %u at %s", (unsigned)c->version, c->path);
+    else
+        part(d, "cupti", "absent", "%s", err.message);
+    int permitted = kds_counters_permitted(KDS_COUNTERS_PARAMS);
+    bool root = geteuid() == 0;
+    part(d, "counters", permitted == 1 || (permitted == 0 && root) ? "ok" : "absent", "%s",
+         permitted == 1  ? "permitted to every user"
+         : permitted < 0 ? "no NVIDIA driver tells whether they are permitted (" KDS_COUNTERS_PARAMS
+                           ")"
+         : root ? "permitted to root, which this is"
+                : "forbidden here: " KDS_COUNTERS_ADVICE);
+    kds_cupti_close(c);
+    kds_nvrtc_close(n);
+}
+
 /* What only real devices need. */
 static void check_cuda(doctor *d)
 {
@@ -142,6 +169,7 @@ static kds_code run(const kds_args *args, kds_err *e)
     }
     part(&d, "simulator", "ok", "%s, instruction set %s; times are modelled", gpus, kds_sim_isa());
     check_cuda(&d);
+    check_counters(&d);
     check_endpoint(&d, args->settings);
     kds_code code = KDS_OK;
     if (args->json)

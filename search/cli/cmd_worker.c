@@ -27,6 +27,13 @@ static kds_code gpu(const kds_args *args, kds_err *e)
     return kds_worker_gpu(KDS_WORKER_FD, e);
 }
 
+static kds_code profile(const kds_args *args, kds_err *e)
+{
+    (void)args;
+    signal(SIGINT, SIG_IGN);
+    return kds_worker_profile(KDS_WORKER_FD, e);
+}
+
 const kds_command kds_command_worker_compile = {
     .name = "worker-compile",
     .operands = "",
@@ -48,3 +55,10 @@ const kds_command kds_command_worker_gpu = {
     .summary = "",
     .help = "Started by `bench gpu`, with a channel as descriptor 3.",
     .run = gpu};
+const kds_command kds_command_worker_profile = {
+    .name = "worker-profile",
+    .operands = "",
+    .hidden = true,
+    .summary = "",
+    .help = "Started by `bench profile`, with a channel as descriptor 3.",
+    .run = profile};

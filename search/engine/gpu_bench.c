@@ -38,7 +38,7 @@ static kds_code no_memory(kds_err *e)
     return kds_fail(e, KDS_NO_MEMORY, "out of memory");
 }
 
-static kds_code code_named(const char *name)
+kds_code gpu_bench_code(const char *name)
 {
     for (int i = 1; i < KDS_CODE_COUNT; i++)
         if (strcmp(kds_code_name((kds_code)i), name) == 0)
@@ -46,8 +46,7 @@ static kds_code code_named(const char *name)
     return KDS_FAILED;
 }
 
-/* Waits for either pool and lets both do what they can. */
-static kds_code step(gpu_bench *b, kds_err *e)
+kds_code gpu_bench_step(gpu_bench *b, kds_err *e)
 {
     struct pollfd fds[2 * KDS_POOL_WORKERS];
     kds_code code = kds_pool_start(b->compile, e);
@@ -141,18 +140,18 @@ static kds_code find_twins(gpu_bench *b, kds_err *e)
     return KDS_OK;
 }
 
-static kds_code compile_all(gpu_bench *b, kds_err *e)
+kds_code gpu_bench_compile(gpu_bench *b, kds_err *e)
 {
     kds_code code = begin_kernel(b, BASELINE, b->task->baseline, strlen(b->task->baseline), e);
     for (int i = 0; code == KDS_OK && i < b->kernels.count; i++)
         code = begin_kernel(b, i, b->kernels.items[i].source, b->kernels.items[i].len, e);
     while (code == KDS_OK && (kds_pool_waiting(b->compile) > 0 || kds_pool_running(b->compile) > 0))
-        code = step(b, e);
+        code = gpu_bench_step(b, e);
     const gpu_entry *base = entry_of(b, BASELINE);
     if (code == KDS_OK && base->compiled == NULL)
         code = kds_fail(e, KDS_INVALID, "%s/baseline/kernel.cu: %s: %.700s", b->task->dir,
                         kds_verdict_name(base->f.verdict), base->f.text);
-    return code == KDS_OK ? find_twins(b, e) : code;
+    return code;
 }
 
 /* ---- Measuring ---- */
@@ -167,7 +166,7 @@ static void gpu_done(void *user, uint64_t tag, kds_job_end end, const kds_frame 
             (void)snprintf(text, sizeof text, "a GPU worker could not get ready: it %s", why);
             fail_bench(b, KDS_WORKER, text);
         } else if (!kds_json_bool(reply->header, "ok", false))
-            fail_bench(b, code_named(kds_json_str(reply->header, "code", "")),
+            fail_bench(b, gpu_bench_code(kds_json_str(reply->header, "code", "")),
                        kds_json_str(reply->header, "message", "the GPU worker gave no reason"));
         else if (kds_json_at(b->report, "nvrtc") == NULL)
             (void)kds_json_add_str(b->report, "nvrtc", kds_json_str(reply->header, "nvrtc", "?"));
@@ -183,22 +182,27 @@ static void gpu_done(void *user, uint64_t tag, kds_job_end end, const kds_frame 
         fail_bench(b, KDS_NO_MEMORY, "out of memory");
 }
 
-/* Sends one job and waits for its end. */
+kds_code gpu_bench_ask(gpu_bench *b, const kds_frame *job, kds_err *e)
+{
+    cJSON_Delete(b->answer);
+    b->answer = NULL;
+    b->answered = false;
+    kds_code code = kds_pool_submit(b->gpu, 0, job, e);
+    while (code == KDS_OK && !b->answered)
+        code = gpu_bench_step(b, e);
+    return code;
+}
+
 static kds_code ask_gpu(gpu_bench *b, int i, int row, kds_err *e)
 {
     const kds_gpu_kernel *k = &b->kernels.items[i];
     kds_frame job;
     kds_frame_init(&job);
-    cJSON_Delete(b->answer);
-    b->answer = NULL;
-    b->answered = false;
     kds_code code = kds_gpu_measure_job(&job, row, k->source, k->len, b->task->baseline,
                                         b->entries[i].compiled, e);
     if (code == KDS_OK)
-        code = kds_pool_submit(b->gpu, (uint64_t)i, &job, e);
+        code = gpu_bench_ask(b, &job, e);
     kds_frame_free(&job);
-    while (code == KDS_OK && !b->answered)
-        code = step(b, e);
     return code;
 }
 
@@ -254,7 +258,7 @@ static kds_code measure(gpu_bench *b, int i, int row, bool *skip, kds_err *e)
             b->faults = 0;
             return record(b, i, row, e);
         }
-        code = replied ? code_named(kds_json_str(b->answer, "code", "")) : KDS_WORKER;
+        code = replied ? gpu_bench_code(kds_json_str(b->answer, "code", "")) : KDS_WORKER;
         if (!replied && b->was_ending)
             continue;
         if (attempt++ == 0 && code != KDS_INVALID && code != KDS_NO_MEMORY)
@@ -273,7 +277,7 @@ static kds_code measure(gpu_bench *b, int i, int row, bool *skip, kds_err *e)
     }
 }
 
-static bool budget_is_out(const gpu_bench *b)
+bool gpu_bench_budget_is_out(const gpu_bench *b)
 {
     return b->deadline > 0 && kds_clock_monotonic() > b->deadline;
 }
@@ -282,7 +286,8 @@ static kds_code measure_row(gpu_bench *b, int row, kds_err *e)
 {
     kds_code code = KDS_OK;
     bool skip = false;
-    for (int i = 0; code == KDS_OK && !skip && i < b->kernels.count && !budget_is_out(b); i++)
+    for (int i = 0; code == KDS_OK && !skip && i < b->kernels.count && !gpu_bench_budget_is_out(b);
+         i++)
         if (b->entries[i].f.verdict == KDS_VERDICT_OK)
             code = measure(b, i, row, &skip, e);
     kds_code written = gpu_report_write(b, code == KDS_OK ? e : NULL);
@@ -291,8 +296,7 @@ static kds_code measure_row(gpu_bench *b, int row, kds_err *e)
 
 /* ---- Beginning and end ---- */
 
-/* Row numbers, in the task's order. */
-static kds_code choose_rows(gpu_bench *b, bool *chosen, kds_err *e)
+kds_code gpu_bench_rows(gpu_bench *b, bool *chosen, kds_err *e)
 {
     const char *at = b->o->rows;
     for (int i = 0; at == NULL && i < b->task->row_count; i++)
@@ -317,7 +321,22 @@ static int pool_size(const kds_gpu_kernels *kernels)
     return kernels->count + 1 < most ? kernels->count + 1 : most;
 }
 
-static kds_code make_pools(gpu_bench *b, kds_err *e)
+kds_code gpu_bench_renew(gpu_bench *b, kds_err *e)
+{
+    kds_pool_options p = {.program = b->program,
+                          .command = "worker-gpu",
+                          .workers = 1,
+                          .file_bytes = ANY_FILE_SIZE, /* the driver may keep files of its own */
+                          .job_seconds = b->job_seconds,
+                          .start_seconds = START_SECONDS,
+                          .done = gpu_done,
+                          .user = b};
+    kds_pool_close(b->gpu);
+    b->gpu = NULL;
+    return kds_pool_create(&b->gpu, &p, e);
+}
+
+kds_code gpu_bench_pools(gpu_bench *b, kds_err *e)
 {
     const char *named =
         getenv("KDASEARCH_BINARY"); /* a test or an embedding program names another */
@@ -338,15 +357,10 @@ static kds_code make_pools(gpu_bench *b, kds_err *e)
                           .done = compile_done,
                           .user = b};
     code = kds_pool_create(&b->compile, &p, e);
-    p.command = "worker-gpu";
-    p.workers = 1;
-    p.file_bytes = ANY_FILE_SIZE; /* the driver may keep files of its own */
-    p.job_seconds = MEASURE_SECONDS;
-    p.done = gpu_done;
-    return code == KDS_OK ? kds_pool_create(&b->gpu, &p, e) : code;
+    return code == KDS_OK ? gpu_bench_renew(b, e) : code;
 }
 
-static kds_code greet_gpu(gpu_bench *b, kds_err *e)
+kds_code gpu_bench_greet(gpu_bench *b, kds_err *e)
 {
     kds_frame greeting;
     kds_frame_init(&greeting);
@@ -358,8 +372,7 @@ static kds_code greet_gpu(gpu_bench *b, kds_err *e)
     return code;
 }
 
-/* The GPU's facts; no context is made in this process. */
-static kds_code look_at_gpu(gpu_bench *b, int *version, kds_err *e)
+kds_code gpu_bench_look(gpu_bench *b, int *version, kds_err *e)
 {
     kds_cuda *cuda = NULL;
     int ordinal = 0;
@@ -384,23 +397,25 @@ static kds_code run_bench(gpu_bench *b, kds_err *e)
     int version = 0, row_count = 0, runnable = 0;
     kds_code code = kds_task_load(&b->task, b->o->task_dir, e);
     if (code == KDS_OK)
-        code = choose_rows(b, rows, e);
+        code = gpu_bench_rows(b, rows, e);
     for (int i = 0; code == KDS_OK && i < b->o->file_count; i++)
         code = kds_gpu_kernels_add(&b->kernels, b->o->files[i], b->o->sweep, b->o->seed, e);
     if (code == KDS_OK)
-        code = look_at_gpu(b, &version, e);
+        code = gpu_bench_look(b, &version, e);
     if (code == KDS_OK && !(b->entries = calloc((size_t)b->kernels.count + 1, sizeof *b->entries)))
         code = no_memory(e);
     if (code == KDS_OK)
-        code = make_pools(b, e);
+        code = gpu_bench_pools(b, e);
     if (code == KDS_OK)
         code = gpu_report_begin(b, version, e);
     if (code == KDS_OK)
-        code = compile_all(b, e);
+        code = gpu_bench_compile(b, e);
+    if (code == KDS_OK)
+        code = find_twins(b, e);
     if (code == KDS_OK)
         code = gpu_report_kernels(b, e);
     if (code == KDS_OK)
-        code = greet_gpu(b, e);
+        code = gpu_bench_greet(b, e);
     for (int i = 0; code == KDS_OK && i < b->task->row_count; i++)
         row_count += rows[i];
     for (int i = 0; code == KDS_OK && i < b->kernels.count; i++)
@@ -409,18 +424,38 @@ static kds_code run_bench(gpu_bench *b, kds_err *e)
     for (int i = 0; code == KDS_OK && i < b->kernels.count; i++)
         if (b->entries[i].f.verdict != KDS_VERDICT_OK)
             gpu_report_tell(b, i, NULL, b->entries[i].json);
-    for (int i = 0; code == KDS_OK && i < b->task->row_count && !budget_is_out(b); i++)
+    for (int i = 0; code == KDS_OK && i < b->task->row_count && !gpu_bench_budget_is_out(b); i++)
         if (rows[i])
             code = measure_row(b, i, e);
     return code;
 }
 
+void gpu_bench_free(gpu_bench *b)
+{
+    kds_pool_close(b->compile);
+    kds_pool_close(b->gpu);
+    for (int i = 0; b->entries != NULL && i <= b->kernels.count; i++) {
+        kds_plan_free(b->entries[i].plan);
+        kds_compiled_free(b->entries[i].compiled);
+    }
+    free(b->entries);
+    kds_gpu_kernels_free(&b->kernels);
+    cJSON_Delete(b->answer);
+    cJSON_Delete(b->report);
+    free(b->program);
+    kds_task_free(b->task);
+}
+
 kds_code kds_gpu_bench(const kds_gpu_bench_options *o, cJSON **report, kds_err *e)
 {
-    gpu_bench b = {.o = o, .deadline = o->seconds > 0 ? kds_clock_monotonic() + o->seconds : 0};
+    gpu_bench b = {.o = o,
+                   .job_seconds = MEASURE_SECONDS,
+                   .deadline = o->seconds > 0 ? kds_clock_monotonic() + o->seconds : 0};
     kds_err err = {0};
     kds_code code = run_bench(&b, &err);
-    const char *stopped = code != KDS_OK ? err.message : budget_is_out(&b) ? "--seconds" : NULL;
+    const char *stopped = code != KDS_OK                ? err.message
+                          : gpu_bench_budget_is_out(&b) ? "--seconds"
+                                                        : NULL;
     /* What was measured before the end is worth keeping, whatever the end. */
     if (b.entries != NULL && b.report != NULL && kds_json_add_str(b.report, "stopped", stopped)) {
         kds_code written = gpu_report_write(&b, code == KDS_OK ? &err : NULL);
@@ -431,17 +466,6 @@ kds_code kds_gpu_bench(const kds_gpu_bench_options *o, cJSON **report, kds_err *
         b.report = NULL;
     } else if (e != NULL)
         *e = err;
-    kds_pool_close(b.compile);
-    kds_pool_close(b.gpu);
-    for (int i = 0; b.entries != NULL && i <= b.kernels.count; i++) {
-        kds_plan_free(b.entries[i].plan);
-        kds_compiled_free(b.entries[i].compiled);
-    }
-    free(b.entries);
-    kds_gpu_kernels_free(&b.kernels);
-    cJSON_Delete(b.answer);
-    cJSON_Delete(b.report);
-    free(b.program);
-    kds_task_free(b.task);
+    gpu_bench_free(&b);
     return code;
 }

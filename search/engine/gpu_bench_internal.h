@@ -25,7 +25,7 @@ typedef struct gpu_bench {
     gpu_entry *entries; /* one more than kernels: the baseline is the last */
     kds_pool *compile, *gpu;
     cJSON *report, *list, *skipped;
-    double deadline;
+    double deadline, job_seconds; /* of a job on the GPU */
     int done, total;
     bool answered;   /* the job on the GPU has ended */
     kds_job_end end; /* how */
@@ -37,7 +37,29 @@ typedef struct gpu_bench {
     kds_err error;  /* what ended everything */
 } gpu_bench;
 
+/* ---- gpu_bench.c: what every benchmark on a GPU is made of, in this order ---- */
+/* Row numbers, in the task's order. */
+kds_code gpu_bench_rows(gpu_bench *b, bool *chosen, kds_err *e);
+/* The GPU's facts; no context is made in this process. */
+kds_code gpu_bench_look(gpu_bench *b, int *version, kds_err *e);
+kds_code gpu_bench_pools(gpu_bench *b, kds_err *e);
+/* Lints, plans and compiles all kernels; what stops one is in its entry. */
+kds_code gpu_bench_compile(gpu_bench *b, kds_err *e);
+/* The task and its baseline, for every GPU worker. */
+kds_code gpu_bench_greet(gpu_bench *b, kds_err *e);
+/* Sends one job and waits for its end, which is in `end`, `answer` and `why`. */
+kds_code gpu_bench_ask(gpu_bench *b, const kds_frame *job, kds_err *e);
+/* Ends the GPU worker; the next job gets a fresh one, once greeted. */
+kds_code gpu_bench_renew(gpu_bench *b, kds_err *e);
+/* Waits for either pool and lets both do what they can. */
+kds_code gpu_bench_step(gpu_bench *b, kds_err *e);
+bool gpu_bench_budget_is_out(const gpu_bench *b);
+kds_code gpu_bench_code(const char *name);
+void gpu_bench_free(gpu_bench *b);
+
 /* ---- gpu_bench_report.c ---- */
+int gpu_report_registers(const kds_compiled *c); /* most of any kernel */
+bool gpu_report_device(cJSON *report, const kds_cuda_info *g, int driver_version);
 kds_code gpu_report_begin(gpu_bench *b, int driver_version, kds_err *e);
 /* The entry of every kernel, once all are compiled or refused. */
 kds_code gpu_report_kernels(gpu_bench *b, kds_err *e);

@@ -14,7 +14,7 @@ static kds_code no_memory(kds_err *e)
     return kds_fail(e, KDS_NO_MEMORY, "out of memory");
 }
 
-static int most_registers(const kds_compiled *c)
+int gpu_report_registers(const kds_compiled *c)
 {
     int most = 0;
     for (int m = 0; c != NULL && m < c->module_count; m++)
@@ -32,7 +32,7 @@ bool gpu_report_finding(cJSON *o, const kds_finding *f)
              kds_json_add_str(o, "message", f->text)));
 }
 
-static bool add_device(cJSON *report, const kds_cuda_info *g, int version)
+bool gpu_report_device(cJSON *report, const kds_cuda_info *g, int version)
 {
     kds_nvml *n = NULL;
     char cuda[32];
@@ -62,7 +62,7 @@ kds_code gpu_report_begin(gpu_bench *b, int driver_version, kds_err *e)
         kds_json_add_str(r, "task", b->task->name) &&
         kds_json_add_str(r, "task_dir", b->o->task_dir) &&
         kds_json_add_id(r, "task_hash", b->task->hash) && kds_json_add_str(r, "date", date) &&
-        add_device(r, &b->info, driver_version) &&
+        gpu_report_device(r, &b->info, driver_version) &&
         kds_json_add_str(r, "method",
                          "median over visits; a visit is a graph of launches behind a delay "
                          "kernel, rotating over sets of buffers") &&
@@ -85,7 +85,7 @@ kds_code gpu_report_kernels(gpu_bench *b, kds_err *e)
             !kds_json_add_id(x->json, "id", kds_id_of(k->source, k->len)) ||
             !kds_json_add_str(x->json, "source", k->source) ||
             !gpu_report_finding(x->json, &x->f) ||
-            !kds_json_add_int(x->json, "registers", most_registers(x->compiled)) ||
+            !kds_json_add_int(x->json, "registers", gpu_report_registers(x->compiled)) ||
             (x->rows = cJSON_AddArrayToObject(x->json, "rows")) == NULL)
             return no_memory(e);
     }

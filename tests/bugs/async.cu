@@ -46,7 +46,7 @@ __device__ void barrier_wait(u64 *b, int parity)
 __device__ void bulk_load(void *to, const void *from, int bytes, u64 *b)
 {
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
-                 ::"r"(shared_address(to)), "l"(from), "r"(bytes), "r"(shared_address(b)) : "memory");
+                 ::"r"(shared_address(to)), "l"(from), "r"(bytes), "r"(shared_address(b)) : "memory"); // BUG
 }
 
 __device__ void bulk_store(void *to, const void *from, int bytes)

@@ -13,12 +13,10 @@
 
 #include <cmocka.h>
 
-/* 1: a case that names what it needs may miss its bug, and is printed. */
-#define MAY_WAIT 1
 #define BUDGET 400000000 /* warp instructions */
 
 static kds_nvrtc *nvrtc;
-static int found, mended, with_line, waiting, complaints;
+static int found, mended, with_line, complaints;
 
 double noise(uint64_t i)
 {
@@ -236,9 +234,6 @@ static void check_clean(const bug_file *f, const bug_case *c, const kds_sim_modu
         kds_sim_result r = run(m, c, &t, fixed, isa);
         if (r.status == KDS_SIM_OK)
             check_result(f, c, &t);
-        else if (MAY_WAIT && c->needs != NULL && r.status == KDS_SIM_NOT_SIMULATED)
-            print_message("%s: %s: mended, waits for %s: %s\n", f->name, c->kernel, c->needs,
-                          r.report);
         else
             complain(f, c, "%s, but: %s", fixed ? "mended" : "no bug in this launch", r.report);
         mended += fixed && r.status == KDS_SIM_OK && isa == 0;
@@ -260,15 +255,8 @@ static void check_bug(const bug_file *f, const bug_case *c, const char *source,
         if (getenv("BUGS_VERBOSE") != NULL && isa == 0)
             print_message("%s: %s: line %d: %s\n", f->name, c->kernel, r.source_line, r.report);
         if (r.status != c->status && (c->also >> r.status & 1) == 0) {
-            if (MAY_WAIT && c->needs != NULL) {
-                print_message("%s: %s: waits for %s: %s%s%s\n", f->name, c->kernel, c->needs,
-                              kds_sim_status_name(r.status), r.report[0] != '\0' ? ": " : "",
-                              r.report);
-                waiting++;
-            } else {
-                complain(f, c, "%s: \"%s\", not %s", kds_sim_status_name(r.status), r.report,
-                         kds_sim_status_name(c->status));
-            }
+            complain(f, c, "%s: \"%s\", not %s", kds_sim_status_name(r.status), r.report,
+                     kds_sim_status_name(c->status));
             return;
         }
         for (int k = 0; k < BUG_SAYS && c->says[k] != NULL; k++)
@@ -339,8 +327,8 @@ int bugs_main(const bug_file *files, size_t count)
                                        (void *)(uintptr_t)&files[k]};
     /* The count is that of this array. */
     int failed = _cmocka_run_group_tests("bugs", tests, count, open_compiler, NULL);
-    printf("%d bugs found, %d of them at a marked line; %d mended kernels clean; %d wait\n", found,
-           with_line, mended, waiting);
+    printf("%d bugs found, %d of them at a marked line; %d mended kernels clean\n", found,
+           with_line, mended);
     kds_nvrtc_close(nvrtc);
     return failed;
 }

@@ -79,7 +79,6 @@ typedef struct bug_case {
     kds_sim_status status;      /* of the planted bug; KDS_SIM_OK: this launch does not show it */
     uint32_t also;              /* OR(...) of others that are as true */
     const char *says[BUG_SAYS]; /* what its report must contain, beside the kernel's name */
-    const char *needs;          /* a part of the simulator that is still being built */
     uint32_t cluster;
     bool cooperative;
     uint32_t resident;

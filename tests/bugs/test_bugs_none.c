@@ -55,7 +55,7 @@ static void run_row(kds_device *d, kds_program *p, int row, int regime, const ch
     kds_run_result run;
     kds_finding f;
     kds_err e;
-    kds_run_options o = {.poison = 0xff, .repeat = true};
+    kds_run_options o = {.poison = 0xff, .races = true};
     kds_finding_clear(&f);
     check(ops->setup(d, row, 7, regime, &bench, &e), &e);
     check(ops->run(bench, p, &o, &run, &out, &f, &e), &e);

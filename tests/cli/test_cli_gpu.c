@@ -1,14 +1,12 @@
 /* `bench gpu` and `bench model` as their users see them, on the fake driver (tests/fake_cuda):
  * right kernels are timed, every kind of wrong one is named and spoils nothing, and what was
  * measured can be modelled. */
-#include "tests/cli/cli_test.h"
+#include "tests/cli/fake_gpu.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LAUNCH "#pragma kda launch f(x, y, n, a) grid(ceil_div(n, THREADS)) block(THREADS)\n"
 #define HEAD                                                                                       \
@@ -306,32 +304,6 @@ static void test_malformed_files(void **state)
     }
 }
 
-/* Points everything at the fakes: the toolkit's headers and the real NVRTC through links. */
-static int set_up(void **state)
-{
-    char folder[1000], target[1000], link[1200];
-    assert_int_equal(cli_set_up(state), 0);
-    snprintf(folder, sizeof folder, "%s/fake_cuda/toolkit", KDS_BINARY_DIR);
-    cJSON *parts = JSON("doctor");
-    snprintf(target, sizeof target, "%s",
-             kds_json_str(kds_json_at(parts, "cuda headers"), "text", ""));
-    snprintf(link, sizeof link, "%s/include", folder);
-    if (symlink(target, link) != 0 && errno != EEXIST)
-        fail_msg("cannot link %s", link);
-    const char *found = strstr(kds_json_str(kds_json_at(parts, "nvrtc"), "text", ""), " at ");
-    assert_non_null(found);
-    snprintf(target, sizeof target, "%s", found + 4);
-    *strrchr(target, '/') = '\0';
-    snprintf(link, sizeof link, "%s/real", folder);
-    if (symlink(target, link) != 0 && errno != EEXIST)
-        fail_msg("cannot link %s", link);
-    cJSON_Delete(parts);
-    setenv("CUDA_PATH", folder, 1);
-    snprintf(folder, sizeof folder, "%s/fake_cuda/driver", KDS_BINARY_DIR);
-    setenv("LD_LIBRARY_PATH", folder, 1);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,5 +316,5 @@ int main(void)
         cmocka_unit_test(test_model),
         cmocka_unit_test(test_malformed_files),
     };
-    return cmocka_run_group_tests(tests, set_up, cli_tear_down);
+    return cmocka_run_group_tests(tests, fake_gpu_set_up, cli_tear_down);
 }

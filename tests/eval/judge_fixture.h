@@ -49,7 +49,7 @@ static kds_compiled *compile(bench_task *b, const char *source, kds_plan **plan)
     return compiled;
 }
 
-static kds_compiled *compile_only(bench_task *b, const char *source)
+__attribute__((unused)) static kds_compiled *compile_only(bench_task *b, const char *source)
 {
     kds_plan *plan = NULL;
     kds_compiled *compiled = compile(b, source, &plan);
@@ -78,7 +78,7 @@ __attribute__((unused)) static void task_open(bench_task *b, const char *name, u
     task_open_with(b, name, &o);
 }
 
-static void task_close(bench_task *b)
+__attribute__((unused)) static void task_close(bench_task *b)
 {
     kds_judge_close(b->judge);
     kds_compiled_free(b->baseline);
@@ -87,7 +87,7 @@ static void task_close(bench_task *b)
     kds_nvrtc_close(b->nvrtc);
 }
 
-static cJSON *judge(bench_task *b, const char *source)
+__attribute__((unused)) static cJSON *judge(bench_task *b, const char *source)
 {
     kds_err e;
     kds_plan *plan = NULL;

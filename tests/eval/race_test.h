@@ -3,9 +3,7 @@
 #ifndef KDS_TESTS_EVAL_RACE_TEST_H
 #define KDS_TESTS_EVAL_RACE_TEST_H
 
-#include "eval/compile.h"
-#include "tests/eval/sim_test.h"
-#include <dlfcn.h>
+#include "tests/eval/sim_nvrtc.h"
 
 /* Kernels are k(const float *x, float *y, unsigned *u, int n): x is read-only, y and u are defined,
  * all of 64 KiB. */
@@ -20,56 +18,15 @@ typedef struct race_case {
     bool cooperative;
 } race_case;
 
-typedef struct _nvrtcProgram *race_program;
-typedef struct race_compiler {
-    int (*create)(race_program *, const char *, const char *, int, const char *const *,
-                  const char *const *);
-    int (*compile)(race_program, int, const char *const *);
-    int (*size)(race_program, size_t *);
-    int (*get)(race_program, char *);
-    int (*log_size)(race_program, size_t *);
-    int (*get_log)(race_program, char *);
-    int (*destroy)(race_program *);
-    char include[600], more[640];
-} race_compiler;
-
-static inline void *race_symbol(void *library, const char *name)
+/* With source lines. */
+static inline kds_sim_module *race_compile(const compiler *c, const char *source)
 {
-    void *p = dlsym(library, name);
-    if (p == NULL)
-        fail_msg("no %s in NVRTC", name);
-    return p;
-}
-
-static inline int race_open_compiler(void **state)
-{
-    static race_compiler c;
-    kds_nvrtc *n = NULL;
-    kds_err e = {0};
-    if (kds_nvrtc_open(&n, &e) != KDS_OK)
-        fail_msg("%s", e.message);
-    void *library = dlopen(kds_nvrtc_path(n), RTLD_NOW);
-    assert_non_null(library);
-    snprintf(c.include, sizeof c.include, "-I%s", kds_nvrtc_include_dir(n));
-    snprintf(c.more, sizeof c.more, "%s/cccl", c.include);
-    kds_nvrtc_close(n);
-    *(void **)&c.create = race_symbol(library, "nvrtcCreateProgram");
-    *(void **)&c.compile = race_symbol(library, "nvrtcCompileProgram");
-    *(void **)&c.size = race_symbol(library, "nvrtcGetPTXSize");
-    *(void **)&c.get = race_symbol(library, "nvrtcGetPTX");
-    *(void **)&c.log_size = race_symbol(library, "nvrtcGetProgramLogSize");
-    *(void **)&c.get_log = race_symbol(library, "nvrtcGetProgramLog");
-    *(void **)&c.destroy = race_symbol(library, "nvrtcDestroyProgram");
-    *state = &c;
-    return 0;
-}
-
-static inline kds_sim_module *race_compile(const race_compiler *c, const char *source)
-{
-    race_program p = NULL;
+    program p = NULL;
     size_t n = 0;
+    static char more[640];
+    snprintf(more, sizeof more, "%s/cccl", c->include);
     const char *options[] = {"--gpu-architecture=compute_90", "--generate-line-info", c->include,
-                             c->more};
+                             more};
     assert_int_equal(c->create(&p, source, "kernel.cu", 0, NULL, NULL), 0);
     if (c->compile(p, 4, options) != 0) {
         static char log[8192];
@@ -143,7 +100,7 @@ static inline void race_check(const race_case *t, const kds_sim_module *m)
 
 #define CUDA_HEAD "extern \"C\" __global__ void k(const float *x, float *y, unsigned *u, int n) {\n"
 
-static inline void race_check_cuda(const race_compiler *c, const race_case *cases, size_t count)
+static inline void race_check_cuda(const compiler *c, const race_case *cases, size_t count)
 {
     for (size_t k = 0; k < count; k++) {
         kds_sim_module *m = race_compile(c, cases[k].source);

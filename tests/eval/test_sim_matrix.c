@@ -59,7 +59,7 @@ static size_t begin_matrices(int stride)
     return (size_t)n;
 }
 
-static void append(size_t *n, const char *fmt, ...)
+KDS_PRINTF(2, 3) static void append(size_t *n, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);

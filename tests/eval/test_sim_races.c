@@ -383,5 +383,5 @@ int main(void)
         cmocka_unit_test(what_orders_a_block),
         cmocka_unit_test(cooperative_groups),
     };
-    return cmocka_run_group_tests(tests, race_open_compiler, NULL);
+    return cmocka_run_group_tests(tests, open_compiler, NULL);
 }

@@ -160,6 +160,14 @@ static const race_case waiting[] = {
      {NULL},
      .blocks = 4,
      .threads = 64},
+    {"a flag with fences, past the caches",
+     CUDA_HEAD MINE "y[i] = x[i] + 1; __threadfence(); __syncthreads();\n"
+                    "if (t == 0) __stwt(u + 16 * b, 1u); if (b > 0) {\n"
+                    "if (t == 0) while (__ldcv(u + 16 * (b - 1)) == 0) ; __syncthreads();\n"
+                    "y[8192 + i] = y[i - blockDim.x]; } }",
+     {NULL},
+     .blocks = 4,
+     .threads = 64},
     {"a flag without a fence, from block to block",
      CUDA_HEAD MINE "volatile unsigned *flag = u; y[i] = x[i] + 1;\n"
                     "if (b > 0) { if (t == 0) while (flag[16 * (b - 1)] == 0) ; __syncthreads();\n"
@@ -320,5 +328,5 @@ int main(void)
         cmocka_unit_test(cooperative_grids),
         cmocka_unit_test(blocks_of_a_cluster),
     };
-    return cmocka_run_group_tests(tests, race_open_compiler, NULL);
+    return cmocka_run_group_tests(tests, open_compiler, NULL);
 }

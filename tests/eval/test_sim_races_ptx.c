@@ -269,6 +269,78 @@ static const race_case between_warps[] = {
      .threads = 64},
 };
 
+/* Two warps, an mbarrier for what is there and one for what may be overwritten. */
+#define MBARRIERS                                                                                  \
+    "setp.ne.s32 %p1, %t, 0; @%p1 bra READY; mbarrier.init.shared.b64 [sm+3072], 32;\n"            \
+    "mbarrier.init.shared.b64 [sm+3080], 32; READY: bar.sync 0; mov.u32 %r5, 0;\n"                 \
+    "setp.ge.u32 %p3, %t, 32; @%p3 bra CONSUME;\n"
+#define ROUND "add.s32 %r5, %r5, 1; setp.lt.u32 %p4, %r5, 3; and.b32 %r6, %r5, 1;\n"
+
+static const race_case mbarriers[] = {
+    {"a ring of one stage",
+     MBARRIERS
+     "PRODUCE: st.shared.u32 [%a], %r5; mbarrier.arrive.shared.b64 %d1, [sm+3072];\n"
+     "and.b32 %r6, %r5, 1; EMPTY: mbarrier.test_wait.parity.shared.b64 %p5, [sm+3080], %r6;\n"
+     "@!%p5 bra EMPTY;\n" ROUND "@%p4 bra PRODUCE; bra END;\n"
+     "CONSUME: and.b32 %r6, %r5, 1;\n"
+     "FULL: mbarrier.test_wait.parity.shared.b64 %p5, [sm+3072], %r6; @!%p5 bra FULL;\n"
+     "ld.shared.u32 %r1, [%a+-128]; mbarrier.arrive.shared.b64 %d1, [sm+3080];\n" ROUND
+     "@%p4 bra CONSUME; END:",
+     {NULL},
+     .blocks = 2,
+     .threads = 64},
+    {"a ring of one stage whose producer does not wait",
+     MBARRIERS "PRODUCE: st.shared.u32 [%a], %r5; mbarrier.arrive.shared.b64 %d1, [sm+3072];\n"
+               "add.s32 %r7, %r5, 9; st.shared.u32 [%a], %r7; bra END;\n"
+               "CONSUME: mov.u32 %r6, 0;\n"
+               "FULL: mbarrier.test_wait.parity.shared.b64 %p5, [sm+3072], %r6; @!%p5 bra FULL;\n"
+               "ld.shared.u32 %r1, [%a+-128]; END:",
+     {"no barrier (__syncthreads())"},
+     .blocks = 1,
+     .threads = 64},
+    {"the other mbarrier than the one that was arrived at",
+     MBARRIERS "st.shared.u32 [%a], %r5; mbarrier.arrive.shared.b64 %d1, [sm+3072]; bra END;\n"
+               "CONSUME: mbarrier.arrive.shared.b64 %d1, [sm+3080]; mov.u32 %r6, 0;\n"
+               "FULL: mbarrier.test_wait.parity.shared.b64 %p5, [sm+3080], %r6; @!%p5 bra FULL;\n"
+               "ld.shared.u32 %r1, [%a+-128]; END:",
+     {"no barrier (__syncthreads())"},
+     .blocks = 1,
+     .threads = 64},
+    {"a bulk copy, waited for, then overwritten after a barrier",
+     MBARRIERS
+     "CONSUME: @%p1 bra WAIT;\n"
+     "mbarrier.inval.shared.b64 [sm+3072]; mbarrier.init.shared.b64 [sm+3072], 1;\n"
+     "mbarrier.arrive.expect_tx.shared.b64 %d1, [sm+3072], 256; mov.u32 %r7, sm; mov.u32 %r8, sm;\n"
+     "add.s32 %r8, %r8, 3072;\n"
+     "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r7], [%x], 256, [%r8];\n"
+     "WAIT: bar.sync 0; mov.u32 %r6, 0;\n"
+     "FULL: mbarrier.test_wait.parity.shared.b64 %p5, [sm+3072], %r6; @!%p5 bra FULL;\n"
+     "ld.shared.u32 %r1, [%a]; bar.sync 0; st.shared.u32 [%a], %t;",
+     {NULL},
+     .blocks = 1,
+     .threads = 64},
+    {"a bulk copy over what others still read",
+     MBARRIERS
+     "CONSUME: st.shared.u32 [%a], %t; bar.sync 0; bar.sync 0; xor.b32 %r2, %a, 128; ld.shared.u32 "
+     "%r1, "
+     "[%r2];\n"
+     "bar.warp.sync -1; @%p1 bra WAIT;\n"
+     "mbarrier.inval.shared.b64 [sm+3072]; mbarrier.init.shared.b64 [sm+3072], 1;\n"
+     "mbarrier.arrive.expect_tx.shared.b64 %d1, [sm+3072], 256; mov.u32 %r7, sm; mov.u32 %r8, sm;\n"
+     "add.s32 %r8, %r8, 3072;\n"
+     "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r7], [%x], 256, [%r8];\n"
+     "WAIT: bar.sync 0;",
+     {"cp.async.bulk", "of the same block read", "before the copy"},
+     .blocks = 1,
+     .threads = 64},
+};
+
+static void mbarriers_order(void **state)
+{
+    (void)state;
+    race_check_ptx(mbarriers, COUNT(mbarriers));
+}
+
 static void lanes_of_a_warp(void **state)
 {
     (void)state;
@@ -334,6 +406,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lanes_of_a_warp),
         cmocka_unit_test(warps_of_a_block),
+        cmocka_unit_test(mbarriers_order),
         cmocka_unit_test(what_nobody_wrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

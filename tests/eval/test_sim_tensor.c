@@ -311,7 +311,7 @@ static void integers_saturate_or_wrap(void **state)
             encode(S32, start[down], fragment(f, input, 0, 0, 2));
             run_both(f, 1);
             memcpy(&got, output[0], 4);
-            int64_t sum = start[down] + 100 * (down ? -128 : 127);
+            int64_t sum = (int64_t)start[down] + 100 * (down ? -128 : 127);
             int32_t end = down ? INT32_MIN : INT32_MAX;
             assert_int_equal(got, k == 0 ? (int32_t)(uint32_t)sum : end);
         }

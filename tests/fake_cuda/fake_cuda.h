@@ -15,7 +15,6 @@
     declaration
 #define ALLOCATIONS 64
 #define QUEUE 65536
-#define GRAPH_RUNS 8 /* of a graph only so many of the last operations are carried out */
 #define SHARED_DEFAULT (48 << 10)
 
 enum {
@@ -37,6 +36,7 @@ enum { MODULE = 0x4d4f44, FUNCTION, STREAM, EVENT, GRAPH, EXEC, CONTEXT };
 
 typedef struct operation {
     bool is_launch;
+    bool again; /* the same comes before and later in the graph */
     kds_cuda_function function;
     kds_cuda_launch_config config; /* without its attributes */
     uint32_t cluster[3];
@@ -85,6 +85,7 @@ struct kds_cuda_exec_st {
 typedef struct fake_gpu {
     bool ready, hung;
     int sticky;
+    int loads; /* of modules, ever */
     int context, modules, streams, events, graphs, execs;
     kds_sim_memory *memory;
     struct {
@@ -94,7 +95,8 @@ typedef struct fake_gpu {
     bool capturing;
     operation *captured;
     int captured_count;
-    double us; /* invented time of the device */
+    double us;                              /* invented time of the device */
+    double counters[KDS_SIM_COUNTER_COUNT]; /* over all launches, for fake_cupti */
     kds_cuda_function functions;
 } fake_gpu;
 extern fake_gpu gpu;

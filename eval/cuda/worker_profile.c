@@ -1,0 +1,344 @@
+/* The profile worker: a process of its own, because the profiler slows down and sometimes kills the
+ * process that it lives in. Where counters are forbidden or wrong it says so once and answers every
+ * job with `no_counters`. */
+#include "eval/cuda/profile.h"
+#include "eval/cuda/profile_job.h"
+#include "eval/judge.h"
+#include "eval/worker.h"
+#include "search/base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NAMES_TEXT 8000
+
+typedef struct worker {
+    kds_nvrtc *nvrtc;
+    kds_cupti *cupti; /* NULL: there is none, and `refusal` says so */
+    kds_cuda *cuda;
+    kds_card *card;
+    kds_helpers *helpers;
+    kds_task *task;
+    kds_profiler *profiler;
+    kds_metric_set *set;
+    kds_gpu_row *row;
+    kds_profile_check checks[KDS_SELF_TEST_CHECKS];
+    int check_count;
+    char refusal[1000]; /* why there are no counters; "" if there are */
+    bool spoilt;
+} worker;
+
+static kds_code no_memory(kds_err *e)
+{
+    return kds_fail(e, KDS_NO_MEMORY, "cannot build a message: out of memory");
+}
+
+kds_code kds_profile_open_job(kds_frame *out, const kds_profile_request *r, kds_err *e)
+{
+    kds_frame_init(out);
+    cJSON *h = out->header = cJSON_CreateObject();
+    if (h != NULL && kds_json_add_str(h, "job", "open") &&
+        kds_json_add_str(h, "device", r->device) && kds_json_add_str(h, "task", r->task_dir) &&
+        kds_json_add_str(h, "metrics", r->metrics) &&
+        kds_json_add_bool(h, "self_test", r->self_test))
+        return KDS_OK;
+    kds_frame_free(out);
+    return no_memory(e);
+}
+
+kds_code kds_profile_row_job(kds_frame *out, int row, const char *source, size_t len,
+                             const char *parent_source, const kds_compiled *compiled, kds_err *e)
+{
+    kds_frame_init(out);
+    cJSON *h = out->header = cJSON_CreateObject();
+    int at = h != NULL ? kds_frame_add(out, source, len) : -1, parent = -1;
+    kds_code code = KDS_OK;
+    if (at >= 0 && parent_source != NULL)
+        parent = kds_frame_add(out, parent_source, strlen(parent_source));
+    if (at < 0 || (parent_source != NULL && parent < 0))
+        code = kds_fail(e, KDS_TOO_LARGE, "a source of %zu bytes does not fit in a message", len);
+    else if (!kds_json_add_str(h, "job", "profile") || !kds_json_add_int(h, "row", row) ||
+             !kds_json_add_int(h, "source", at) || !kds_json_add_int(h, "parent", parent))
+        code = no_memory(e);
+    if (code == KDS_OK)
+        code = kds_compiled_pack(out, "compiled", compiled, e);
+    if (code != KDS_OK)
+        kds_frame_free(out);
+    return code;
+}
+
+/* The counters that the task's axes are made of. */
+static int axis_counters(const kds_task *t, const char **names, int room)
+{
+    int n = 0;
+    for (int a = 0; a < t->axis_count; a++)
+        for (int i = 0; i < kds_expr_name_count(t->axes[a].value) && n < room; i++) {
+            const char *name = kds_expr_name(t->axes[a].value, i);
+            if (strstr(name, "__") != NULL) /* facts have no such names */
+                names[n++] = name;
+        }
+    return n;
+}
+
+/* What is missing or forbidden on this machine is no error: the reason is kept for the answers. */
+static kds_code refuse(worker *w, const kds_err *why)
+{
+    (void)snprintf(w->refusal, sizeof w->refusal, "%s", why->message);
+    return KDS_OK;
+}
+
+static kds_code make_set(worker *w, const char *metrics, kds_err *e)
+{
+    const char *names[KDS_METRICS_MAX];
+    char text[NAMES_TEXT];
+    int n = 0;
+    if (metrics == NULL || strcmp(metrics, "all") == 0) {
+        n = axis_counters(w->task, names, KDS_METRICS_MAX);
+        return kds_metric_set_standard(&w->set, w->profiler, names, n, metrics != NULL, e);
+    }
+    if (strlen(metrics) >= sizeof text)
+        return kds_fail(e, KDS_USAGE, "the list of metrics is longer than %d bytes", NAMES_TEXT);
+    memcpy(text, metrics, strlen(metrics) + 1);
+    for (char *at = text; *at != '\0';) {
+        size_t len = strcspn(at, ",");
+        bool more = at[len] == ',';
+        at[len] = '\0';
+        if (len > 0 && n == KDS_METRICS_MAX)
+            return kds_fail(e, KDS_USAGE, "more than %d metrics", KDS_METRICS_MAX);
+        if (len > 0)
+            names[n++] = at;
+        at += len + more;
+    }
+    return kds_metric_set_make(&w->set, w->profiler, names, n, n, 0, e);
+}
+
+/* The self-test looks at counters of the default set, whatever else is to be collected. */
+static kds_code self_test(worker *w, kds_err *e)
+{
+    kds_metric_set *s = NULL;
+    kds_code code = kds_metric_set_standard(&s, w->profiler, NULL, 0, false, e);
+    if (code == KDS_OK)
+        code = kds_profile_self_test(w->profiler, s, w->checks, &w->check_count, e);
+    if (code != KDS_DEVICE_LOST)
+        kds_metric_set_free(s);
+    return code;
+}
+
+static kds_code open_profiler(worker *w, const kds_frame *job, kds_err *e)
+{
+    kds_err err = {0};
+    kds_code code = kds_profiler_open(&w->profiler, w->cupti, w->card, w->helpers, &err);
+    if (code == KDS_OK)
+        code = make_set(w, kds_json_str(job->header, "metrics", NULL), &err);
+    if (code == KDS_OK && kds_json_bool(job->header, "self_test", false))
+        code = self_test(w, &err);
+    if (code == KDS_NOT_FOUND || code == KDS_SELF_TEST)
+        return refuse(w, &err);
+    if (code != KDS_OK && e != NULL)
+        *e = err;
+    return code;
+}
+
+/* CUPTI is in the process before the driver is, as if it had been linked. */
+static kds_code open_card(worker *w, const char *device, kds_err *e)
+{
+    int ordinal = 0;
+    kds_err err = {0};
+    kds_code code = kds_cuda_ordinal(device, &ordinal, e);
+    if (code == KDS_OK)
+        code = kds_nvrtc_open(&w->nvrtc, e);
+    if (code == KDS_OK && kds_cupti_open(&w->cupti, kds_nvrtc_path(w->nvrtc), &err) != KDS_OK)
+        code = refuse(w, &err);
+    if (code == KDS_OK)
+        code = kds_cuda_open(&w->cuda, e);
+    if (code == KDS_OK)
+        code = kds_card_open(&w->card, w->cuda, ordinal, e);
+    if (code == KDS_OK)
+        code = kds_helpers_open(&w->helpers, w->card, w->nvrtc, e);
+    return code;
+}
+
+static bool add_checks(cJSON *reply, const worker *w)
+{
+    cJSON *list = cJSON_AddArrayToObject(reply, "self_test");
+    bool good = list != NULL;
+    for (int i = 0; good && i < w->check_count; i++) {
+        const kds_profile_check *c = &w->checks[i];
+        cJSON *o = cJSON_CreateObject();
+        good = o != NULL && cJSON_AddItemToArray(list, o) &&
+               kds_json_add_str(o, "counter", c->counter) && kds_json_add_num(o, "got", c->got) &&
+               kds_json_add_num(o, "want", c->want) && kds_json_add_num(o, "allowed", c->allowed);
+    }
+    return good;
+}
+
+static bool add_state(cJSON *reply, const worker *w)
+{
+    bool good = kds_json_add_bool(reply, "counters", *w->refusal == '\0') &&
+                (*w->refusal == '\0' || kds_json_add_str(reply, "reason", w->refusal)) &&
+                add_checks(reply, w);
+    if (good && w->profiler != NULL)
+        good = kds_json_add_str(reply, "chip", kds_profiler_chip(w->profiler)) &&
+               kds_json_add_int(reply, "cupti", w->cupti->version) &&
+               kds_json_add_str(reply, "cupti_path", w->cupti->path);
+    if (!good || w->set == NULL)
+        return good;
+    cJSON *missing = cJSON_AddArrayToObject(reply, "missing");
+    good = missing != NULL && kds_json_add_int(reply, "passes", kds_metric_set_passes(w->set));
+    for (const char *const *name = kds_metric_set_missing(w->set); good && *name != NULL; name++)
+        good = cJSON_AddItemToArray(missing, cJSON_CreateString(*name));
+    return good;
+}
+
+static kds_code do_open(worker *w, const kds_frame *job, cJSON *reply, kds_err *e)
+{
+    const char *dir = kds_json_str(job->header, "task", NULL);
+    double from = kds_clock_monotonic();
+    if (dir == NULL || w->card != NULL)
+        return kds_fail(e, KDS_PROTOCOL, "an open job without a task, or a second one");
+    kds_code code = kds_task_load(&w->task, dir, e);
+    if (code == KDS_OK)
+        code = open_card(w, kds_json_str(job->header, "device", ""), e);
+    if (code == KDS_OK && w->cupti != NULL)
+        code = open_profiler(w, job, e);
+    if (code == KDS_OK &&
+        !(add_state(reply, w) && kds_json_add_num(reply, "seconds", kds_clock_monotonic() - from)))
+        code = no_memory(e);
+    return code;
+}
+
+static kds_code take_row(worker *w, int row, kds_err *e)
+{
+    if (w->row != NULL && w->row->index == row)
+        return KDS_OK;
+    kds_gpu_row_close(w->row);
+    w->row = NULL;
+    return kds_gpu_row_open(&w->row, w->card, w->helpers, w->task, row, e);
+}
+
+static bool add_profile(cJSON *reply, const worker *w, const kds_measures *m, const kds_finding *f)
+{
+    if (!kds_json_add_str(reply, "verdict", kds_verdict_name(f->verdict)) ||
+        !kds_json_add_bool(reply, "spoilt", w->spoilt))
+        return false;
+    if (f->verdict != KDS_VERDICT_OK)
+        return kds_json_add_str(reply, "stage", f->stage) &&
+               kds_json_add_int(reply, "line", f->line) &&
+               kds_json_add_str(reply, "message", f->text);
+    return kds_json_add_bool(reply, "no_counters", false) &&
+           kds_json_add_int(reply, "passes", kds_metric_set_passes(w->set)) &&
+           cJSON_AddItemToObject(reply, "counters", kds_measures_json(m));
+}
+
+static kds_code profile(worker *w, int row, const kds_plan *plan, const kds_compiled *c,
+                        cJSON *reply, kds_err *e)
+{
+    kds_measures m = {.count = 0};
+    kds_finding f;
+    kds_finding_clear(&f);
+    double from = kds_clock_monotonic();
+    if (*w->refusal != '\0')
+        return kds_json_add_str(reply, "verdict", kds_verdict_name(KDS_VERDICT_OK)) &&
+                       kds_json_add_bool(reply, "no_counters", true) &&
+                       kds_json_add_str(reply, "reason", w->refusal)
+                   ? KDS_OK
+                   : no_memory(e);
+    kds_code code = take_row(w, row, e);
+    if (code == KDS_OK)
+        code = kds_profile_row(w->profiler, w->set, w->row, plan, c, &m, &w->spoilt, &f, e);
+    if (code != KDS_OK)
+        return code;
+    return add_profile(reply, w, &m, &f) &&
+                   kds_json_add_num(reply, "seconds", kds_clock_monotonic() - from)
+               ? KDS_OK
+               : no_memory(e);
+}
+
+static kds_code do_profile(worker *w, const kds_frame *job, cJSON *reply, kds_err *e)
+{
+    const cJSON *h = job->header;
+    int64_t row = kds_json_int(h, "row", -1), at = kds_json_int(h, "source", -1),
+            parent = kds_json_int(h, "parent", -1);
+    kds_plan *plan = NULL;
+    kds_compiled *compiled = NULL;
+    kds_finding f;
+    kds_finding_clear(&f);
+    if (w->card == NULL)
+        return kds_fail(e, KDS_PROTOCOL, "a profile job before an open one");
+    if (row < 0 || row >= w->task->row_count || at < 0 || at >= job->blob_count ||
+        parent >= job->blob_count)
+        return kds_fail(e, KDS_PROTOCOL, "a profile job without a row or a source");
+    kds_code code = kds_plan_parse(&plan, w->task, job->blobs[at].data, job->blobs[at].len,
+                                   parent >= 0 ? job->blobs[parent].data : NULL, &f, e);
+    if (code == KDS_OK && plan == NULL) /* it has been parsed before */
+        code = kds_fail(e, KDS_PROTOCOL, "a plan is wrong: line %d: %.500s", f.line, f.text);
+    if (code == KDS_OK)
+        code = kds_compiled_unpack(job, "compiled", &compiled, e);
+    if (code == KDS_OK)
+        code = profile(w, (int)row, plan, compiled, reply, e);
+    kds_compiled_free(compiled);
+    kds_plan_free(plan);
+    return code;
+}
+
+/* One job; a failure of the machine is the answer too, and the last one of this process. */
+static kds_code answer(worker *w, const kds_frame *job, kds_frame *reply, kds_err *e)
+{
+    kds_err err = {0};
+    const char *kind = kds_json_str(job->header, "job", "");
+    reply->header = cJSON_CreateObject();
+    if (reply->header == NULL)
+        return no_memory(e);
+    kds_code code = strcmp(kind, "open") == 0 ? do_open(w, job, reply->header, &err)
+                    : strcmp(kind, "profile") == 0
+                        ? do_profile(w, job, reply->header, &err)
+                        : kds_fail(&err, KDS_PROTOCOL, "the message is no profile job");
+    w->spoilt |= code != KDS_OK;
+    bool good = kds_json_add_bool(reply->header, "ok", code == KDS_OK);
+    if (good && code != KDS_OK)
+        good = kds_json_add_str(reply->header, "code", kds_code_name(code)) &&
+               kds_json_add_str(reply->header, "message", err.message);
+    return good ? KDS_OK : no_memory(e);
+}
+
+static void drop(worker *w)
+{
+    kds_gpu_row_close(w->row);
+    kds_metric_set_free(w->set);
+    kds_profiler_close(w->profiler);
+    kds_task_free(w->task);
+    kds_helpers_close(w->helpers);
+    kds_card_close(w->card);
+    kds_cupti_close(w->cupti);
+    kds_cuda_close(w->cuda);
+    kds_nvrtc_close(w->nvrtc);
+}
+
+kds_code kds_worker_profile(int fd, kds_err *e)
+{
+    worker w = {0};
+    kds_code bad = KDS_OK;
+    bool end = false;
+    while (bad == KDS_OK && !w.spoilt && !end) {
+        kds_frame job, reply;
+        kds_frame_init(&job);
+        kds_frame_init(&reply);
+        bad = kds_frame_read(fd, &job, e);
+        end = bad == KDS_NOT_FOUND;
+        if (bad == KDS_OK)
+            bad = answer(&w, &job, &reply, e);
+        if (bad == KDS_OK)
+            bad = kds_frame_write(fd, &reply, e);
+        kds_frame_free(&job);
+        kds_frame_free(&reply);
+    }
+    if (w.spoilt) /* a lost card or a broken profiler is left to the kernel */
+        _exit(0);
+    drop(&w);
+    if (!end)
+        return bad;
+    kds_err_clear(e);
+    return KDS_OK;
+}

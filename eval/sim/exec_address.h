@@ -54,36 +54,46 @@ static inline unsigned count_sectors(const u64 *a, uint32_t mask, uint32_t *fres
     return count_distinct(a, mask, 5, fresh);
 }
 
+/* The most distinct words that lanes [first, first + lanes) want of one of 32 banks. */
+static inline unsigned bank_words(const u64 *a, uint32_t mask, unsigned first, unsigned lanes,
+                                  unsigned words)
+{
+    uint32_t banked[32][8];
+    uint8_t filled[32] = {0};
+    unsigned most = 0;
+    for (unsigned l = first; l < first + lanes; l++) {
+        if ((mask >> l & 1) == 0)
+            continue;
+        for (unsigned k = 0; k < words; k++) {
+            uint32_t word = (uint32_t)(a[l] / 4) + k;
+            unsigned bank = word & 31, at = 0;
+            while (at < filled[bank] && at < 8 && banked[bank][at] != word)
+                at++;
+            /* Beyond 8 words per bank each is taken for a new one, unless it repeats the last. */
+            if (at < 8 && at < filled[bank])
+                continue;
+            if (at < 8)
+                banked[bank][at] = word;
+            filled[bank]++;
+            most = filled[bank] > most ? filled[bank] : most;
+        }
+    }
+    return most;
+}
+
 /* Wavefronts of a shared access: 32 banks of 4 bytes; accesses of 8 and 16 bytes go in halves and
- * quarters of the warp; lanes that want the same word share it. `ideal` is the number without
- * conflicts. */
+ * quarters of the warp, unless all of it fits in one; lanes that want the same word share it.
+ * `ideal` is the number without conflicts. */
 static inline unsigned count_wavefronts(const u64 *a, uint32_t mask, unsigned bytes,
                                         unsigned *ideal)
 {
     unsigned words = bytes < 4 ? 1 : bytes / 4, lanes = 32 / words, total = 0;
+    *ideal = words > 1 ? bank_words(a, mask, 0, 32, words) : 2;
+    if (*ideal <= 1)
+        return *ideal;
     *ideal = 0;
     for (unsigned first = 0; first < 32; first += lanes) {
-        uint32_t banked[32][8];
-        uint8_t filled[32] = {0};
-        unsigned most = 0;
-        for (unsigned l = first; l < first + lanes; l++) {
-            if ((mask >> l & 1) == 0)
-                continue;
-            for (unsigned k = 0; k < words; k++) {
-                uint32_t word = (uint32_t)(a[l] / 4) + k;
-                unsigned bank = word & 31, at = 0;
-                while (at < filled[bank] && at < 8 && banked[bank][at] != word)
-                    at++;
-                /* Beyond 8 words per bank each is taken for a new one, unless it repeats the last.
-                 */
-                if (at < 8 && at < filled[bank])
-                    continue;
-                if (at < 8)
-                    banked[bank][at] = word;
-                filled[bank]++;
-                most = filled[bank] > most ? filled[bank] : most;
-            }
-        }
+        unsigned most = bank_words(a, mask, first, lanes, words);
         total += most;
         *ideal += most > 0;
     }

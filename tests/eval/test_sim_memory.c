@@ -288,6 +288,10 @@ static void banks_are_counted(void **state)
         {"shl.b32 %r1, %t, 4;", "ld.shared.v4.u32 {%r2, %r3, %r4, %r5}, [%r1];", 4, 0},
         {"shl.b32 %r1, %t, 7;", "ld.shared.v4.u32 {%r2, %r3, %r4, %r5}, [%r1];", 32, 28},
         {"xor.b32 %r1, %t, 9; shl.b32 %r1, %r1, 2;", "ld.shared.u32 %r2, [%r1];", 1, 0},
+        /* What all lanes together want fits in one. */
+        {"mov.u32 %r1, 8;", "ld.shared.v2.u32 {%r2, %r3}, [%r1];", 1, 0},
+        {"and.b32 %r1, %t, 7; shl.b32 %r1, %r1, 4;",
+         "ld.shared.v4.u32 {%r2, %r3, %r4, %r5}, [%r1];", 1, 0},
     };
     for (size_t k = 0; k < COUNT(cases); k++) {
         static char body[2048];

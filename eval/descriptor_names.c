@@ -11,6 +11,11 @@ static const char *const names[] = {
 #undef KDS_X
         "sm__warps_active.avg.pct_of_peak_sustained_active",
     "dram__bytes.sum",
+    "dram__bytes_read.sum",
+    "dram__bytes_write.sum",
+    "lts__t_sectors_op_read.sum",
+    "lts__t_sector_hit_rate.pct",
+    "smsp__sass_average_branch_targets_threads_uniform.pct",
     "registers",
     "spill_bytes",
     "static_shared",

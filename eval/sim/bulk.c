@@ -227,6 +227,11 @@ static kds_step move_global(kds_warp *w, const kds_ins *i, uint32_t lane, uint64
             : &r->counts.load_requests) += 1;
     *(store ? combine != NULL ? &r->counts.red_sectors : &r->counts.store_sectors
             : &r->counts.load_sectors) += sectors;
+    r->counts.lines += (address % 128 + len + 127) / 128;
+    if (store)
+        r->counts.store_lines += (address % 128 + len + 127) / 128;
+    else if (w->traced)
+        kds_trace_sectors(w, address / 32, (unsigned)sectors);
     return KDS_STEP_ON;
 }
 

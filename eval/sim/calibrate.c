@@ -32,6 +32,8 @@ static const struct {
     P(l2_bytes_per_second),
     P(l2_write_bytes_per_second),
     P(l2_write_sectors_per_second),
+    P(l2_write_lines_per_second),
+    P(one_wave_share),
     P(issue_per_cycle),
     P(fp32_per_cycle),
     P(alu_per_cycle),
@@ -40,13 +42,14 @@ static const struct {
     P(xu_per_cycle),
     P(lsu_per_cycle),
     P(tensor_per_cycle),
-    P(l1_sectors_per_cycle),
+    P(l1_lines_per_cycle),
     P(shared_wavefronts_per_cycle),
     P(launch_us),
     P(block_launch_cycles),
     P(store_drain_cycles),
     P(blocks_per_cycle),
     P(soft_max),
+    P(soft_latency),
 #undef P
 };
 #define PARAMETERS ((int)(sizeof parameters / sizeof parameters[0]))

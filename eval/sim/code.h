@@ -31,8 +31,9 @@ enum {
     KDS_INS_OWN_MASK = 4,
     KDS_INS_ENDS_RUN = 8,
     KDS_INS_LEADER = 16,
-    KDS_INS_POLLS = 32,  /* an ordered load: may be what a loop waits by */
-    KDS_INS_CLUSTER = 64 /* may use shared memory of other blocks of the cluster */
+    KDS_INS_POLLS = 32,    /* an ordered load: may be what a loop waits by */
+    KDS_INS_CLUSTER = 64,  /* may use shared memory of other blocks of the cluster */
+    KDS_INS_CONSTANT = 128 /* loads what the launch does not write (.nc) */
 };
 
 /* Memory order of an access or fence (ins->rounding) and its scope (ins->type2). */

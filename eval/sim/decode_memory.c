@@ -49,6 +49,8 @@ static bool accept_hint(kds_decoder *d, bool *has_policy)
         bool each = strcmp(caching[way], "cv") == 0 || strcmp(caching[way], "wt") == 0;
         if (each && d->ins.rounding == KDS_ORDER_WEAK)
             d->ins.rounding = KDS_ORDER_VOLATILE;
+        if (strcmp(caching[way], "nc") == 0)
+            d->ins.flags |= KDS_INS_CONSTANT;
         return true;
     }
     return kds_accept_of(d, hints) >= 0;

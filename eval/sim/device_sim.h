@@ -128,6 +128,30 @@ double sim_written_spread(const sim_launch *l, const sim_memory *at, int count);
 /* The share of the output of which the least is written. */
 double sim_written_share(const sim_bench *b, const sim_written *w);
 
+/* Counts of one launch over the whole grid, from a sample or exactly. */
+typedef struct sim_totals {
+    double counters[KDS_SIM_COUNTER_COUNT];
+    kds_sim_trace trace;
+    double far_bytes;
+    sim_written written; /* elements that no earlier launch had written */
+} sim_totals;
+
+/* sim_time.c: from the counts of a plan's launches to its modelled time and counters. */
+typedef struct sim_timing {
+    bool buffers[KDS_BUFFERS_MAX], scratch[KDS_PLAN_SCRATCH]; /* that launches have touched */
+    bool kept; /* all buffers of the plan fit in the L2 together */
+    /* Sums over the launches. */
+    double counters[KDS_SIM_COUNTER_COUNT];
+    double dram_read, dram_write, l2_reads, l2_sectors, l2_hits;
+    double occupancy, us; /* occupancy weighted by time */
+    double longest;
+} sim_timing;
+void sim_timing_begin(sim_timing *t, const sim_bench *b, const kds_program *p,
+                      const kds_binding *binding, kds_run_result *run);
+void sim_timing_launch(sim_timing *t, const sim_launch *l, const sim_totals *totals,
+                       kds_run_result *run);
+void sim_timing_end(const sim_timing *t, kds_run_result *run);
+
 /* sim_reuse.c: bytes that blocks far apart in a sampled grid read again after the L2 has dropped
  * them. */
 kds_code sim_far_bytes(const sim_launch *l, double *bytes, kds_finding *f, kds_err *e);

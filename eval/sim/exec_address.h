@@ -22,8 +22,9 @@ static inline bool evenly_spaced(const u64 *a, u64 step)
     return difference == 0;
 }
 
-/* Distinct sectors among the lanes of a mask; `fresh` collects the lanes that bring a new one. */
-static inline unsigned count_sectors(const u64 *a, uint32_t mask, uint32_t *fresh)
+/* Distinct pieces of 2^shift bytes among the lanes of a mask; `fresh` collects the lanes that bring
+ * a new one. */
+static inline unsigned count_distinct(const u64 *a, uint32_t mask, unsigned shift, uint32_t *fresh)
 {
     u64 table[64];
     uint64_t used = 0, last = UINT64_MAX;
@@ -31,21 +32,26 @@ static inline unsigned count_sectors(const u64 *a, uint32_t mask, uint32_t *fres
     *fresh = 0;
     for (uint32_t left = mask; left != 0; left &= left - 1) {
         int l = __builtin_ctz(left);
-        uint64_t sector = a[l] >> 5;
-        if (sector == last)
+        uint64_t piece = a[l] >> shift;
+        if (piece == last)
             continue;
-        last = sector;
-        unsigned h = (unsigned)((sector * 0x9e3779b97f4a7c15u) >> 58);
-        while ((used >> h & 1) != 0 && table[h] != sector)
+        last = piece;
+        unsigned h = (unsigned)((piece * 0x9e3779b97f4a7c15u) >> 58);
+        while ((used >> h & 1) != 0 && table[h] != piece)
             h = (h + 1) & 63;
         if ((used >> h & 1) != 0)
             continue;
         used |= UINT64_C(1) << h;
-        table[h] = sector;
+        table[h] = piece;
         *fresh |= 1u << l;
         count++;
     }
     return count;
+}
+
+static inline unsigned count_sectors(const u64 *a, uint32_t mask, uint32_t *fresh)
+{
+    return count_distinct(a, mask, 5, fresh);
 }
 
 /* The most distinct words that lanes [first, first + lanes) want of one of 32 banks. */

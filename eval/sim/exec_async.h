@@ -72,13 +72,14 @@ HANDLER(cp_async)
         if (s != KDS_STEP_ON)
             return s;
     }
-    if (w->traced)
-        kds_trace_copy(w, run->counts.unique_loads == unique);
     uint32_t fresh;
     unsigned ideal, wavefronts = count_wavefronts(to, w->mask, i->bytes, &ideal);
     count_shared(run, wavefronts, ideal, true);
     run->counts.load_requests++;
     run->counts.load_sectors += count_sectors(from, reads, &fresh);
+    count_lane_lines(w, from, fresh, false);
+    if (w->traced)
+        kds_trace_copy(w, run->counts.unique_loads == unique);
     return KDS_STEP_ON;
 }
 

@@ -150,6 +150,7 @@ HANDLER(atom)
     if (in_global != 0) {
         run->counts.red_requests++;
         run->counts.red_sectors += count_sectors(a, in_global, &fresh);
+        count_lane_lines(w, a, fresh, true);
     }
     if (in_shared != 0) {
         unsigned ideal, wavefronts = count_wavefronts(a, in_shared, i->bytes, &ideal);

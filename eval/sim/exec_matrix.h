@@ -255,9 +255,10 @@ static inline void block_place(const kds_ins *i, int b, int *line, int *along)
 
 /* Counts one access of all lanes, of `bytes` each: the lines j, j + each, ... of `per_line` pieces.
  */
-static inline void count_matrix(kds_run *run, const matrix_piece *p, int count, int per_line,
+static inline void count_matrix(kds_warp *w, const matrix_piece *p, int count, int per_line,
                                 int each, int j, unsigned bytes, bool store)
 {
+    kds_run *run = w->run;
     u64 a[KDS_LANES] __attribute__((aligned(64))) = {0};
     bool global = p->space == KDS_SPACE_GLOBAL;
     bool lines = count == 8 && each == 1 && p->bytes == 16;
@@ -281,6 +282,7 @@ static inline void count_matrix(kds_run *run, const matrix_piece *p, int count, 
     }
     uint32_t fresh;
     unsigned sectors = count_sectors(a, KDS_FULL >> (32 - n), &fresh);
+    count_lane_lines(w, a, fresh, store);
     if (store) {
         run->counts.store_requests++;
         run->counts.store_sectors += sectors;
@@ -324,7 +326,7 @@ static inline kds_step move_block(kds_warp *w, const kds_ins *i, const matrix_pl
     /* Crossed, an access takes one element of each lane, unless pairs are exchanged afterwards. */
     int accesses = crossed && !exchanged ? each : 1;
     for (int j = 0; j < accesses; j++)
-        count_matrix(w->run, p, count, (int)(length / piece), accesses, j, p[0].part, store);
+        count_matrix(w, p, count, (int)(length / piece), accesses, j, p[0].part, store);
     return KDS_STEP_ON;
 }
 

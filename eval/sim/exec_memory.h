@@ -95,15 +95,41 @@ static inline kds_step locate(kds_warp *w, const kds_ins *i, int lane, u64 addre
     return KDS_STEP_ON;
 }
 
-/* Counts an access of sectors [first, first + count) of a page. */
-static inline void count_run(kds_run *run, const kds_ins *i, kds_page *p, u64 inside, u64 len,
+/* The lines of an access of one piece, and what of it a traced warp's L1 has. */
+static inline void count_lines(kds_warp *w, u64 address, u64 len, bool store)
+{
+    u64 lines = (address + len - 1) / 128 - address / 128 + 1;
+    w->run->counts.lines += lines;
+    if (store)
+        w->run->counts.store_lines += lines;
+    else if (w->traced)
+        kds_trace_sectors(w, address / 32, (unsigned)((address + len - 1) / 32 - address / 32 + 1));
+}
+
+/* The same of lanes that lie anywhere; `fresh`: those that bring a sector. */
+static inline void count_lane_lines(kds_warp *w, const u64 *a, uint32_t fresh, bool store)
+{
+    uint32_t heads;
+    unsigned lines = count_distinct(a, fresh, 7, &heads);
+    w->run->counts.lines += lines;
+    if (store)
+        w->run->counts.store_lines += lines;
+    for (uint32_t left = !store && w->traced ? fresh : 0; left != 0; left &= left - 1)
+        kds_trace_sectors(w, a[__builtin_ctz(left)] / 32, 1);
+}
+
+/* Counts an access of the sectors of [address, address + len), which lie in one page. */
+static inline void count_run(kds_warp *w, const kds_ins *i, kds_page *p, u64 address, u64 len,
                              bool store)
 {
+    kds_run *run = w->run;
     if (i->space == KDS_SPACE_CONST)
         return;
+    u64 inside = address % KDS_PAGE_BYTES;
     unsigned first = (unsigned)(inside / 32),
              count = (unsigned)((inside + len - 1) / 32) - first + 1;
     kds_memory_freshen(run->memory, p);
+    count_lines(w, address, len, store);
     if (store) {
         run->counts.store_requests++;
         run->counts.store_sectors += count;
@@ -165,6 +191,8 @@ static inline kds_step each_lane_flat(kds_warp *w, const kds_ins *i, const u64 *
     uint32_t fresh = 0;
     unsigned sectors = count_sectors(a, mask, &fresh);
     bool counted = i->space != KDS_SPACE_CONST;
+    if (counted)
+        count_lane_lines(w, a, fresh, store);
     for (uint32_t left = mask; left != 0; left &= left - 1) {
         int l = __builtin_ctz(left);
         kds_page *p = NULL;
@@ -206,7 +234,7 @@ static inline kds_step load_flat(kds_warp *w, const kds_ins *i, const u64 *a, ui
     if (mask == KDS_FULL && evenly_spaced(a, bytes) && (i->flags & KDS_INS_POLLS) == 0) {
         u8 *from = whole_warp(w->run, i, a[0], bytes, bytes * 32, false, &p, &at);
         if (from != NULL && page_clear(w, i, p, at, bytes, false, false)) {
-            count_run(w->run, i, p, at, bytes * 32, false);
+            count_run(w, i, p, a[0], bytes * 32, false);
             if (w->mask == mask)
                 unpack(w, i, from);
             else
@@ -216,7 +244,7 @@ static inline kds_step load_flat(kds_warp *w, const kds_ins *i, const u64 *a, ui
     } else if (mask == KDS_FULL && evenly_spaced(a, 0)) {
         u8 *from = whole_warp(w->run, i, a[0], bytes, bytes, false, &p, &at);
         if (from != NULL && page_clear(w, i, p, at, bytes, false, true)) {
-            count_run(w->run, i, p, at, bytes, false);
+            count_run(w, i, p, a[0], bytes, false);
             splat(stage, from, bytes);
             if (w->mask == mask)
                 unpack(w, i, stage);
@@ -252,7 +280,7 @@ static inline kds_step store_flat(kds_warp *w, const kds_ins *i, const u64 *a, u
     if (mask == KDS_FULL && evenly_spaced(a, bytes)) {
         u8 *to = whole_warp(w->run, i, a[0], bytes, bytes * 32, true, &p, &at);
         if (to != NULL && page_clear(w, i, p, at, bytes, true, false)) {
-            count_run(w->run, i, p, at, bytes * 32, true);
+            count_run(w, i, p, a[0], bytes * 32, true);
             mark_stored(w->run, p, at, bytes * 32);
             pack(w, i, to);
             return KDS_STEP_ON;

@@ -141,6 +141,8 @@ static void collect(const kds_run *r, double counters[KDS_SIM_COUNTER_COUNT])
     counters[KDS_SIM_COUNTER_SHARED_LD_CONFLICTS] = (double)c->shared_load_conflicts;
     counters[KDS_SIM_COUNTER_SHARED_ST_CONFLICTS] = (double)c->shared_store_conflicts;
     counters[KDS_SIM_COUNTER_LOCAL_SECTORS] = (double)c->local_sectors;
+    counters[KDS_SIM_COUNTER_LINES] = (double)c->lines;
+    counters[KDS_SIM_COUNTER_ST_LINES] = (double)c->store_lines;
     counters[KDS_SIM_COUNTER_BRANCHES] = (double)c->branches;
     counters[KDS_SIM_COUNTER_BRANCHES_DIVERGENT] = (double)c->divergent;
     counters[KDS_SIM_COUNTER_BARRIERS] = (double)c->barriers;

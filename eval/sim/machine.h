@@ -37,6 +37,15 @@ typedef struct kds_split {
     bool waits;     /* for others at the same place, or at a barrier */
 } kds_split;
 
+/* What the pipes of a scheduler are busy with, where warps of a block wait for each other. */
+typedef enum kds_busy {
+    KDS_BUSY_ISSUE,
+    KDS_BUSY_ALU,
+    KDS_BUSY_XU,
+    KDS_BUSY_LSU,
+    KDS_BUSY_COUNT
+} kds_busy;
+
 typedef enum kds_warp_state {
     KDS_WARP_READY,
     KDS_WARP_AT_BARRIER,
@@ -99,6 +108,13 @@ typedef struct kds_warp {
     const kds_ins *load;  /* the last global load, while it is not known what it hit; else NULL */
     double load_issue;    /* when that was */
     uint64_t load_unique; /* distinct sectors read before it */
+    uint64_t load_missed; /* sectors that its block had not found in the L1 before it */
+    const kds_ins *predicated; /* what stands before it waits for `predicate` */
+    double predicate;
+    double stored;                     /* when it issued its last store to global memory */
+    uint32_t l1_clock;                 /* lines that it has asked for */
+    struct kds_flight *flight;         /* loads under way */
+    double phase_busy[KDS_BUSY_COUNT]; /* of its pipes since the last barrier */
     union {
         struct {
             bool traced;
@@ -131,6 +147,7 @@ typedef struct kds_memo {
 
 typedef struct kds_counts {
     uint64_t load_requests, load_sectors, store_requests, store_sectors, red_requests, red_sectors;
+    uint64_t lines, store_lines;
     uint64_t shared_loads, shared_stores, shared_load_conflicts, shared_store_conflicts;
     uint64_t local_sectors, branches, divergent, barriers, warps, blocks, unique_loads,
         unique_stores;
@@ -152,7 +169,8 @@ struct kds_block {
     uint32_t watched;        /* asynchronous copies and mbarriers that are to be heeded */
     kds_async *async;        /* NULL until used */
     kds_barrier barriers[KDS_BARRIERS];
-    kds_warp *warps; /* run->warp_count */
+    struct kds_l1 *l1; /* of a traced block; l1.h */
+    kds_warp *warps;   /* run->warp_count */
     kds_race_block *race;
 };
 
@@ -241,8 +259,9 @@ typedef struct kds_queue {
     uint64_t next, end, all;
 } kds_queue;
 typedef struct kds_tracing {
-    double cycles;
-    uint64_t blocks;
+    double cycles, longest;
+    uint64_t blocks, l1_loads, l1_misses, l1_again;
+    double again_lines;
 } kds_tracing;
 kds_step kds_run_queue(kds_run *r, kds_queue *q, kds_tracing *t);
 /* Is the n-th group of a queue to be traced? */
@@ -265,7 +284,9 @@ void kds_run_free(kds_run *r);
 
 /* ---- In trace.c ---- */
 bool kds_trace_begin(kds_block *b);
-double kds_trace_end(kds_block *b);
+void kds_trace_end(kds_block *b, kds_tracing *t);
+/* A traced warp loads `count` sectors from `sector` (address / 32) on. */
+void kds_trace_sectors(kds_warp *w, uint64_t sector, unsigned count);
 /* Warps of `mask` leave a barrier together. */
 void kds_trace_barrier(kds_block *b, uint32_t mask);
 void kds_trace_step(kds_warp *w, const kds_ins *i, uint32_t mask);

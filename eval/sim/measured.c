@@ -30,8 +30,7 @@ static kds_code no_memory(kds_err *e)
     return kds_fail(e, KDS_NO_MEMORY, "out of memory");
 }
 
-/* A text that lives as long as the samples; NULL: out of memory. */
-static const char *keep(kds_measured *m, char *text)
+const char *kds_measured_keep(kds_measured *m, char *text)
 {
     if (text == NULL)
         return NULL;
@@ -48,8 +47,8 @@ static const char *keep(kds_measured *m, char *text)
     return m->names[m->name_count++] = text;
 }
 
-static kds_code leave(kds_measured *m, const char *kernel, const char *row, const char *why,
-                      kds_err *e)
+kds_code kds_measured_leave(kds_measured *m, const char *kernel, const char *row, const char *why,
+                            kds_err *e)
 {
     if (m->left_count == m->left_room) {
         size_t room = m->left_room > 0 ? 2 * m->left_room : 64;
@@ -70,7 +69,7 @@ static kds_code leave(kds_measured *m, const char *kernel, const char *row, cons
     return KDS_OK;
 }
 
-static kds_code add_sample(kds_measured *m, const kds_sample *s, kds_err *e)
+kds_code kds_measured_put(kds_measured *m, const kds_sample *s, kds_err *e)
 {
     if (m->count == m->room) {
         size_t room = m->room > 0 ? 2 * m->room : 256;
@@ -199,21 +198,21 @@ static kds_code simulate_row(file *f, kds_program *p, int row, double us, const 
     if (code == KDS_OK && found.verdict == KDS_VERDICT_OK && observed->launch_count > 0) {
         kds_sample s = {.task = f->task_number,
                         .row = f->first_row + row,
-                        .task_name = keep(f->m, strdup(f->task->name)),
-                        .row_name = keep(f->m, strdup(f->task->rows[row].id)),
-                        .kernel = keep(f->m, strdup(kernel)),
+                        .task_name = kds_measured_keep(f->m, strdup(f->task->name)),
+                        .row_name = kds_measured_keep(f->m, strdup(f->task->rows[row].id)),
+                        .kernel = kds_measured_keep(f->m, strdup(kernel)),
                         .measured_us = us,
                         .inputs = observed};
         if (s.task_name == NULL || s.row_name == NULL || s.kernel == NULL)
             code = no_memory(e);
         else
-            code = add_sample(f->m, &s, e);
+            code = kds_measured_put(f->m, &s, e);
         if (code == KDS_OK)
             return KDS_OK;
     }
     free(observed);
     if (code == KDS_OK)
-        code = leave(f->m, kernel, f->task->rows[row].id, found.text, e);
+        code = kds_measured_leave(f->m, kernel, f->task->rows[row].id, found.text, e);
     return code;
 }
 
@@ -257,7 +256,7 @@ static kds_code simulate_rows(file *f, const cJSON *rows, kds_program *p, const 
         if (p != NULL)
             code = simulate_row(f, p, row, us, kernel, e);
         else
-            code = leave(f->m, kernel, f->task->rows[row].id, why, e);
+            code = kds_measured_leave(f->m, kernel, f->task->rows[row].id, why, e);
     }
     return code;
 }

@@ -36,6 +36,14 @@ typedef struct kds_measured_options {
  * another by now; the message names the file and what to do. */
 KDS_MUST_USE kds_code kds_measured_add(kds_measured *m, const char *path,
                                        const kds_measured_options *o, kds_err *e);
+/* The same for several files, in processes that run side by side. */
+KDS_MUST_USE kds_code kds_measured_add_all(kds_measured *m, const char *const *paths, int count,
+                                           const kds_measured_options *o, kds_err *e);
+/* Takes a text, which lives as long as the samples; NULL: out of memory. */
+const char *kds_measured_keep(kds_measured *m, char *text);
+KDS_MUST_USE kds_code kds_measured_put(kds_measured *m, const kds_sample *s, kds_err *e);
+KDS_MUST_USE kds_code kds_measured_leave(kds_measured *m, const char *kernel, const char *row,
+                                         const char *why, kds_err *e);
 void kds_measured_free(kds_measured *m);
 
 #endif

@@ -7,8 +7,11 @@
 #include <math.h>
 
 #define SECTOR 32.0
+#define LINE 128.0
 #define WARP 32
 #define SUB_PARTITIONS 4
+/* Steepness of the change from hit to miss as what passes through the L2 exceeds its size. */
+#define STEEPNESS 4.0
 
 static int divide_up(int a, int b)
 {
@@ -89,7 +92,37 @@ static double waves_paid(double waves)
     return waves + 0.5 * (ceil(waves) - waves);
 }
 
-static double dram_bytes(const kds_sim_shape *s, const double *c)
+static double resident_warps(const kds_gpu *g, const kds_sim_shape *s, double slots)
+{
+    double per_sm = ceil((double)s->blocks / g->sms);
+    return g->sms * (per_sm < slots ? per_sm : slots) * divide_up(s->threads, WARP);
+}
+
+/* Sectors that reach the L2: what a block has not in its L1. Every block brings its own, so that
+ * this is at least what is read at all. */
+static double l2_reads(const double *c, const kds_sim_trace *trace)
+{
+    double sectors = c[KDS_SIM_COUNTER_GLOBAL_LD_SECTORS] * trace->l1_misses;
+    double unique = c[KDS_SIM_COUNTER_UNIQUE_LD_SECTORS];
+    return sectors > unique ? sectors : unique;
+}
+
+/* Bytes that blocks read again after the L2 has dropped them: all that are resident have moved
+ * their lines through it in between. */
+static double dropped_bytes(const kds_gpu *g, const double *c, const kds_sim_trace *trace,
+                            double warps)
+{
+    double loaded = c[KDS_SIM_COUNTER_LINES] - c[KDS_SIM_COUNTER_ST_LINES];
+    if (!(trace->l1_again > 0) || !(loaded > 0))
+        return 0;
+    double lines = trace->again_lines * c[KDS_SIM_COUNTER_LINES] / loaded;
+    double between = lines * LINE * warps;
+    double dropped = 1 / (1 + pow(g->l2_bytes / between, STEEPNESS));
+    return c[KDS_SIM_COUNTER_GLOBAL_LD_SECTORS] * trace->l1_again * SECTOR * dropped;
+}
+
+static void memory_traffic(const kds_gpu *g, const kds_sim_shape *s, const double *c,
+                           const kds_sim_trace *trace, double warps, kds_sim_time *out)
 {
     double reads = c[KDS_SIM_COUNTER_UNIQUE_LD_SECTORS] * SECTOR;
     double writes = c[KDS_SIM_COUNTER_UNIQUE_ST_SECTORS] * SECTOR;
@@ -97,65 +130,87 @@ static double dram_bytes(const kds_sim_shape *s, const double *c)
         reads = s->read_footprint + s->far_bytes;
     if (s->write_footprint > 0 && writes > s->write_footprint)
         writes = s->write_footprint;
-    return reads + writes;
+    out->l2_read_sectors = l2_reads(c, trace);
+    reads += dropped_bytes(g, c, trace, warps);
+    if (reads > out->l2_read_sectors * SECTOR)
+        reads = out->l2_read_sectors * SECTOR;
+    out->dram_read_bytes = reads;
+    out->dram_write_bytes = writes;
+    double stores = c[KDS_SIM_COUNTER_GLOBAL_ST_SECTORS] + c[KDS_SIM_COUNTER_GLOBAL_RED_SECTORS];
+    double all = out->l2_read_sectors + stores;
+    out->l2_hit_pct = all > 0 ? 100 * (all - reads / SECTOR) / all : 0;
 }
 
-/* The L1 is write-through: every sector of a store request travels, full or not. Reads are those
- * that missed the L1. */
-static double l2_seconds(const kds_gpu *g, const double *c)
+/* The L1 is write-through: every sector of a store request travels, full or not. */
+static double l2_seconds(const kds_gpu *g, const double *c, double reads)
 {
-    double reads = c[KDS_SIM_COUNTER_UNIQUE_LD_SECTORS] * SECTOR;
     double writes = c[KDS_SIM_COUNTER_UNIQUE_ST_SECTORS] * SECTOR / g->l2_write_bytes_per_second;
-    double requests =
+    double sectors =
         (c[KDS_SIM_COUNTER_GLOBAL_ST_SECTORS] + c[KDS_SIM_COUNTER_GLOBAL_RED_SECTORS]) /
         g->l2_write_sectors_per_second;
-    return reads / g->l2_bytes_per_second + (writes > requests ? writes : requests);
+    double lines = c[KDS_SIM_COUNTER_ST_LINES] / g->l2_write_lines_per_second;
+    double requests = sectors > lines ? sectors : lines;
+    return reads * SECTOR / g->l2_bytes_per_second + (writes > requests ? writes : requests);
+}
+
+/* Every resource that is shared by the warps of a multiprocessor, or by all of them. */
+static void take_throughputs(soft_max *m, const kds_gpu *g, const double *counters, double blocks)
+{
+#define COUNT(name) counters[KDS_SIM_COUNTER_##name]
+    /* Share of the whole work that the busiest SM does, and the seconds of one cycle of it all. */
+    double share = ceil(blocks / g->sms) / blocks / g->clock_hz;
+    take(m, "dispatch", blocks / g->blocks_per_cycle / g->clock_hz);
+    take(m, "issue", COUNT(WARP_INST) * share / g->issue_per_cycle);
+    take(m, "fp32", COUNT(INST_FP32) * share / g->fp32_per_cycle);
+    take(m, "alu", COUNT(INST_ALU) * share / g->alu_per_cycle);
+    take(m, "fp16", COUNT(INST_FP16) * share / g->fp16_per_cycle);
+    take(m, "fp64", COUNT(INST_FP64) * share / g->fp64_per_cycle);
+    take(m, "xu", COUNT(INST_XU) * share / g->xu_per_cycle);
+    take(m, "lsu", COUNT(INST_LSU) * share / g->lsu_per_cycle);
+    take(m, "tensor", COUNT(INST_TENSOR) * share / g->tensor_per_cycle);
+    double lines = COUNT(LINES) + COUNT(LOCAL_SECTORS) * SECTOR / LINE;
+    take(m, "l1", lines * share / g->l1_lines_per_cycle);
+    double wavefronts = COUNT(SHARED_LD_WAVEFRONTS) + COUNT(SHARED_ST_WAVEFRONTS);
+    take(m, "shared", wavefronts * share / g->shared_wavefronts_per_cycle);
+#undef COUNT
+}
+
+static double seconds_of(const soft_max *m)
+{
+    return m->largest > 0 ? m->largest * pow(m->sum, 1 / m->exponent) : 0;
 }
 
 void kds_sim_model(const kds_gpu *g, const kds_sim_shape *s,
-                   const double counters[KDS_SIM_COUNTER_COUNT], double trace_cycles,
+                   const double counters[KDS_SIM_COUNTER_COUNT], const kds_sim_trace *trace,
                    kds_sim_time *out)
 {
-#define COUNT(name) counters[KDS_SIM_COUNTER_##name]
-    soft_max m = {g->soft_max, 0, 0, "latency"};
+    soft_max rates = {g->soft_max, 0, 0, ""}, both = {g->soft_latency, 0, 0, "latency"};
     int resident = kds_gpu_resident_blocks(g, s);
     double blocks = s->blocks > 0 ? (double)s->blocks : 1;
     double slots = (double)(resident > 0 ? resident : 1);
-    /* Share of the whole work that the busiest SM does, and the seconds of one cycle of it all. */
-    double share = ceil(blocks / g->sms) / blocks / g->clock_hz;
+    double waves = blocks / (g->sms * slots), paid = waves_paid(waves);
 
-    out->dram_bytes = dram_bytes(s, counters);
-    take(&m, "memory", out->dram_bytes / g->dram_bytes_per_second);
-    take(&m, "l2", l2_seconds(g, counters));
-    take(&m, "dispatch", blocks / g->blocks_per_cycle / g->clock_hz);
+    memory_traffic(g, s, counters, trace, resident_warps(g, s, slots), out);
+    double copy_rate = g->dram_bytes_per_second * (waves <= 1 ? g->one_wave_share : 1);
+    take(&rates, "memory", (out->dram_read_bytes + out->dram_write_bytes) / copy_rate);
+    take(&rates, "l2", l2_seconds(g, counters, out->l2_read_sectors));
+    take_throughputs(&rates, g, counters, blocks);
 
-    take(&m, "issue", COUNT(WARP_INST) * share / g->issue_per_cycle);
-    take(&m, "fp32", COUNT(INST_FP32) * share / g->fp32_per_cycle);
-    take(&m, "alu", COUNT(INST_ALU) * share / g->alu_per_cycle);
-    take(&m, "fp16", COUNT(INST_FP16) * share / g->fp16_per_cycle);
-    take(&m, "fp64", COUNT(INST_FP64) * share / g->fp64_per_cycle);
-    take(&m, "xu", COUNT(INST_XU) * share / g->xu_per_cycle);
-    take(&m, "lsu", COUNT(INST_LSU) * share / g->lsu_per_cycle);
-    take(&m, "tensor", COUNT(INST_TENSOR) * share / g->tensor_per_cycle);
-    double l1_sectors = COUNT(GLOBAL_LD_SECTORS) + COUNT(GLOBAL_ST_SECTORS) +
-                        COUNT(GLOBAL_RED_SECTORS) + COUNT(LOCAL_SECTORS);
-    take(&m, "l1", l1_sectors * share / g->l1_sectors_per_cycle);
-    double wavefronts = COUNT(SHARED_LD_WAVEFRONTS) + COUNT(SHARED_ST_WAVEFRONTS);
-    take(&m, "shared", wavefronts * share / g->shared_wavefronts_per_cycle);
-
-    double waves = blocks / (g->sms * slots);
-    double paid = waves_paid(waves);
-    double drain = COUNT(GLOBAL_ST_REQUESTS) > 0 ? g->store_drain_cycles : 0;
-    double block_cycles = trace_cycles + g->block_launch_cycles + drain;
-    take(&m, "latency", block_cycles * paid / g->clock_hz);
-
-    out->us = 1e6 * m.largest * pow(m.sum, 1 / m.exponent);
-    out->limiter = m.limiter;
+    /* Before the first data arrives, and after the last was sent, nothing is at its rate. */
+    double drain = counters[KDS_SIM_COUNTER_GLOBAL_ST_REQUESTS] > 0 ? g->store_drain_cycles : 0;
+    double fixed = g->block_launch_cycles + drain;
+    double cycles = (trace->cycles + fixed) * paid + trace->longest - trace->cycles;
+    double fill = g->latency.global_dram + fixed;
+    fill = fill < cycles ? fill : cycles;
+    take(&both, rates.limiter, seconds_of(&rates));
+    take(&both, "latency", (cycles - fill) / g->clock_hz);
+    double filling = fill / g->clock_hz, running = seconds_of(&both);
+    out->us = 1e6 * (filling + running);
+    out->limiter = filling > running ? "latency" : both.limiter;
 
     /* Warps active while an SM is active at all: full slots, thinned by the last wave. */
     double per_sm = blocks / (blocks < g->sms ? blocks : g->sms);
     double active = per_sm < slots ? per_sm : slots * waves / paid;
     double warps = active * divide_up(s->threads, WARP);
     out->occupancy_pct = 100 * warps / g->max_warps_per_sm;
-#undef COUNT
 }

@@ -60,7 +60,7 @@ static void *work(void *user)
         if (n >= s->queue->end || n > __atomic_load_n(&s->fault_at, __ATOMIC_RELAXED))
             return NULL;
         uint64_t left = __atomic_load_n(&s->budget, __ATOMIC_RELAXED);
-        kds_tracing none = {0, 0};
+        kds_tracing none = {0};
         kds_queue one = *s->queue;
         one.next = n;
         one.end = n + 1;

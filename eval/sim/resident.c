@@ -166,9 +166,11 @@ static void block_free(kds_block *b, uint32_t warps)
         free(b->warps[k].file);
         kds_stack_free(&b->warps[k]);
         free(b->warps[k].ready);
+        free(b->warps[k].flight);
     }
     kds_race_block_free(b);
     kds_async_free(b);
+    free(b->l1);
     free(b->warps);
     free(b->shared);
     free(b->shared_stored);

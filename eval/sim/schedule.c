@@ -97,8 +97,8 @@ static kds_step run_group(kds_run *r, uint32_t index, kds_tracing *t, kds_turn *
     if (!all_done)
         return KDS_STEP_ON;
     *how = KDS_TURN_DONE;
-    for (uint32_t k = 0; g->traced && k < r->cluster_size; k++, t->blocks++)
-        t->cycles += kds_trace_end(g->blocks[k]);
+    for (uint32_t k = 0; g->traced && k < r->cluster_size; k++)
+        kds_trace_end(g->blocks[k], t);
     kds_group_end(r, index);
     return KDS_STEP_ON;
 }
@@ -153,7 +153,7 @@ kds_step kds_run_queue(kds_run *r, kds_queue *q, kds_tracing *t)
 kds_step kds_run_blocks(kds_run *r, kds_sim_result *out)
 {
     kds_queue q;
-    kds_tracing t = {0, 0};
+    kds_tracing t = {0};
     uint64_t *numbers;
     if (!make_queue(r, &q, &numbers))
         return KDS_STEP_NO_MEMORY;
@@ -168,5 +168,10 @@ kds_step kds_run_blocks(kds_run *r, kds_sim_result *out)
     }
     free(numbers);
     out->trace_cycles = t.blocks > 0 ? t.cycles / (double)t.blocks : 0;
+    out->trace_longest = t.longest;
+    out->l1_loads = (double)t.l1_loads;
+    out->l1_misses = (double)t.l1_misses;
+    out->l1_again = (double)t.l1_again;
+    out->again_lines = t.l1_again > 0 ? t.again_lines / (double)t.l1_again : 0;
     return s;
 }

@@ -100,6 +100,8 @@ const char *kds_sim_status_name(kds_sim_status s);
     X(SHARED_LD_CONFLICTS, "l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_ld.sum")             \
     X(SHARED_ST_CONFLICTS, "l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_st.sum")             \
     X(LOCAL_SECTORS, "l1tex__t_sectors_pipe_lsu_mem_local.sum")                                    \
+    X(LINES, "sim__global_lines.sum")       /* of 128 bytes, per request: what the L1 looks up */  \
+    X(ST_LINES, "sim__global_lines_st.sum") /* those of stores and reductions */                   \
     X(BRANCHES, "smsp__sass_branch_targets.sum")                                                   \
     X(BRANCHES_DIVERGENT, "smsp__sass_branch_targets_threads_divergent.sum")                       \
     X(BARRIERS, "sim__barriers.sum")                                                               \
@@ -138,8 +140,10 @@ typedef struct kds_sim_options {
     int threads; /* cores that blocks may run on; 0: 1. Results do not depend on it; kernels whose
                     blocks may talk to each other run on one. */
     const kds_sim_latency *latency; /* NULL: no dependency timing */
-    int trace_blocks; /* how many of the blocks are traced (spread evenly); 0 with latency: 2 */
-    const char *isa;  /* NULL: the best one here; "baseline": the one of the whole program */
+    int trace_blocks;   /* how many of the blocks are traced (spread evenly); 0 with latency: 2 */
+    uint32_t l1_lines;  /* of 128 bytes, a traced warp's share of the L1; 0: all that it reads */
+    uint32_t registers; /* of a thread: bounds what its loads in flight may fill; 0: no bound */
+    const char *isa;    /* NULL: the best one here; "baseline": the one of the whole program */
 } kds_sim_options;
 
 typedef struct kds_sim_result {
@@ -148,9 +152,13 @@ typedef struct kds_sim_result {
                           to the nearest buffer ("4 bytes past the end of y (bf16 ...)"), opcode */
     int source_line;   /* from .loc if there is one, else 0 */
     double counters[KDS_SIM_COUNTER_COUNT];
-    double trace_cycles; /* mean over traced blocks: cycles from start to end of a block running
-                            alone, every access at its latency, instructions issued in order as
-                            their operands become ready; 0 if not traced */
+    double trace_cycles;  /* mean over traced blocks: cycles from start to end of a block running
+                             alone, every access at its latency, instructions issued in order as
+                             their operands become ready; 0 if not traced */
+    double trace_longest; /* the longest of these blocks */
+    double l1_loads, l1_misses; /* sectors that traced blocks loaded; those not in the L1 */
+    double l1_again;            /* of these, those that their block had loaded before */
+    double again_lines;         /* of 128 bytes, that a warp had loaded since, on average */
 } kds_sim_result;
 
 /* Runs kernel `kernel` (lowered name). `params` is the parameter block laid out as PTX declares it.

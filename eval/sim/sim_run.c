@@ -16,10 +16,9 @@
 #define SAMPLE_WORK 3e6   /* warp instructions that a sampled launch aims at */
 #define BLOCK_BUDGET 48e6 /* warp instructions of one sampled block */
 #define DEFAULT_BUDGET 1000000000u
-#define TRACED 2
+#define TRACED 32 /* blocks of a launch */
+#define LINE 128
 #define WRITTEN_ALL (1 - 1e-9)
-/* Share of the L2 in which buffers of earlier launches of a plan are taken to be still there. */
-#define L2_KEEPS 0.75
 
 static int64_t product(const int64_t v[3])
 {
@@ -83,6 +82,21 @@ kds_code sim_launch_prepare(sim_launch *l, kds_finding *f)
     return KDS_OK;
 }
 
+/* A warp's share of the L1 while its multiprocessor holds all the blocks that it can. */
+static uint32_t l1_lines(const sim_launch *l)
+{
+    const kds_gpu *g = l->program->device->gpu;
+    uint64_t blocks = (l->grid * l->unit + (uint64_t)g->sms - 1) / (uint64_t)g->sms;
+    uint64_t room = resident_blocks(l) / (uint64_t)g->sms;
+    blocks = blocks < room ? blocks : room;
+    uint64_t warps = blocks * (((uint64_t)product(l->launch->block) + 31) / 32);
+    int64_t shared =
+        l->kernel->static_shared_bytes + l->launch->shared_bytes + g->shared_per_block_reserved;
+    int64_t left = g->l1_bytes - (int64_t)blocks * shared;
+    int64_t lines = left / LINE / (int64_t)(warps > 0 ? warps : 1);
+    return lines > 1 ? (uint32_t)lines : 1;
+}
+
 static kds_verdict verdict_of(const kds_sim_result *r)
 {
     switch (r->status) {
@@ -143,7 +157,9 @@ kds_code sim_launch_blocks(const sim_launch *l, const uint64_t *blocks, uint64_t
                          .check_races = l->check_races,
                          .threads = l->program->device->base.threads,
                          .latency = trace ? &l->program->device->gpu->latency : NULL,
-                         .trace_blocks = trace ? TRACED : 0};
+                         .trace_blocks = trace ? TRACED : 0,
+                         .l1_lines = trace ? l1_lines(l) : 0,
+                         .registers = (uint32_t)l->kernel->registers};
     kds_launch_params params;
     uint64_t *first = NULL;
     memset(r, 0, sizeof *r);
@@ -191,18 +207,19 @@ static uint64_t choose_blocks(const sim_bench *b, uint64_t grid, int groups, int
     return count;
 }
 
-/* Counts over the whole grid, from a sample or exactly. */
-typedef struct totals {
-    double counters[KDS_SIM_COUNTER_COUNT];
-    double trace_cycles;
-    double far_bytes;
-    sim_written written; /* elements that no earlier launch had written */
-} totals;
-
-static void add_counters(totals *t, const kds_sim_result *r, double scale)
+static void add_counters(sim_totals *t, const kds_sim_result *r, double scale)
 {
     for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
         t->counters[i] += scale * r->counters[i];
+}
+
+static kds_sim_trace trace_of(const kds_sim_result *r)
+{
+    return (kds_sim_trace){.cycles = r->trace_cycles,
+                           .longest = r->trace_longest,
+                           .l1_misses = r->l1_loads > 0 ? r->l1_misses / r->l1_loads : 1,
+                           .l1_again = r->l1_loads > 0 ? r->l1_again / r->l1_loads : 0,
+                           .again_lines = r->again_lines};
 }
 
 static void subtract(sim_written *from, const sim_written *what)
@@ -211,7 +228,7 @@ static void subtract(sim_written *from, const sim_written *what)
         from->elements[i] -= what->elements[i];
 }
 
-static kds_code run_whole(const sim_launch *l, uint64_t budget, bool trace, totals *t,
+static kds_code run_whole(const sim_launch *l, uint64_t budget, bool trace, sim_totals *t,
                           kds_finding *f, kds_err *e)
 {
     kds_sim_result r;
@@ -219,7 +236,7 @@ static kds_code run_whole(const sim_launch *l, uint64_t budget, bool trace, tota
     sim_written_count(l, l->at, &before);
     kds_code code = sim_launch_blocks(l, NULL, 0, budget, trace, &r, f, e);
     add_counters(t, &r, 1);
-    t->trace_cycles = r.trace_cycles;
+    t->trace = trace_of(&r);
     sim_written_count(l, l->at, &t->written);
     subtract(&t->written, &before);
     return code;
@@ -246,7 +263,8 @@ static kds_code probe(const sim_launch *l, double *work, sim_written *written, k
     return code;
 }
 
-static kds_code run_sample(const sim_launch *l, bool trace, totals *t, kds_finding *f, kds_err *e)
+static kds_code run_sample(const sim_launch *l, bool trace, sim_totals *t, kds_finding *f,
+                           kds_err *e)
 {
     uint64_t blocks[1 + GROUPS * GROUP_BLOCKS];
     double work = 0;
@@ -264,7 +282,7 @@ static kds_code run_sample(const sim_launch *l, bool trace, totals *t, kds_findi
     sim_written_count(l, l->at, &before);
     code = sim_launch_blocks(l, blocks, count, budget, trace, &r, f, e);
     add_counters(t, &r, (double)(l->grid - 1) / (double)count);
-    t->trace_cycles = r.trace_cycles;
+    t->trace = trace_of(&r);
     if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
         return code;
     const uint64_t last = l->grid - 1;
@@ -285,131 +303,6 @@ static kds_code run_sample(const sim_launch *l, bool trace, totals *t, kds_findi
     if (l->binding->launch_count == 1 && (share < WRITTEN_ALL || !spread_well))
         code = sim_written_measure(l, work, &first, &tail, spread_well, &t->written, f, e);
     return code;
-}
-
-static double buffer_bytes(const sim_bench *b, int buffer)
-{
-    const kds_extent *x = &b->base.extents[buffer];
-    return (double)x->span * (double)kds_dtype_size(x->dtype);
-}
-
-static double scratch_bytes(const kds_scratch *s)
-{
-    return (double)s->numel * (double)kds_dtype_size(s->dtype);
-}
-
-/* Which buffers a plan's launches have touched, for what the L2 still holds. */
-typedef struct touched {
-    bool buffers[KDS_BUFFERS_MAX], scratch[KDS_PLAN_SCRATCH];
-    bool kept; /* all buffers of the plan fit in the L2 together */
-} touched;
-
-static void begin_touched(touched *t, const sim_bench *b, const kds_binding *binding,
-                          const kds_gpu *g)
-{
-    double all = 0;
-    memset(t, 0, sizeof *t);
-    for (int i = 0; i < b->base.device->task->buffer_count; i++)
-        all += buffer_bytes(b, i);
-    for (int i = 0; i < binding->scratch_count; i++)
-        all += scratch_bytes(&binding->scratch[i]);
-    t->kept = all <= L2_KEEPS * g->l2_bytes;
-}
-
-/* Bytes that the launch can bring from DRAM and those that it can write there. What it is not given
- * it could still reach through a neighbour's address. */
-static void footprints(const sim_launch *l, touched *t, kds_sim_shape *shape)
-{
-    bool seen[KDS_BUFFERS_MAX] = {false}, seen_scratch[KDS_PLAN_SCRATCH] = {false};
-    const kds_task *task = l->bench->base.device->task;
-    shape->read_footprint = shape->write_footprint = 1;
-    for (int i = 0; i < l->launch->arg_count; i++) {
-        const kds_arg *a = &l->launch->args[i];
-        if (a->kind == KDS_ARG_VALUE)
-            continue;
-        bool *once = a->kind == KDS_ARG_BUFFER ? &seen[a->index] : &seen_scratch[a->index];
-        bool *earlier = a->kind == KDS_ARG_BUFFER ? &t->buffers[a->index] : &t->scratch[a->index];
-        if (*once)
-            continue;
-        *once = true;
-        kds_role role = a->kind == KDS_ARG_BUFFER ? task->buffers[a->index].role : KDS_ROLE_INOUT;
-        double bytes = a->kind == KDS_ARG_BUFFER ? buffer_bytes(l->bench, a->index)
-                                                 : scratch_bytes(&l->binding->scratch[a->index]);
-        bool filled = a->kind == KDS_ARG_BUFFER && role != KDS_ROLE_OUT;
-        if (*earlier ? !t->kept : filled)
-            shape->read_footprint += bytes;
-        if (role != KDS_ROLE_IN)
-            shape->write_footprint += bytes;
-        *earlier = true;
-    }
-    for (int i = 0; i < task->buffer_count; i++) {
-        if (seen[i])
-            continue;
-        if (task->buffers[i].role != KDS_ROLE_OUT)
-            shape->read_footprint += buffer_bytes(l->bench, i);
-        if (task->buffers[i].role != KDS_ROLE_IN)
-            shape->write_footprint += buffer_bytes(l->bench, i);
-    }
-}
-
-/* Zeroed scratch is zeroed inside the timed work: one memset launch for each. */
-static void add_zeroing(const kds_binding *binding, const kds_gpu *g, kds_sim_observed *observed,
-                        kds_run_result *run, double *dram)
-{
-    for (int i = 0; i < binding->scratch_count; i++) {
-        if (!binding->scratch[i].zero)
-            continue;
-        double bytes = scratch_bytes(&binding->scratch[i]);
-        run->us += (run->us > 0 ? g->launch_us : g->first_launch_us) +
-                   1e6 * bytes / g->dram_bytes_per_second;
-        *dram += bytes;
-        if (observed != NULL)
-            observed->zeroed[observed->zeroed_count++] = bytes;
-    }
-}
-
-/* Sums over the launches of one plan. */
-typedef struct sums {
-    double counters[KDS_SIM_COUNTER_COUNT];
-    double dram, occupancy, us; /* occupancy weighted by time */
-    double longest;
-} sums;
-
-static void time_launch(const sim_launch *l, const totals *t, touched *seen, kds_run_result *run,
-                        sums *s)
-{
-    const kds_gpu *g = l->program->device->gpu;
-    const kds_launch *x = l->launch;
-    kds_sim_shape shape = {.blocks = l->grid * l->unit,
-                           .threads = (int)product(x->block),
-                           .registers = l->kernel->registers,
-                           .shared_bytes = l->kernel->static_shared_bytes + (int)x->shared_bytes};
-    kds_sim_time time;
-    footprints(l, seen, &shape);
-    shape.far_bytes = t->far_bytes;
-    kds_sim_model(g, &shape, t->counters, t->trace_cycles, &time);
-    if (l->program->device->observed != NULL)
-        kds_sim_observed_add(l->program->device->observed, &shape, t->counters, t->trace_cycles);
-    run->us += time.us + (run->us > 0 ? g->launch_us : g->first_launch_us);
-    for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
-        s->counters[i] += t->counters[i];
-    if (time.us > s->longest) {
-        s->longest = time.us;
-        run->limiter = time.limiter;
-    }
-    s->dram += time.dram_bytes;
-    s->occupancy += time.occupancy_pct * time.us;
-    s->us += time.us;
-}
-
-static void put_counters(kds_run_result *run, const sums *s)
-{
-    for (int i = 0; i < KDS_SIM_COUNTER_COUNT; i++)
-        (void)kds_measures_set(&run->counters, kds_sim_counter_name((kds_sim_counter)i),
-                               s->counters[i]);
-    (void)kds_measures_set(&run->counters, "dram__bytes.sum", s->dram);
-    (void)kds_measures_set(&run->counters, "sm__warps_active.avg.pct_of_peak_sustained_active",
-                           s->us > 0 ? s->occupancy / s->us : 0);
 }
 
 /* A block that depends on blocks outside the sample may wait for ever, or compute addresses from
@@ -467,13 +360,10 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
                              const kds_run_options *o, kds_run_result *run, kds_finding *f,
                              kds_err *e)
 {
-    const kds_gpu *g = p->device->gpu;
-    touched seen;
-    sums s = {{0}, 0, 0, 0, 0};
+    sim_timing timing;
     sim_written written = {{0}, {0}};
-    begin_touched(&seen, b, binding, g);
     if (o->timed)
-        add_zeroing(binding, g, p->device->observed, run, &s.dram);
+        sim_timing_begin(&timing, b, p, binding, run);
     for (int i = 0; i < binding->launch_count; i++)
         run->partial |= is_sampled(b, &binding->launches[i]) &&
                         (binding->launch_count > 1 || binding->scratch_count > 0);
@@ -485,7 +375,7 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
                         .at = at,
                         .check_uninitialised = !run->partial,
                         .check_races = o->races};
-        totals t = {{0}, 0, 0, {{0}, {0}}};
+        sim_totals t = {.far_bytes = 0};
         kds_code code = sim_launch_prepare(&l, f);
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
             return code;
@@ -501,10 +391,10 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
             return code;
         if (o->timed)
-            time_launch(&l, &t, &seen, run, &s);
+            sim_timing_launch(&timing, &l, &t, run);
     }
     if (o->timed)
-        put_counters(run, &s);
+        sim_timing_end(&timing, run);
     run->coverage = b->base.sampled ? sim_written_share(b, &written) : 1;
     if (run->partial && binding->launch_count > 1) {
         sim_launch any = {.bench = b, .program = p};

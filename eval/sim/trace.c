@@ -7,8 +7,19 @@
  * a lower bound by issue slots.
  */
 #include "eval/sim/async.h"
+#include "eval/sim/l1.h"
 #include <stdlib.h>
 #include <string.h>
+
+#define SCHEDULERS 4
+/* For which an instruction keeps its scheduler's share of a pipe busy: see gpus.c. */
+#define ALU_CYCLES (4 / 3.0)
+#define XU_CYCLES 8.0
+#define LSU_CYCLES 4.0
+/* Instructions that a branch may skip and become predicates. */
+#define PREDICATED 24
+/* Registers that a thread needs beside what its loads bring. */
+#define ADDRESSING 12
 
 static double latency_of(const kds_sim_latency *l, const kds_ins *i)
 {
@@ -70,11 +81,27 @@ static double sources_ready(const kds_warp *w, const kds_ins *i, double from)
     return from;
 }
 
-/* The last load has been executed meanwhile: if it read nothing new, its result is there sooner. */
+/* 32-bit registers of a thread that a load fills. */
+static uint32_t filled(const kds_ins *i)
+{
+    uint32_t bytes = (uint32_t)i->bytes * i->elements;
+    return bytes > 4 * i->elements ? (bytes + 3) / 4 : i->elements;
+}
+
+/* The last load has been executed meanwhile: what it found decides when its result is there. */
 static void settle_load(kds_warp *w)
 {
-    if (w->load != NULL && w->run->counts.unique_loads == w->load_unique)
-        set_results(w, w->load, w->load_issue + w->run->options->latency->global_l2);
+    const kds_sim_latency *l = w->run->options->latency;
+    if (w->load == NULL)
+        return;
+    double arrives = w->load_issue + l->global_dram;
+    if (w->block->l1->misses == w->load_missed)
+        arrives = w->load_issue + l->global_l1;
+    else if (w->run->counts.unique_loads == w->load_unique)
+        arrives = w->load_issue + l->global_l2;
+    if (w->load->wait == KDS_WAIT_GLOBAL)
+        set_results(w, w->load, arrives);
+    kds_flight_add(w->flight, arrives, filled(w->load));
     w->load = NULL;
 }
 
@@ -82,16 +109,57 @@ static void begin_region(kds_warp *w, double floor)
 {
     w->floor = floor;
     w->slots = 0;
+    w->predicated = NULL;
+}
+
+static bool stores(const kds_ins *i)
+{
+    return i->op == KDS_OP_st_global || i->op == KDS_OP_st_generic;
+}
+
+/* Does the compiler turn what a forward branch skips into predicated instructions, among which it
+ * can move others? Not if it is long, or stores. The jump over an else part is no obstacle. */
+static bool becomes_predicate(const kds_ins *code, const kds_ins *branch)
+{
+    const kds_ins *end = code + branch->target;
+    for (const kds_ins *i = branch + 1; i < end; i++) {
+        bool jump = i->op == KDS_OP_bra && (i->flags & KDS_INS_GUARDED) == 0 && i + 1 == end;
+        if (i - branch > PREDICATED || stores(i) || (i->pipe == KDS_PIPE_CONTROL && !jump))
+            return false;
+    }
+    return true;
 }
 
 static void trace_branch(kds_warp *w, const kds_ins *i, uint32_t taken)
 {
+    const kds_ins *code = w->run->kernel->code;
     double known = ready_at(w, i->guard);
-    bool backward = i->target <= (uint32_t)(i - w->run->kernel->code);
-    if (backward && taken != 0)
+    bool backward = i->target <= (uint32_t)(i - code);
+    if (backward ? taken != 0 : !becomes_predicate(code, i)) {
         begin_region(w, w->now + 1);
-    else if (known > w->floor + w->slots)
-        begin_region(w, known);
+    } else if (!backward) {
+        known = i < w->predicated && w->predicate > known ? w->predicate : known;
+        w->predicate = known;
+        w->predicated = code + i->target;
+    }
+}
+
+/* Registers for loads under way: what a thread has but for addresses, counters and sums. */
+static uint32_t room_of(const kds_sim_options *o)
+{
+    if (o->registers == 0)
+        return UINT32_MAX;
+    return o->registers > ADDRESSING ? o->registers - ADDRESSING : 1;
+}
+
+static void note_busy(kds_warp *w, const kds_ins *i, double slots)
+{
+    w->phase_busy[KDS_BUSY_ISSUE] += slots;
+    if (i->pipe == KDS_PIPE_ALU)
+        w->phase_busy[KDS_BUSY_ALU] += ALU_CYCLES * i->weight;
+    w->phase_busy[KDS_BUSY_XU] += XU_CYCLES * i->xu;
+    if (i->pipe == KDS_PIPE_LSU)
+        w->phase_busy[KDS_BUSY_LSU] += LSU_CYCLES * i->weight;
 }
 
 void kds_trace_step(kds_warp *w, const kds_ins *i, uint32_t mask)
@@ -103,20 +171,55 @@ void kds_trace_step(kds_warp *w, const kds_ins *i, uint32_t mask)
         set_results(w, i, sources_ready(w, i, 0));
         return;
     }
-    double issue = sources_ready(w, i, w->floor + w->slots), end = issue + slots - 1;
+    bool loads = i->wait == KDS_WAIT_GLOBAL && i->space != KDS_SPACE_LOCAL;
+    double issue = sources_ready(w, i, w->floor + w->slots);
+    if (i < w->predicated && w->predicate > issue)
+        issue = w->predicate;
+    if (loads && (i->flags & KDS_INS_CONSTANT) == 0 && w->stored > issue)
+        issue = w->stored;
+    if (loads)
+        issue = kds_flight_issue(w->flight, issue, filled(i), room_of(w->run->options));
+    double end = issue + slots - 1;
+    note_busy(w, i, slots);
     set_results(w, i, end + latency_of(w->run->options->latency, i));
     w->now = end > w->now ? end : w->now;
     w->issued += slots;
+    if (stores(i))
+        w->stored = end;
     w->slots += slots;
     if (i->op == KDS_OP_bra) {
         trace_branch(w, i, mask);
     } else if (i->op == KDS_OP_call || i->op == KDS_OP_ret) {
         begin_region(w, w->now + 1);
-    } else if (i->wait == KDS_WAIT_GLOBAL && i->space != KDS_SPACE_LOCAL) {
+    } else if (loads) {
         w->load = i;
         w->load_issue = issue;
+        w->load_missed = w->block->l1->misses;
         w->load_unique = w->run->counts.unique_loads;
     }
+}
+
+/* Warps that wait for each other have done the same work side by side: what the others of a
+ * scheduler kept its pipes busy with stood before the last one's. */
+static double end_phase(kds_block *b, uint32_t mask)
+{
+    double most = 0;
+    for (uint32_t s = 0; s < SCHEDULERS; s++)
+        for (int pipe = 0; pipe < KDS_BUSY_COUNT; pipe++) {
+            double sum = 0, own = 0;
+            for (uint32_t k = s; k < b->run->warp_count; k += SCHEDULERS) {
+                if ((mask >> k & 1) == 0)
+                    continue;
+                double busy = b->warps[k].phase_busy[pipe];
+                sum += busy;
+                own = busy > own ? busy : own;
+            }
+            most = sum - own > most ? sum - own : most;
+        }
+    for (uint32_t k = 0; k < b->run->warp_count; k++)
+        for (int pipe = 0; (mask >> k & 1) != 0 && pipe < KDS_BUSY_COUNT; pipe++)
+            b->warps[k].phase_busy[pipe] = 0;
+    return most;
 }
 
 void kds_trace_barrier(kds_block *b, uint32_t mask)
@@ -128,6 +231,7 @@ void kds_trace_barrier(kds_block *b, uint32_t mask)
     for (uint32_t k = 0; k < r->warp_count; k++)
         if ((mask >> k & 1) != 0 && b->warps[k].now > latest)
             latest = b->warps[k].now;
+    latest += end_phase(b, mask);
     for (uint32_t k = 0; k < r->warp_count; k++)
         if ((mask >> k & 1) != 0) {
             b->warps[k].now = latest + r->options->latency->barrier;
@@ -195,12 +299,24 @@ void kds_trace_poll(kds_warp *w, bool done, double ready)
 bool kds_trace_begin(kds_block *b)
 {
     size_t slots = b->run->kernel->file_bytes / 4 + 1;
+    if (b->l1 == NULL)
+        b->l1 = malloc(sizeof *b->l1);
+    if (b->l1 == NULL)
+        return false;
+    kds_l1_clear(b->l1);
     for (uint32_t k = 0; k < b->run->warp_count; k++) {
         kds_warp *w = &b->warps[k];
         if (w->ready == NULL)
             w->ready = malloc(slots * sizeof *w->ready);
-        if (w->ready == NULL)
+        if (w->flight == NULL)
+            w->flight = malloc(sizeof *w->flight);
+        if (w->ready == NULL || w->flight == NULL)
             return false;
+        w->flight->first = w->flight->count = w->flight->held = 0;
+        w->l1_clock = 0;
+        w->stored = w->predicate = 0;
+        w->predicated = NULL;
+        memset(w->phase_busy, 0, sizeof w->phase_busy);
         for (size_t s = 0; s < slots; s++)
             w->ready[s] = 0;
         w->now = w->issued = 0;
@@ -211,16 +327,33 @@ bool kds_trace_begin(kds_block *b)
     return true;
 }
 
-double kds_trace_end(kds_block *b)
+void kds_trace_sectors(kds_warp *w, uint64_t sector, unsigned count)
 {
-    double cycles = 0, scheduler[4] = {0};
+    uint32_t share = w->run->options->l1_lines != 0 ? w->run->options->l1_lines : UINT32_MAX;
+    for (unsigned k = 0; k < count; k++) {
+        if (k == 0 || (sector + k) % 4 == 0)
+            w->l1_clock++;
+        (void)kds_l1_load(w->block->l1, sector + k, w->l1_clock, share);
+    }
+}
+
+void kds_trace_end(kds_block *b, kds_tracing *t)
+{
+    double cycles = 0, scheduler[SCHEDULERS] = {0};
     for (uint32_t k = 0; k < b->run->warp_count; k++) {
         kds_warp *w = &b->warps[k];
         cycles = w->now > cycles ? w->now : cycles;
-        scheduler[k % 4] += w->issued;
+        scheduler[k % SCHEDULERS] += w->issued;
         w->traced = false;
     }
-    for (int s = 0; s < 4; s++)
+    cycles += end_phase(b, UINT32_MAX);
+    for (int s = 0; s < SCHEDULERS; s++)
         cycles = scheduler[s] > cycles ? scheduler[s] : cycles;
-    return cycles;
+    t->cycles += cycles;
+    t->longest = cycles > t->longest ? cycles : t->longest;
+    t->l1_loads += b->l1->loads;
+    t->l1_misses += b->l1->misses;
+    t->l1_again += b->l1->again;
+    t->again_lines += b->l1->again_lines;
+    t->blocks++;
 }

@@ -286,8 +286,8 @@ kds_code kds_bench_model(const kds_args *args, kds_err *e)
         code = kds_nvrtc_open(&nvrtc, e);
     o.nvrtc = nvrtc;
     o.gpu = code == KDS_OK ? x.gpu->name : "";
-    for (int i = 1; code == KDS_OK && i < args->operand_count; i++)
-        code = kds_measured_add(&x.m, args->operands[i], &o, e);
+    if (code == KDS_OK)
+        code = kds_measured_add_all(&x.m, args->operands + 1, args->operand_count - 1, &o, e);
     if (code == KDS_OK && x.m.count == 0)
         code = kds_fail(e, KDS_NOTHING_RUNNABLE,
                         "no kernel of these files has both a measured and a modelled time%s%.300s",

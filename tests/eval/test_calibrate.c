@@ -36,7 +36,9 @@ static void invent(kds_sim_observed *o, int task, int row, int kernel)
         c[KDS_SIM_COUNTER_INST_ALU] = 8000 * size;
     if (task == 2)
         c[KDS_SIM_COUNTER_SHARED_LD_WAVEFRONTS] = 4000 * size;
-    kds_sim_observed_add(o, &shape, c, task == 3 ? 3000 : 200);
+    const double cycles = task == 3 ? 3000 : 200;
+    const kds_sim_trace trace = {.cycles = cycles, .longest = cycles, .l1_misses = 1};
+    kds_sim_observed_add(o, &shape, c, &trace);
 }
 
 /* Samples with the times of `truth`, each off by up to `noise` of ln(time). */

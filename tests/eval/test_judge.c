@@ -104,6 +104,21 @@ static void a_report_holds_what_its_readers_need(void **state)
     assert_float_equal(requests / (2 * pairs + 2 * pairs / 2), 1, 0.01);
     double dram = kds_json_num(counters, "dram__bytes.sum", 0);
     assert_true(dram > 0.97 * 345984000.0 && dram < 1.4 * 345984000.0);
+    double read = kds_json_num(counters, "dram__bytes_read.sum", 0);
+    double written = kds_json_num(counters, "dram__bytes_write.sum", 0);
+    assert_float_equal(read + written, dram, 1);
+    /* In place: x is written whole, and read with the factors of the tokens. */
+    assert_float_equal(written, 27030.0 * 24 * 128 * 2, 0.01 * written);
+    assert_true(read > written && read < 1.4 * written);
+    /* Every block brings its own from the L2, where every store hits. */
+    double l2 = 32 * kds_json_num(counters, "lts__t_sectors_op_read.sum", 0);
+    double hits = kds_json_num(counters, "lts__t_sector_hit_rate.pct", 0);
+    assert_true(l2 >= read && hits > 40 && hits < 100);
+    assert_float_equal(
+        kds_json_num(counters, "smsp__sass_average_branch_targets_threads_uniform.pct", 0),
+        100 - 100 * kds_json_num(counters, "smsp__sass_branch_targets_threads_divergent.sum", 0) /
+                  kds_json_num(counters, "smsp__sass_branch_targets.sum", 1),
+        1e-9);
     double occupancy =
         kds_json_num(counters, "sm__warps_active.avg.pct_of_peak_sustained_active", 0);
     assert_true(occupancy > 50 && occupancy <= 100);

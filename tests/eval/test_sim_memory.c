@@ -404,14 +404,16 @@ static void module_variables_persist(void **state)
     kds_sim_module_free(m);
 }
 
-/* The dependency timing: a chain costs its latencies, independent work does not, and what this
- * launch has read before comes from the L2. */
+/* The dependency timing: a chain costs its latencies, independent work does not, and what the block
+ * has read before comes from the L1. A load does not pass a store, nor a branch over one, unless
+ * it is of constant data; a branch over little else is as good as none. */
 static void traces_follow_dependencies(void **state)
 {
     (void)state;
     static const kds_sim_latency l = {.alu = 5,
                                       .fp32 = 4,
                                       .shared = 30,
+                                      .global_l1 = 40,
                                       .global_l2 = 200,
                                       .global_dram = 500,
                                       .barrier = 20,
@@ -424,14 +426,50 @@ static void traces_follow_dependencies(void **state)
         "ld.global.u32 %r2, [%d2+256]; add.u32 %r3, %r2, 1;",
         "ld.global.u32 %r1, [%x]; and.b32 %r1, %r1, 0; cvt.u64.u32 %d1, %r1; add.s64 %d2, %x, %d1; "
         "ld.global.u32 %r2, [%d2]; add.u32 %r3, %r2, 1;",
+        "ld.global.u32 %r1, [%x]; st.global.u32 [%y], %r1; ld.global.u32 %r2, [%x+256]; add.u32 "
+        "%r3, %r2, 1;",
+        "ld.global.u32 %r1, [%x]; st.global.u32 [%y], %r1; ld.global.nc.u32 %r2, [%x+256]; add.u32 "
+        "%r3, %r2, 1;",
+        "ld.global.u32 %r1, [%x]; setp.eq.u32 %p1, %t, 77; add.u32 %r1, %r1, 1; @%p1 bra over; "
+        "st.global.u32 [%y], %r1; over: ld.global.nc.u32 %r2, [%x+256]; add.u32 %r3, %r2, 1;",
+        "ld.global.u32 %r1, [%x]; setp.eq.u32 %p1, %t, 77; add.u32 %r1, %r1, 1; @%p1 bra over; "
+        "add.u32 %r1, %r1, 3; over: ld.global.u32 %r2, [%x+256]; add.u32 %r3, %r2, %r1;",
     };
-    static const double least[] = {1, 500, 500, 1000, 700}, most[] = {60, 560, 565, 1080, 780};
+    static const double least[] = {1, 500, 500, 1000, 540, 1000, 500, 1000, 500};
+    static const double most[] = {60, 560, 565, 1080, 620, 1080, 570, 1080, 590};
     kds_sim_options o = {.check_uninitialised = true, .latency = &l};
     for (size_t k = 0; k < COUNT(bodies); k++) {
         double cycles = run_access(bodies[k], 1, NULL, &o).trace_cycles;
         if (!(cycles >= least[k] && cycles <= most[k]))
             fail_msg("%s takes %g cycles, not %g to %g", bodies[k], cycles, least[k], most[k]);
     }
+    /* Registers for one load at a time. */
+    o.registers = 13;
+    assert_true(run_access(bodies[2], 1, NULL, &o).trace_cycles > 1000);
+    /* Of a second block, what the first one has read comes from the L2. */
+    o = (kds_sim_options){.check_uninitialised = true, .latency = &l, .trace_blocks = 2};
+    kds_sim_result both = run_access(bodies[1], 2, NULL, &o);
+    assert_true(both.trace_longest > 500 && both.trace_longest <= 560);
+    assert_true(fabs(both.trace_cycles - (both.trace_longest - 150)) < 1);
+    assert_true(both.l1_loads == 8 && both.l1_misses == 8 && both.l1_again == 0);
+    /* 128 bytes side by side are one line, 512 at a stride of 16 are four. */
+    assert_true(both.counters[KDS_SIM_COUNTER_LINES] == 2);
+    both = run_access("mul.wide.u32 %o, %t, 16; add.s64 %y, %y0, %o; st.global.u32 [%y], %t;", 1,
+                      NULL, &o);
+    assert_true(both.counters[KDS_SIM_COUNTER_LINES] == 4);
+    assert_true(both.counters[KDS_SIM_COUNTER_ST_LINES] == 4);
+    /* A lane in four to the same line, out of order: every line once. */
+    both = run_access("xor.b32 %r1, %t, 21; mul.wide.u32 %o, %r1, 32; add.s64 %x, %x0, %o; "
+                      "ld.global.u32 %r1, [%x];",
+                      1, NULL, &o);
+    assert_true(both.counters[KDS_SIM_COUNTER_LINES] == 8);
+    assert_true(both.l1_loads == 32 && both.l1_misses == 32);
+    /* A share of one line: what was read two lines ago is gone. */
+    o.l1_lines = 1;
+    both = run_access("ld.global.u32 %r1, [%x]; ld.global.u32 %r2, [%x+256]; ld.global.u32 %r3, "
+                      "[%x+512]; ld.global.u32 %r4, [%x];",
+                      1, NULL, &o);
+    assert_true(both.l1_misses == 16 && both.l1_again == 4 && both.again_lines == 3);
     o.latency = NULL;
     assert_true(run_access("", 4, NULL, &o).trace_cycles == 0);
 }

@@ -13,7 +13,7 @@ static const char *const names[] = {
     "dram__bytes.sum",
     "dram__bytes_read.sum",
     "dram__bytes_write.sum",
-    "lts__t_sectors_op_read.sum",
+    "sim__l2_sectors_read.sum",
     "lts__t_sector_hit_rate.pct",
     "smsp__sass_average_branch_targets_threads_uniform.pct",
     "registers",

@@ -11,7 +11,7 @@
 #include "eval/plan.h"
 
 /* Version of what is measured and how: a new one makes results incomparable with older ones. */
-#define KDS_MEASURE_VERSION 2
+#define KDS_MEASURE_VERSION 3
 
 typedef struct kds_device kds_device;
 typedef struct kds_program kds_program; /* a plan with its compiled modules, ready to run */

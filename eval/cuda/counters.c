@@ -27,7 +27,10 @@ static const kds_counter counters[] = {
     {"sm__warps_active.avg.pct_of_peak_sustained_active", false, "the simulator's is modelled",
      SAME("sm__warps_active.avg.pct_of_peak_sustained_active")},
     /* What everything else is measured against. */
-    {"dram__bytes_read.sum", false, NULL, {{"dram__bytes_read.sum"}, {"dram__bytes_op_read.sum"}}},
+    {"dram__bytes_read.sum",
+     false,
+     "the simulator's is modelled",
+     {{"dram__bytes_read.sum"}, {"dram__bytes_op_read.sum"}}},
     {"dram__bytes_write.sum",
      false,
      "lines left in the L2 are not written",
@@ -82,7 +85,8 @@ static const kds_counter counters[] = {
      SAME("smsp__sass_branch_targets.sum")},
     {"smsp__sass_branch_targets_threads_divergent.sum", true, "PTX and machine instructions differ",
      SAME("smsp__sass_branch_targets_threads_divergent.sum")},
-    {"lts__t_sector_hit_rate.pct", true, NULL, SAME("lts__t_sector_hit_rate.pct")},
+    {"lts__t_sector_hit_rate.pct", true, "the simulator's is modelled",
+     SAME("lts__t_sector_hit_rate.pct")},
     {.name = NULL}};
 
 const kds_counter *kds_counters(void)

@@ -141,7 +141,7 @@ void sim_timing_end(const sim_timing *t, kds_run_result *run)
         {"dram__bytes.sum", t->dram_read + t->dram_write},
         {"dram__bytes_read.sum", t->dram_read},
         {"dram__bytes_write.sum", t->dram_write},
-        {"lts__t_sectors_op_read.sum", t->l2_reads},
+        {"sim__l2_sectors_read.sum", t->l2_reads},
         {"lts__t_sector_hit_rate.pct", percent(t->l2_hits, t->l2_sectors)},
         {"smsp__sass_average_branch_targets_threads_uniform.pct",
          percent(branches - c[KDS_SIM_COUNTER_BRANCHES_DIVERGENT], branches)},

@@ -111,7 +111,7 @@ static void a_report_holds_what_its_readers_need(void **state)
     assert_float_equal(written, 27030.0 * 24 * 128 * 2, 0.01 * written);
     assert_true(read > written && read < 1.4 * written);
     /* Every block brings its own from the L2, where every store hits. */
-    double l2 = 32 * kds_json_num(counters, "lts__t_sectors_op_read.sum", 0);
+    double l2 = 32 * kds_json_num(counters, "sim__l2_sectors_read.sum", 0);
     double hits = kds_json_num(counters, "lts__t_sector_hit_rate.pct", 0);
     assert_true(l2 >= read && hits > 40 && hits < 100);
     assert_float_equal(

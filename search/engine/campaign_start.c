@@ -251,11 +251,28 @@ static kds_code create_ledger(kds_campaign *c, uint64_t gate_seed, kds_err *e)
     return code;
 }
 
+/* Times of different sessions must never decide, so on a GPU a child has to win a measured duel
+ * before it is accepted; the campaign does not fight any yet. */
+static kds_code check_device(const kds_settings *settings, kds_err *e)
+{
+    const char *device = kds_settings_text(settings, "device");
+    if (strncmp(device, "cuda", 4) != 0)
+        return KDS_OK;
+    return kds_fail(
+        e, KDS_USAGE,
+        "--device %s: campaigns run on the simulator only, so far. On a GPU, `kdasearch "
+        "eval TASK FILE.cu --device %s` judges a kernel and `kdasearch bench duel TASK "
+        "A.cu B.cu` says which of two is faster",
+        device, device);
+}
+
 kds_code kds_campaign_create(kds_campaign **out, const char *task_dir, const char *archive_dir,
                              const kds_settings *settings, kds_err *e)
 {
     bool made = false;
-    kds_code code = check_folder(archive_dir, task_dir, &made, e);
+    kds_code code = check_device(settings, e);
+    if (code == KDS_OK)
+        code = check_folder(archive_dir, task_dir, &made, e);
     if (code != KDS_OK)
         return code;
     kds_campaign *c = campaign_new(archive_dir, settings);

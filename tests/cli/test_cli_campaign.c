@@ -220,9 +220,18 @@ static void test_help_everywhere(void **state)
     cJSON_Delete(doctor);
 }
 
+/* Nothing may be accepted on a GPU by times of different sessions. */
+static void a_gpu_is_refused_with_what_to_type(void **state)
+{
+    (void)state;
+    REFUSES(2, "bench duel", "run", task(), "-o", "gpu", "--device", "cuda:0");
+    assert_int_not_equal(access(cli_path("gpu"), F_OK), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_gpu_is_refused_with_what_to_type),
         cmocka_unit_test(test_run_and_look),
         cmocka_unit_test(test_times_are_called_modelled),
         cmocka_unit_test(test_same_seed_same_decisions),

@@ -343,5 +343,5 @@ int main(void)
         cmocka_unit_test(test_nothing_is_left_over),
         cmocka_unit_test(test_refusals),
     };
-    return cmocka_run_group_tests(tests, set_up, cli_tear_down);
+    return cmocka_run_group_tests(tests, set_up, fake_gpu_tear_down);
 }

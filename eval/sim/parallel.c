@@ -8,8 +8,8 @@
 #include <string.h>
 
 #define THREADS_CAP 256
-/* Starting threads is worth it from so many warps on. */
-#define WARPS_LEAST 256
+/* Starting threads is worth it for so many warp instructions, as far as the first group tells. */
+#define WORK_LEAST 100000
 
 /* What the threads of a stretch share. */
 typedef struct stretch {
@@ -32,10 +32,7 @@ typedef struct worker {
 bool kds_run_can_split(const kds_run *r)
 {
     const kds_sim_options *o = r->options;
-    uint64_t blocks = (uint64_t)r->grid[0] * r->grid[1] * r->grid[2];
-    blocks = o->blocks != NULL ? o->block_count : blocks;
-    return o->threads > 1 && blocks * r->warp_count >= WARPS_LEAST && !o->cooperative &&
-           !o->check_races && !r->kernel->talks;
+    return o->threads > 1 && !o->cooperative && !o->check_races && !r->kernel->talks;
 }
 
 /* Place `n` of the queue went wrong in `run`. */
@@ -102,6 +99,15 @@ static kds_step run_stretch(kds_run *r, kds_queue *q, worker *workers, int count
     return s.step;
 }
 
+/* Groups in this thread. */
+static kds_step run_here(kds_run *r, kds_queue *q, kds_tracing *t, kds_sim_result *result)
+{
+    kds_step step = kds_run_queue(r, q, t);
+    if (step == KDS_STEP_FAULT)
+        kds_report(r, r->warp, result);
+    return step;
+}
+
 /* The stretches between traced groups, and these. */
 static kds_step run_stretches(kds_run *r, kds_queue *q, kds_tracing *t, worker *workers, int count,
                               kds_sim_result *result)
@@ -116,9 +122,7 @@ static kds_step run_stretches(kds_run *r, kds_queue *q, kds_tracing *t, worker *
             step = run_stretch(r, &part, workers, count, result);
         } else {
             part.end++;
-            step = kds_run_queue(r, &part, t);
-            if (step == KDS_STEP_FAULT)
-                kds_report(r, r->warp, result);
+            step = run_here(r, &part, t, result);
         }
         q->next = part.end;
     }
@@ -127,11 +131,17 @@ static kds_step run_stretches(kds_run *r, kds_queue *q, kds_tracing *t, worker *
 
 kds_step kds_run_split(kds_run *r, kds_queue *q, kds_tracing *t, kds_sim_result *out)
 {
-    uint64_t groups = q->end - q->next;
+    kds_queue first = *q;
+    first.end = q->next < q->end ? q->next + 1 : q->end;
+    uint64_t before = r->budget, groups = q->end - first.end;
+    kds_step step = run_here(r, &first, t, out);
+    q->next = first.end;
+    if (step != KDS_STEP_ON || (double)(before - r->budget) * (double)groups < WORK_LEAST)
+        return step != KDS_STEP_ON ? step : run_here(r, q, t, out);
     int count = r->options->threads < THREADS_CAP ? r->options->threads : THREADS_CAP;
     count = (uint64_t)count > groups ? (int)groups : count;
     worker *workers = calloc((size_t)count + 1, sizeof *workers);
-    kds_step step = workers != NULL ? KDS_STEP_ON : KDS_STEP_NO_MEMORY;
+    step = workers != NULL ? KDS_STEP_ON : KDS_STEP_NO_MEMORY;
     for (int k = 0; step == KDS_STEP_ON && k < count; k++) {
         workers[k].run = kds_run_clone(r);
         if (workers[k].run == NULL)

@@ -23,6 +23,15 @@ typedef struct kds_lane {
     int tries;       /* requests of this epoch */
 } kds_lane;
 
+/* A duel under way. */
+typedef struct kds_duel_lane {
+    uint64_t tag;
+    int64_t decision; /* -1: of equals */
+    kds_bout_purpose purpose;
+    kds_id candidate, incumbent;
+} kds_duel_lane;
+#define KDS_DUEL_LANES 4
+
 /* An object waiting for the transaction of the next record. */
 typedef struct kds_pending {
     const char *kind;
@@ -48,7 +57,14 @@ struct kds_campaign {
     int pending_count;
     kds_lane *lanes;
     int lane_count, lane_room;
-    int stop_fd; /* eventfd: wakes the loop */
+    kds_duel_lane duels[KDS_DUEL_LANES];
+    int duel_count;
+    uint64_t duel_tags;
+    bool equals_under_way; /* a kernel fights its copy */
+    int floor_failures;    /* such duels in a row of which nothing came */
+    double last_floor;
+    double busy, woken; /* seconds of this process's own work, without waiting; when it began */
+    int stop_fd;        /* eventfd: wakes the loop */
     atomic_int stops;
     double started, stopped_at, last_accept, last_progress, last_status;
     bool exhausted;  /* nothing new can be proposed from the present state */
@@ -95,6 +111,16 @@ cJSON *kds_campaign_no_child(int64_t decision, const char *why);
 /* Sends what a lane's decision waits for: a first, repeated or corrected request. */
 KDS_MUST_USE kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e);
 void kds_campaign_completed(void *campaign, const kds_completion *done);
+
+/* campaign_duel.c: where times are measured. */
+KDS_MUST_USE kds_code kds_campaign_check_rows(const kds_task *t, kds_err *e);
+/* *ready: a flight with a verdict may be committed. Else its next duel is under way, or was begun.
+ */
+KDS_MUST_USE kds_code kds_campaign_fight(kds_campaign *c, const kds_flight *f, bool *ready,
+                                         kds_err *e);
+/* Measures the noise again when it is time. */
+KDS_MUST_USE kds_code kds_campaign_watch_floor(kds_campaign *c, kds_err *e);
+void kds_campaign_fought(void *campaign, const kds_fought *f);
 
 /* campaign_loop.c */
 kds_lane *kds_campaign_lane(kds_campaign *c,

@@ -151,8 +151,8 @@ typedef struct kds_task {
         char *name; /* file name without .cu */
         char *source;
     } seeds[16];
-    kds_id hash; /* over all files of the folder but docs/ and solution/: relative path and content,
-                    in order */
+    kds_id hash; /* over all files of the folder but docs/, solution/ and bench/mutations.json:
+                    relative path and content, in order */
     struct kds_task_private *own;
 } kds_task;
 

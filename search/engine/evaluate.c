@@ -506,6 +506,7 @@ static kds_code set_greeting(kds_evaluator *x, kds_err *e)
         .device = device_of(x),
         .gate_seed = x->o.gate_seed,
         .seeds = (int)kds_settings_int(x->o.settings, "gate-seeds"),
+        .only_safety = x->o.only_safety,
         .threads = alone ? worker_count(x->o.settings) : 1,
         .confine = !kds_device_is_gpu(device_of(x)) ||
                    strcmp(kds_settings_text(x->o.settings, "gpu-confinement"), "on") == 0};

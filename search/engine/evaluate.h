@@ -35,6 +35,7 @@ typedef struct kds_evaluator_options {
     const kds_settings *settings;
     uint64_t gate_seed;
     bool one_by_one; /* candidates come one after the other: each may use every core */
+    bool only_safety; /* judge on the quick rows only */
     kds_stage_fn *stage;
     void *user;
 } kds_evaluator_options;

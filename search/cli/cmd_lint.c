@@ -9,7 +9,7 @@
 
 static void show_kernels(const cJSON *report)
 {
-    static const char *const columns[] = {"kernel", "verdict", ">speed-up", NULL};
+    static const char *const columns[] = {"kernel", "verdict", ">speed-up", "because", NULL};
     kds_table *t = kds_table_create(columns);
     const cJSON *k = NULL, *origin = cJSON_GetArrayItem(kds_json_at(report, "kernels"), 0);
     cJSON_ArrayForEach(k, kds_json_at(report, "kernels"))
@@ -21,6 +21,7 @@ static void show_kernels(const cJSON *report)
             kds_table_cell(t, "%.3f", fitness->valuedouble);
         else
             kds_table_cell(t, "-");
+        kds_table_text(t, 300, kds_json_str(k, "message", ""));
     }
     printf("Kernels: through the gate on %s%s (times %s)\n", kds_json_str(report, "device", ""),
            kds_json_bool(report, "quick", false) ? ", quick rows only" : "",

@@ -249,6 +249,7 @@ static kds_code read_param(kds_signature *s, const tokens *t, size_t from, size_
     p.width = type ? type->width : 1;
     if (pointers) {
         p.kind = KDS_PARAM_BUFFER;
+        join(t, first, first + 1, p.type, sizeof p.type - 2);
     } else if (type && type->width == 1) {
         p.kind = type->real ? KDS_PARAM_REAL : KDS_PARAM_INTEGER;
     } else if (is_template_type(s, t, from, type_end)) {

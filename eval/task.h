@@ -140,6 +140,8 @@ typedef struct kds_task {
     double max_regress;      /* no production row slower than this fraction; default 0.02 */
     double screen; /* slower than the parent by more than this fraction stops early; default 0.10 */
     double margin; /* smallest gain that counts; default 0.0025 */
+    double share;  /* of a model's GPU time, in (0, 1]; 0: not stated */
+    const char *share_of; /* of what; NULL if not stated */
     int descriptor_version;
     int axis_count;
     kds_axis axes[KDS_AXES_MAX];

@@ -1,4 +1,5 @@
 /* `show`: one candidate, or any stored object. */
+#include "search/cli/amdahl.h"
 #include "search/cli/command.h"
 #include "search/cli/view.h"
 
@@ -42,8 +43,8 @@ static kds_code print_call(void *user, const cJSON *row, kds_err *e)
     return KDS_OK;
 }
 
-static kds_code show_text(kds_ledger *l, const kds_candidate_row *r, const cJSON *report,
-                          bool all_rows, kds_err *e)
+static kds_code show_text(const char *archive, kds_ledger *l, const kds_candidate_row *r,
+                          const cJSON *report, bool all_rows, kds_err *e)
 {
     cJSON *campaign = NULL, *stop = NULL;
     printf("candidate   %s (#%lld)\nmade by     %s%s%s\n", r->id, (long long)r->decision,
@@ -78,17 +79,19 @@ static kds_code show_text(kds_ledger *l, const kds_candidate_row *r, const cJSON
         printf("\n");
         kds_view_report(stdout, report, kds_json_at(kds_json_at(campaign, "descriptors"), "axes"),
                         all_rows);
+        kds_amdahl_print(stdout, archive, r->fitness, kds_view_origin(report));
     }
     cJSON_Delete(campaign);
     cJSON_Delete(stop);
     return code;
 }
 
-static kds_code show_json(const kds_candidate_row *r, const cJSON *report, kds_err *e)
+static kds_code show_json(const char *archive, const kds_candidate_row *r, const cJSON *report,
+                          kds_err *e)
 {
     cJSON *o = kds_view_candidate_json(r);
     cJSON *copy = report ? cJSON_Duplicate(report, true) : cJSON_CreateNull();
-    if (o && copy) {
+    if (o && copy && kds_amdahl_add(o, archive, r->fitness)) {
         cJSON_DeleteItemFromObject(o, "report");
         cJSON_AddItemToObject(o, "report", copy);
     } else
@@ -124,8 +127,9 @@ static kds_code run(const kds_args *args, kds_err *e)
     }
     code = kds_view_load_report(l, &row, &report, e);
     if (code == KDS_OK)
-        code = args->json ? show_json(&row, report, e)
-                          : show_text(l, &row, report, kds_args_flag(args, "rows") != NULL, e);
+        code = args->json ? show_json(args->operands[0], &row, report, e)
+                          : show_text(args->operands[0], l, &row, report,
+                                      kds_args_flag(args, "rows") != NULL, e);
 out:
     cJSON_Delete(report);
     kds_ledger_close(l);

@@ -1,4 +1,5 @@
 /* What a finished run tells: the rows of the best kernel, where it is, what to type next. */
+#include "search/cli/amdahl.h"
 #include "search/cli/progress.h"
 
 #include "search/base/file.h"
@@ -42,8 +43,10 @@ static void show_text(const char *archive, const char *why, const kds_candidate_
     printf("\n%lld distinct candidates judged, %lld accepted, %lld duplicates, %.1f s\n",
            (long long)(totals->committed - totals->duplicates), (long long)totals->accepted,
            (long long)totals->duplicates, totals->run_seconds);
-    printf("best: #%lld %.8s, %.3fx the baseline (%s on %s)\n\n", (long long)best->decision,
-           best->id, best->fitness, kds_view_origin(report), kds_json_str(report, "device", "?"));
+    printf("best: #%lld %.8s, %.3fx the baseline (%s on %s)\n", (long long)best->decision, best->id,
+           best->fitness, kds_view_origin(report), kds_json_str(report, "device", "?"));
+    kds_amdahl_print(stdout, archive, best->fitness, kds_view_origin(report));
+    printf("\n");
     kds_view_rows(stdout, report, false);
     printf("\nchampion: %s/champion/kernel.cu\n", kds_shell_word(word, sizeof word, archive));
     show_next(archive, why, totals);
@@ -61,6 +64,7 @@ static kds_code show_json(const char *archive, const kds_candidate_row *best, co
               kds_json_add_int(o, "accepted", totals->accepted) &&
               kds_json_add_int(o, "duplicates", totals->duplicates) &&
               kds_json_add_num(o, "seconds", totals->run_seconds);
+    ok = ok && kds_amdahl_add(o, archive, best->fitness);
     if (ok) {
         cJSON_AddItemToObject(o, "best", candidate);
         cJSON_AddItemToObject(o, "report", copy);

@@ -21,7 +21,8 @@ static kds_code check_mutation(const kds_mutations *all, const kds_task *t, cons
     const kds_mutation *m = &all->items[all->count];
     const cJSON *from = kds_json_at(node, "from");
     if (m->what[0] == '\0')
-        return kds_json_fail(all->doc, kds_json_at(node, "what"), e, "must say what the mistake is");
+        return kds_json_fail(all->doc, kds_json_at(node, "what"), e,
+                             "must say what the mistake is");
     if (m->from[0] == '\0')
         return kds_json_fail(all->doc, from, e, "must not be empty");
     if (strcmp(m->from, m->to) == 0)
@@ -73,8 +74,8 @@ kds_code kds_mutations_load(kds_mutations **out, const kds_task *t, kds_err *e)
 {
     kds_mutations *m = calloc(1, sizeof *m);
     char *path = kds_path_join(t->dir, KDS_MUTATIONS_FILE);
-    kds_code code = m != NULL && path != NULL ? KDS_OK
-                                              : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    kds_code code =
+        m != NULL && path != NULL ? KDS_OK : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     if (code == KDS_OK && kds_path_exists(path)) {
         code = kds_json_load(&m->doc, path, FILE_CAP, e);
         if (code == KDS_TOO_LARGE)

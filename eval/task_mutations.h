@@ -1,5 +1,6 @@
-/* Mistakes that a task's gate must refuse: bench/mutations.json, small changes of the baseline. Only
- * `kdasearch lint` reads it; it is no part of the task's hash and no campaign depends on it. */
+/* Mistakes that a task's gate must refuse: bench/mutations.json, small changes of the baseline.
+ * Only `kdasearch lint` reads it; it is no part of the task's hash and no campaign depends on it.
+ */
 #ifndef KDS_EVAL_TASK_MUTATIONS_H
 #define KDS_EVAL_TASK_MUTATIONS_H
 
@@ -20,7 +21,8 @@ typedef struct kds_mutations {
     kds_json_doc *doc; /* the texts are borrowed from it */
 } kds_mutations;
 
-/* Reads and checks the file of a loaded task. No file: none. KDS_INVALID with file, line and key. */
+/* Reads and checks the file of a loaded task. No file: none. KDS_INVALID with file, line and key.
+ */
 KDS_MUST_USE kds_code kds_mutations_load(kds_mutations **out, const kds_task *t, kds_err *e);
 void kds_mutations_free(kds_mutations *m);
 /* The baseline with the change made, owned by the caller; NULL: out of memory. */

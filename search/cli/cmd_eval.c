@@ -2,8 +2,6 @@
 #include "search/cli/command.h"
 #include "search/cli/view.h"
 
-#include "search/engine/eval_file.h"
-
 #include <stdlib.h>
 #include <string.h>
 

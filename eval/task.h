@@ -180,6 +180,8 @@ KDS_MUST_USE kds_code kds_task_extent(const kds_task *t, const kds_row *row, int
                                       kds_extent *out, kds_err *e);
 KDS_MUST_USE kds_code kds_task_scalar_value(const kds_task *t, const kds_row *row, int scalar,
                                             kds_value *out, kds_err *e);
+/* Elements that are different places in memory: a dimension with stride 0 counts once. */
+int64_t kds_extent_distinct(const kds_extent *x);
 /* Offset in elements of the i-th element in row-major order of the shape. */
 int64_t kds_extent_offset(const kds_extent *x, int64_t i);
 

@@ -1,6 +1,6 @@
 /* Counting what a run touched and what it left. Bytes are counted as shares: a buffer whose sectors
- * were all read counts as all of its elements, so that rows which do not fill their sectors count
- * what they have and not what surrounds them. */
+ * were all read counts as all of its elements (once, where a stride of 0 repeats them), so that
+ * rows which do not fill their sectors count what they have and not what surrounds them. */
 #include "eval/sim/memory.h"
 #include "eval/sim/prove.h"
 
@@ -99,7 +99,7 @@ kds_code sim_prove_traffic(cJSON *json, const sim_bench *b, const sim_touched *t
     kds_code code = kds_expr_eval_double(task->bytes, kds_scope_lookup, &scope, &formula, e);
     for (int i = 0; i < task->buffer_count && code == KDS_OK; i++) {
         const kds_extent *x = &b->base.extents[i];
-        double whole = (double)x->numel * (double)kds_dtype_size(x->dtype), read = 0;
+        double whole = (double)kds_extent_distinct(x) * (double)kds_dtype_size(x->dtype), read = 0;
         bool input = task->buffers[i].role != KDS_ROLE_OUT, output = sim_is_output(task, i);
         if (input && t->loaded[i] != NULL)
             code = share_of(x, t->loaded[i], &read, e);

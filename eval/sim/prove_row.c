@@ -12,6 +12,7 @@
 
 #define PROVE_SEED 0x6b646170726f7665u /* of the row's inputs: any will do */
 #define BUDGET 2000000000u
+#define DRAWN 4096 /* elements by which it is told whether an input is random */
 
 typedef struct effect {
     const char *name, *kind;
@@ -94,15 +95,26 @@ static kds_code differ(const proving *p, const kds_bench *b, const kds_outputs *
     return KDS_OK;
 }
 
+/* Does another seed give other values? Told from the first ones. */
+static bool is_drawn(const kds_filler *f, const kds_filler *again)
+{
+    unsigned char a[DRAWN * 8], b[DRAWN * 8];
+    int64_t count = f->span < DRAWN ? f->span : DRAWN;
+    kds_filler_write(f, 0, count, a);
+    kds_filler_write(again, 0, count, b);
+    return memcmp(a, b, (size_t)count * kds_dtype_size(f->dtype)) != 0;
+}
+
 /* Gives one input other values that its meaning allows where they can be drawn anew; where its fill
- * has only one value, other ones. */
+ * has only one value for each element, other ones. */
 static void change_input(sim_input *in, effect *x)
 {
-    kds_filler *f = &in->filler;
+    kds_filler *f = &in->filler, again = *f;
     bool integer =
         f->dtype == KDS_DTYPE_I32 || f->dtype == KDS_DTYPE_I64 || f->dtype == KDS_DTYPE_U8;
-    if (f->fill.kind != KDS_FILL_CONSTANT && f->fill.kind != KDS_FILL_IOTA) {
-        f->seed = kds_hash64(&f->seed, sizeof f->seed, PROVE_SEED);
+    again.seed = kds_hash64(&f->seed, sizeof f->seed, PROVE_SEED);
+    if (is_drawn(f, &again)) {
+        *f = again;
         (void)snprintf(x->change, sizeof x->change, "other values of its fill");
     } else if (integer) {
         f->shift += 1;

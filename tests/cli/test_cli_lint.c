@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A fresh copy of the small task in the scratch folder. */
 static const char *fresh(void)
@@ -191,6 +192,32 @@ static void test_formulas(void **state)
     cJSON_Delete(report);
 }
 
+/* A stride of 0 repeats an element: it moves once. */
+static void test_repeated_input(void **state)
+{
+    (void)state;
+    int status = -1;
+    const char *task = fresh();
+    char path[64];
+    change(task, "task.json", "\"shape\": [\"n\"], \"role\": \"in\"",
+           "\"shape\": [\"n\"], \"strides\": [0], \"role\": \"in\"");
+    change(task, "task.json", "\"8 * n\"", "\"4 * n + 4\"");
+    change(task, "baseline/kernel.cu", "a * x[i]", "a * x[0]");
+    change(task, "reference/kernel.cu", "(double)x[i]", "(double)x[0]");
+    snprintf(path, sizeof path, "%s/seeds/items.cu", task);
+    assert_int_equal(unlink(cli_path(path)), 0);
+    snprintf(path, sizeof path, "%s/seeds/vector.cu", task);
+    assert_int_equal(unlink(cli_path(path)), 0);
+    cJSON *report = lint(task, &status);
+    const cJSON *row = cJSON_GetArrayItem(kds_json_at(report, "rows"), 1);
+    assert_true(kds_json_num(kds_json_at(row, "traffic"), "counted", 0) == 4 * 4096 + 4);
+    /* all elements of y are one number, which is a mistake of its own */
+    assert_int_equal(status, 3);
+    assert_int_equal(kds_json_int(report, "errors", 0), 1);
+    cJSON_Delete(report);
+    finds(task, "error", "task.json", "output 'y' is nearly constant");
+}
+
 static void test_broken_kernels(void **state)
 {
     (void)state;
@@ -250,7 +277,8 @@ int main(void)
         cmocka_unit_test(test_good_task),           cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_tolerance_too_loose), cmocka_unit_test(test_inputs_without_effect),
         cmocka_unit_test(test_effects_seen),        cmocka_unit_test(test_formulas),
-        cmocka_unit_test(test_broken_kernels),      cmocka_unit_test(test_shipped_tasks),
+        cmocka_unit_test(test_repeated_input),      cmocka_unit_test(test_broken_kernels),
+        cmocka_unit_test(test_shipped_tasks),
     };
     return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);
 }

@@ -11,7 +11,9 @@ typedef struct kds_prove_options {
     const char *device; /* "sim", "sim:h200" */
     const char *arch;   /* what the baseline was compiled for */
     int row;
-    bool inputs; /* run with each input and scalar changed; else only count traffic and work */
+    /* Run with these inputs and scalars changed (names, a comma between; "*": all). NULL: look at
+     * outputs, traffic and work instead. */
+    const char *inputs;
 } kds_prove_options;
 
 /* One row as a job for the worker. */
@@ -22,14 +24,16 @@ KDS_MUST_USE kds_code kds_prove_job(kds_frame *out, const char *task_dir,
 /* Does the row run whole on the simulator? Only such rows can be proven. */
 KDS_MUST_USE kds_code kds_prove_is_whole(const kds_task *t, int row, bool *whole, kds_err *e);
 
+#define KDS_PROVE_ALL "*"
+
 /* Proves one row. `spare` is the same task loaded once more: it is changed and restored. `n` (may
  * be NULL) compiles what a changed scalar changes. *out, owned by the caller:
  * - row, set, verdict ("ok", or what the baseline ended in), message;
  * - outputs[], of the plain inputs: name, elements, finite, min, max, mean, std, and `apart`: the
  *   share of elements that a constant of the mean would get wrong by the tolerance;
- * - effects[] if asked for: name, kind ("buffer", "scalar" or "size": it shapes the buffers and is
- *   not changed), effect (false: no output changed beyond tolerance; null: not changed), change,
- *   seen (where it showed);
+ * - effects[], where inputs were asked for, and then nothing else: name, kind ("buffer", "scalar"
+ * or "size": it shapes the buffers and is not changed), effect (false: no output changed beyond
+ * tolerance; null: not changed), change, seen (where it showed);
  * - traffic: formula, counted (bytes), buffers[] {name, read, written}: the shares of the sectors
  *   of each buffer that were touched;
  * - work: formula, most: an upper limit of what the baseline computed; most is null where tensor

@@ -22,7 +22,7 @@ kds_code kds_prove_job(kds_frame *out, const char *task_dir, const kds_prove_opt
         !kds_json_add_str(out->header, "device", o->device) ||
         !kds_json_add_str(out->header, "arch", o->arch) ||
         !kds_json_add_int(out->header, "row", o->row) ||
-        !kds_json_add_bool(out->header, "inputs", o->inputs)) {
+        (o->inputs != NULL && !kds_json_add_str(out->header, "inputs", o->inputs))) {
         kds_frame_free(out);
         return kds_fail(e, KDS_NO_MEMORY, "cannot build a message: out of memory");
     }
@@ -52,7 +52,7 @@ static kds_code prove(worker *w, const kds_frame *job, cJSON *reply, kds_err *e)
     kds_prove_options o = {.device = kds_json_str(h, "device", "sim"),
                            .arch = kds_json_str(h, "arch", "sm_90"),
                            .row = (int)kds_json_int(h, "row", -1),
-                           .inputs = kds_json_bool(h, "inputs", false)};
+                           .inputs = kds_json_str(h, "inputs", NULL)};
     kds_compiled *baseline = NULL;
     cJSON *result = NULL;
     if (dir == NULL)

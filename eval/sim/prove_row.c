@@ -315,30 +315,46 @@ static bool is_size(const kds_task *t, const kds_scalar_spec *s)
     return size;
 }
 
+/* Is a name in the list of what to change? */
+static bool is_asked(const char *list, const char *name)
+{
+    size_t len = strlen(name);
+    if (strcmp(list, KDS_PROVE_ALL) == 0)
+        return true;
+    for (const char *at = list; at != NULL; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, name, len) == 0 && (at[len] == ',' || at[len] == '\0'))
+            return true;
+    }
+    return false;
+}
+
 static void list_effects(proving *p)
 {
     const kds_task *t = p->task;
     for (int i = 0; i < t->buffer_count; i++)
-        if (t->buffers[i].role != KDS_ROLE_OUT)
+        if (t->buffers[i].role != KDS_ROLE_OUT && is_asked(p->o->inputs, t->buffers[i].name))
             p->effects[p->effect_count++] =
                 (effect){.name = t->buffers[i].name, .kind = "buffer", .buffer = i, .scalar = -1};
-    for (int i = 0; i < t->scalar_count; i++)
+    for (int i = 0; i < t->scalar_count; i++) {
+        if (!is_asked(p->o->inputs, t->scalars[i].name))
+            continue;
         p->effects[p->effect_count++] =
             (effect){.name = t->scalars[i].name,
                      .kind = is_size(t, &t->scalars[i]) ? "size" : "scalar",
                      .buffer = -1,
                      .scalar = i};
+    }
 }
 
 /* Everything that has not shown an effect yet, in one regime. */
-static kds_code try_regime(proving *p, int regime, kds_err *e)
+static kds_code try_regime(proving *p, int regime, kds_finding *f, kds_err *e)
 {
     kds_bench *b = NULL;
     kds_outputs *want = NULL;
-    kds_finding f;
     kds_code code = p->device->ops->setup(p->device, p->o->row, PROVE_SEED, regime, &b, e);
     if (code == KDS_OK)
-        code = run_once((sim_bench *)b, p->program, NULL, &want, &f, e);
+        code = run_once((sim_bench *)b, p->program, NULL, &want, f, e);
     for (int i = 0; i < p->effect_count && code == KDS_OK && want != NULL; i++) {
         effect *x = &p->effects[i];
         if (x->shown || strcmp(x->kind, "size") == 0)
@@ -359,12 +375,14 @@ static bool all_shown(const proving *p)
     return true;
 }
 
-static kds_code prove_effects(proving *p, cJSON *json, kds_err *e)
+static kds_code prove_effects(proving *p, cJSON *json, kds_finding *f, kds_err *e)
 {
     kds_code code = KDS_OK;
     list_effects(p);
-    for (int r = 0; r < p->task->regime_count && code == KDS_OK && !all_shown(p); r++)
-        code = try_regime(p, r, e);
+    for (int r = 0; r < p->task->regime_count && code == KDS_OK && !all_shown(p) &&
+                    f->verdict == KDS_VERDICT_OK;
+         r++)
+        code = try_regime(p, r, f, e);
     cJSON *list = code == KDS_OK ? cJSON_AddArrayToObject(json, "effects") : NULL;
     if (code == KDS_OK && list == NULL)
         code = no_memory(e);
@@ -381,8 +399,8 @@ static kds_code prove_effects(proving *p, cJSON *json, kds_err *e)
     return code;
 }
 
-/* The baseline on plain inputs; true in *ran if it came to its end. */
-static kds_code prove_plain(proving *p, cJSON *json, bool *ran, kds_finding *f, kds_err *e)
+/* The baseline on plain inputs. */
+static kds_code prove_plain(proving *p, cJSON *json, kds_finding *f, kds_err *e)
 {
     kds_bench *b = NULL;
     kds_outputs *got = NULL;
@@ -391,12 +409,12 @@ static kds_code prove_plain(proving *p, cJSON *json, bool *ran, kds_finding *f, 
     kds_code code = p->device->ops->setup(p->device, p->o->row, PROVE_SEED, 0, &b, e);
     if (code == KDS_OK)
         code = run_once((sim_bench *)b, p->program, &touched, &got, f, e);
-    *ran = got != NULL;
-    if (code == KDS_OK && *ran)
+    bool ran = got != NULL;
+    if (code == KDS_OK && ran)
         code = sim_prove_outputs(json, (sim_bench *)b, got, e);
-    if (code == KDS_OK && *ran)
+    if (code == KDS_OK && ran)
         code = sim_prove_traffic(json, (sim_bench *)b, &touched, e);
-    if (code == KDS_OK && *ran)
+    if (code == KDS_OK && ran)
         code = sim_prove_work(json, (sim_bench *)b, &touched, e);
     sim_touched_drop(&touched);
     sim_outputs_free(got);
@@ -421,7 +439,6 @@ kds_code kds_prove_row(const kds_task *t, kds_task *spare, const kds_prove_optio
     proving *p = calloc(1, sizeof *p);
     cJSON *json = cJSON_CreateObject();
     kds_finding f;
-    bool ran = false;
     if (p == NULL || json == NULL) {
         free(p);
         cJSON_Delete(json);
@@ -431,9 +448,7 @@ kds_code kds_prove_row(const kds_task *t, kds_task *spare, const kds_prove_optio
     kds_finding_clear(&f);
     kds_code code = open_proving(p, &f, e);
     if (code == KDS_OK && p->program != NULL)
-        code = prove_plain(p, json, &ran, &f, e);
-    if (code == KDS_OK && ran && o->inputs)
-        code = prove_effects(p, json, e);
+        code = o->inputs != NULL ? prove_effects(p, json, &f, e) : prove_plain(p, json, &f, e);
     if (code == KDS_OK && (!kds_json_add_str(json, "row", t->rows[o->row].id) ||
                            !kds_json_add_str(json, "set", kds_row_set_name(t->rows[o->row].set)) ||
                            !kds_json_add_str(json, "verdict", kds_verdict_name(f.verdict)) ||

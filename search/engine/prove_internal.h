@@ -20,12 +20,16 @@ typedef struct kds_proof {
     cJSON *report, *findings, *kernels, *refusals, *rows, *inputs;
     /* What workers have told, by the task's order, until all is there. */
     cJSON *kernel_at[17], *mutation_at[KDS_MUTATIONS_MAX], *row_at[KDS_ROWS_MAX];
-    kds_err error; /* what ended the work */
+    kds_compiled *baseline; /* a copy, for the jobs that are made later */
+    int next_row;           /* the quick row on which inputs without an effect are tried next */
+    kds_err error;          /* what ended the work */
 } kds_proof;
 
 /* Adds a finding; `level` is "error" or "warning". */
 void kds_proof_add(kds_proof *p, const char *level, const char *where, const char *fmt, ...)
     KDS_PRINTF(4, 5);
+/* prove_rules.c: adds the effects that a row has shown to `inputs`. */
+KDS_MUST_USE kds_code kds_proof_join(kds_proof *p, const cJSON *row, kds_err *e);
 /* prove_rules.c: turns what was gathered into findings. */
 KDS_MUST_USE kds_code kds_proof_judge(kds_proof *p, kds_err *e);
 

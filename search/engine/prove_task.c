@@ -14,7 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TAG_MUTATION 1000u /* below: the baseline (0) and the seeds */
+#define TAG_MUTATION 1000u /* of candidates; below: the baseline (0) and the seeds */
+#define TAG_INPUTS 1000u   /* of rows: the inputs are changed */
 
 static kds_code no_memory(kds_err *e)
 {
@@ -37,26 +38,61 @@ void kds_proof_add(kds_proof *p, const char *level, const char *where, const cha
         (void)no_memory(&p->error);
 }
 
-/* The baseline is compiled: one job for each row that can be proven. */
+static kds_code submit_row(kds_proof *p, int row, const char *inputs, kds_err *e)
+{
+    kds_frame job;
+    const kds_prove_options o = {.device = p->sim, .arch = p->arch, .row = row, .inputs = inputs};
+    uint64_t tag = (uint64_t)row + (inputs ? TAG_INPUTS : 0);
+    kds_frame_init(&job);
+    kds_code code = kds_prove_job(&job, p->task->dir, &o, p->baseline, e);
+    if (code == KDS_OK)
+        code = kds_pool_submit(p->pool, tag, &job, e);
+    kds_frame_free(&job);
+    return code;
+}
+
+/* Tries inputs on the next quick row. */
+static kds_code submit_inputs(kds_proof *p, const char *inputs, kds_err *e)
+{
+    for (; p->next_row < p->task->row_count; p->next_row++) {
+        bool whole = false;
+        if (p->task->rows[p->next_row].set != KDS_ROWS_QUICK)
+            continue;
+        kds_code code = kds_prove_is_whole(p->task, p->next_row, &whole, e);
+        if (code != KDS_OK)
+            return code;
+        if (whole)
+            return submit_row(p, p->next_row++, inputs, e);
+    }
+    return KDS_OK;
+}
+
+static kds_code copy_compiled(const kds_compiled *from, kds_compiled **out, kds_err *e)
+{
+    kds_frame f;
+    kds_frame_init(&f);
+    f.header = cJSON_CreateObject();
+    kds_code code = f.header ? kds_compiled_pack(&f, "c", from, e) : no_memory(e);
+    if (code == KDS_OK)
+        code = kds_compiled_unpack(&f, "c", out, e);
+    kds_frame_free(&f);
+    return code;
+}
+
+/* The baseline is compiled: one job for each row that can be proven, and all inputs on the first.
+ */
 static kds_code submit_rows(kds_proof *p, const kds_compiled *baseline, kds_err *e)
 {
-    const kds_task *t = p->task;
-    kds_code code = KDS_OK;
-    for (int row = 0; row < t->row_count && code == KDS_OK; row++) {
-        bool whole = false, quick = t->rows[row].set == KDS_ROWS_QUICK;
-        kds_frame job;
-        kds_prove_options o = {
-            .device = p->sim, .arch = p->arch, .row = row, .inputs = quick && !p->o.skip_inputs};
-        if (!quick && p->o.quick)
+    kds_code code = copy_compiled(baseline, &p->baseline, e);
+    if (code == KDS_OK && !p->o.skip_inputs)
+        code = submit_inputs(p, KDS_PROVE_ALL, e);
+    for (int row = 0; row < p->task->row_count && code == KDS_OK; row++) {
+        bool whole = false;
+        if (p->o.quick && p->task->rows[row].set != KDS_ROWS_QUICK)
             continue;
-        code = kds_prove_is_whole(t, row, &whole, e);
-        if (code != KDS_OK || !whole)
-            continue;
-        kds_frame_init(&job);
-        code = kds_prove_job(&job, t->dir, &o, baseline, e);
-        if (code == KDS_OK)
-            code = kds_pool_submit(p->pool, (uint64_t)row, &job, e);
-        kds_frame_free(&job);
+        code = kds_prove_is_whole(p->task, row, &whole, e);
+        if (code == KDS_OK && whole)
+            code = submit_row(p, row, NULL, e);
     }
     return code;
 }
@@ -125,14 +161,41 @@ static bool gather_stage(void *user, const kds_stage *s)
     return true;
 }
 
+/* What a row showed of the inputs; those without an effect go on to the next row. */
+static kds_code take_inputs(kds_proof *p, const cJSON *result, kds_err *e)
+{
+    const cJSON *x = NULL;
+    kds_buf left;
+    kds_buf_init(&left, 8192);
+    kds_code code = kds_proof_join(p, result, e);
+    cJSON_ArrayForEach(x, p->inputs)
+    {
+        if (cJSON_IsFalse(kds_json_at(x, "effect")))
+            kds_buf_printf(&left, "%s%s", left.len ? "," : "", kds_json_str(x, "name", ""));
+    }
+    bool none = cJSON_GetArraySize(p->inputs) == 0; /* the row did not run */
+    if (code == KDS_OK && (left.len || none))
+        code = kds_buf_check(&left, "names of inputs", e);
+    if (code == KDS_OK && (left.len || none))
+        code = submit_inputs(p, none ? KDS_PROVE_ALL : left.data, e);
+    kds_buf_free(&left);
+    return code;
+}
+
 /* A row's worker has answered, or not. */
 static void row_done(void *user, uint64_t tag, kds_job_end end, const kds_frame *reply,
                      const char *why)
 {
     kds_proof *p = user;
+    bool inputs = tag >= TAG_INPUTS;
+    tag -= inputs ? TAG_INPUTS : 0;
     const char *row = p->task->rows[tag].id;
     const cJSON *result = end == KDS_JOB_REPLY ? kds_json_at(reply->header, "result") : NULL;
-    if (result) {
+    if (result && inputs) {
+        kds_err err = {0};
+        if (take_inputs(p, result, &err) != KDS_OK && p->error.code == KDS_OK)
+            p->error = err;
+    } else if (result) {
         cJSON_Delete(p->row_at[tag]);
         p->row_at[tag] = cJSON_Duplicate(result, true);
         if (!p->row_at[tag] && p->error.code == KDS_OK)
@@ -210,6 +273,8 @@ static kds_code finish(kds_proof *p, kds_err *e)
         if (code != KDS_OK)
             return code;
         kds_pool_step(p->pool);
+        if ((code = kds_pool_start(p->pool, e)) != KDS_OK)
+            return code;
         if (p->error.code != KDS_OK) {
             if (e)
                 *e = p->error;
@@ -312,6 +377,7 @@ kds_code kds_prove_task(const kds_task *t, const kds_settings *s, const kds_proo
     kds_evaluator_close(p.evaluator);
     kds_pool_close(p.pool);
     kds_mutations_free(p.mutations);
+    kds_compiled_free(p.baseline);
     free(p.program);
     if (code == KDS_OK)
         *out = p.report;

@@ -8,10 +8,11 @@
 
 /* 1 / ((1 - share) + share / speedup). */
 double kds_amdahl(double share, double speedup);
-/* A line for the archive's task; nothing if the task states no share, or there is no speed-up.
- * `origin`: of the speed-up, "modelled" or "measured". */
-void kds_amdahl_print(FILE *out, const char *archive, double speedup, const char *origin);
-/* The same as "end_to_end" {share, share_of, speedup, derived: true}; false: out of memory. */
-bool kds_amdahl_add(cJSON *to, const char *archive, double speedup);
+/* Adds "end_to_end" {share, share_of, task_speedup, speedup, derived: true} to the report of a
+ * candidate of the archive; nothing if its task states no share, or there is no speed-up. False:
+ * out of memory. */
+bool kds_amdahl_add(cJSON *report, const char *archive, double speedup);
+/* The same as a line; nothing if the report (may be NULL) has none. */
+void kds_amdahl_print(FILE *out, const cJSON *report);
 
 #endif

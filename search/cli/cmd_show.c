@@ -43,8 +43,8 @@ static kds_code print_call(void *user, const cJSON *row, kds_err *e)
     return KDS_OK;
 }
 
-static kds_code show_text(const char *archive, kds_ledger *l, const kds_candidate_row *r,
-                          const cJSON *report, bool all_rows, kds_err *e)
+static kds_code show_text(kds_ledger *l, const kds_candidate_row *r, const cJSON *report,
+                          bool all_rows, kds_err *e)
 {
     cJSON *campaign = NULL, *stop = NULL;
     printf("candidate   %s (#%lld)\nmade by     %s%s%s\n", r->id, (long long)r->decision,
@@ -79,19 +79,17 @@ static kds_code show_text(const char *archive, kds_ledger *l, const kds_candidat
         printf("\n");
         kds_view_report(stdout, report, kds_json_at(kds_json_at(campaign, "descriptors"), "axes"),
                         all_rows);
-        kds_amdahl_print(stdout, archive, r->fitness, kds_view_origin(report));
     }
     cJSON_Delete(campaign);
     cJSON_Delete(stop);
     return code;
 }
 
-static kds_code show_json(const char *archive, const kds_candidate_row *r, const cJSON *report,
-                          kds_err *e)
+static kds_code show_json(const kds_candidate_row *r, const cJSON *report, kds_err *e)
 {
     cJSON *o = kds_view_candidate_json(r);
     cJSON *copy = report ? cJSON_Duplicate(report, true) : cJSON_CreateNull();
-    if (o && copy && kds_amdahl_add(o, archive, r->fitness)) {
+    if (o && copy) {
         cJSON_DeleteItemFromObject(o, "report");
         cJSON_AddItemToObject(o, "report", copy);
     } else
@@ -126,10 +124,13 @@ static kds_code run(const kds_args *args, kds_err *e)
         goto out;
     }
     code = kds_view_load_report(l, &row, &report, e);
+    if (code == KDS_OK && report && !kds_amdahl_add(report, args->operands[0], row.fitness))
+        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
     if (code == KDS_OK)
-        code = args->json ? show_json(args->operands[0], &row, report, e)
-                          : show_text(args->operands[0], l, &row, report,
-                                      kds_args_flag(args, "rows") != NULL, e);
+        code = args->json ? show_json(&row, report, e)
+                          : show_text(l, &row, report, kds_args_flag(args, "rows") != NULL, e);
+    if (code == KDS_OK && !args->json)
+        kds_amdahl_print(stdout, report);
 out:
     cJSON_Delete(report);
     kds_ledger_close(l);

@@ -45,7 +45,7 @@ static void show_text(const char *archive, const char *why, const kds_candidate_
            (long long)totals->duplicates, totals->run_seconds);
     printf("best: #%lld %.8s, %.3fx the baseline (%s on %s)\n", (long long)best->decision, best->id,
            best->fitness, kds_view_origin(report), kds_json_str(report, "device", "?"));
-    kds_amdahl_print(stdout, archive, best->fitness, kds_view_origin(report));
+    kds_amdahl_print(stdout, report);
     printf("\n");
     kds_view_rows(stdout, report, false);
     printf("\nchampion: %s/champion/kernel.cu\n", kds_shell_word(word, sizeof word, archive));
@@ -64,7 +64,6 @@ static kds_code show_json(const char *archive, const kds_candidate_row *best, co
               kds_json_add_int(o, "accepted", totals->accepted) &&
               kds_json_add_int(o, "duplicates", totals->duplicates) &&
               kds_json_add_num(o, "seconds", totals->run_seconds);
-    ok = ok && kds_amdahl_add(o, archive, best->fitness);
     if (ok) {
         cJSON_AddItemToObject(o, "best", candidate);
         cJSON_AddItemToObject(o, "report", copy);
@@ -95,6 +94,8 @@ kds_code kds_show_outcome(const char *archive, bool json, kds_err *e)
         code = kds_ledger_totals_get(l, &totals, e);
     if (code == KDS_OK)
         code = kds_view_load_report(l, &best, &report, e);
+    if (code == KDS_OK && report && !kds_amdahl_add(report, archive, best.fitness))
+        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
     if (code == KDS_OK)
         code = kds_view_load_campaign(l, &campaign, &stop, e);
     if (code == KDS_OK && json)

@@ -202,7 +202,7 @@ static void test_finished_example(void **state)
     cJSON_Delete(report);
     cJSON *outcome = JSON("run", task, "-o", "night", "--max-evals", "4");
     double speedup = kds_json_num(kds_json_at(outcome, "best"), "fitness", 0);
-    const cJSON *end = kds_json_at(outcome, "end_to_end");
+    const cJSON *end = kds_json_at(kds_json_at(outcome, "report"), "end_to_end");
     assert_true(speedup >= 1);
     assert_true(kds_json_num(end, "share", 0) == 0.06);
     assert_true(kds_json_bool(end, "derived", false));

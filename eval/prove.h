@@ -21,8 +21,11 @@ KDS_MUST_USE kds_code kds_prove_job(kds_frame *out, const char *task_dir,
                                     const kds_prove_options *o, const kds_compiled *baseline,
                                     kds_err *e);
 
-/* Does the row run whole on the simulator? Only such rows can be proven. */
-KDS_MUST_USE kds_code kds_prove_is_whole(const kds_task *t, int row, bool *whole, kds_err *e);
+/* Rows that are small enough to be run whole, many times over with changed inputs, or once to
+ * count. */
+#define KDS_PROVE_INPUTS_MOST (UINT64_C(8) << 20) /* bytes of its buffers */
+#define KDS_PROVE_COUNT_MOST (UINT64_C(128) << 20)
+KDS_MUST_USE kds_code kds_prove_bytes(const kds_task *t, int row, uint64_t *bytes, kds_err *e);
 
 #define KDS_PROVE_ALL "*"
 
@@ -35,7 +38,8 @@ KDS_MUST_USE kds_code kds_prove_is_whole(const kds_task *t, int row, bool *whole
  * or "size": it shapes the buffers and is not changed), effect (false: no output changed beyond
  * tolerance; null: not changed), change, seen (where it showed);
  * - traffic: formula, counted (bytes), buffers[] {name, read, written}: the shares of the sectors
- *   of each buffer that were touched;
+ *   of each buffer that were touched; varies: other values of the inputs touch another amount
+ *   (looked at on rows that are not production);
  * - work: formula, most: an upper limit of what the baseline computed; most is null where tensor
  *   cores worked. */
 KDS_MUST_USE kds_code kds_prove_row(const kds_task *t, kds_task *spare, const kds_prove_options *o,

@@ -23,6 +23,9 @@ KDS_MUST_USE kds_code sim_prove_outputs(cJSON *json, const sim_bench *b, const k
                                         kds_err *e);
 KDS_MUST_USE kds_code sim_prove_traffic(cJSON *json, const sim_bench *b, const sim_touched *t,
                                         kds_err *e);
+/* Adds "varies" to the traffic of `json`, from a run on other values. */
+KDS_MUST_USE kds_code sim_prove_again(cJSON *json, const sim_bench *b, const sim_touched *t,
+                                      kds_err *e);
 KDS_MUST_USE kds_code sim_prove_work(cJSON *json, const sim_bench *b, const sim_touched *t,
                                      kds_err *e);
 

@@ -87,16 +87,13 @@ static kds_code share_of(const kds_extent *x, const uint64_t *set, double *out, 
     return KDS_OK;
 }
 
-kds_code sim_prove_traffic(cJSON *json, const sim_bench *b, const sim_touched *t, kds_err *e)
+/* Bytes of the inputs read and the outputs written; `buffers` (may be NULL) gets the shares. */
+static kds_code count_bytes(const sim_bench *b, const sim_touched *t, cJSON *buffers,
+                            double *counted, kds_err *e)
 {
     const kds_task *task = b->base.device->task;
-    kds_scope scope = b->base.row->scope;
-    double formula = 0, counted = 0;
-    cJSON *traffic = cJSON_AddObjectToObject(json, "traffic");
-    cJSON *buffers = traffic != NULL ? cJSON_AddArrayToObject(traffic, "buffers") : NULL;
-    if (buffers == NULL)
-        return no_memory(e);
-    kds_code code = kds_expr_eval_double(task->bytes, kds_scope_lookup, &scope, &formula, e);
+    kds_code code = KDS_OK;
+    *counted = 0;
     for (int i = 0; i < task->buffer_count && code == KDS_OK; i++) {
         const kds_extent *x = &b->base.extents[i];
         double whole = (double)kds_extent_distinct(x) * (double)kds_dtype_size(x->dtype), read = 0;
@@ -104,15 +101,42 @@ kds_code sim_prove_traffic(cJSON *json, const sim_bench *b, const sim_touched *t
         if (input && t->loaded[i] != NULL)
             code = share_of(x, t->loaded[i], &read, e);
         double written = output ? t->written[i] / whole : 0;
-        counted += whole * (read + written);
+        *counted += whole * (read + written);
+        if (buffers == NULL)
+            continue;
         cJSON *one = cJSON_CreateObject();
         if (one == NULL || !cJSON_AddItemToArray(buffers, one) ||
             !kds_json_add_str(one, "name", task->buffers[i].name) ||
             !kds_json_add_num(one, "read", read) || !kds_json_add_num(one, "written", written))
             return no_memory(e);
     }
+    return code;
+}
+
+kds_code sim_prove_traffic(cJSON *json, const sim_bench *b, const sim_touched *t, kds_err *e)
+{
+    kds_scope scope = b->base.row->scope;
+    double formula = 0, counted = 0;
+    cJSON *traffic = cJSON_AddObjectToObject(json, "traffic");
+    cJSON *buffers = traffic != NULL ? cJSON_AddArrayToObject(traffic, "buffers") : NULL;
+    if (buffers == NULL)
+        return no_memory(e);
+    const kds_task *task = b->base.device->task;
+    kds_code code = kds_expr_eval_double(task->bytes, kds_scope_lookup, &scope, &formula, e);
+    if (code == KDS_OK)
+        code = count_bytes(b, t, buffers, &counted, e);
     if (code == KDS_OK && (!kds_json_add_num(traffic, "formula", formula) ||
                            !kds_json_add_num(traffic, "counted", counted)))
+        code = no_memory(e);
+    return code;
+}
+
+kds_code sim_prove_again(cJSON *json, const sim_bench *b, const sim_touched *t, kds_err *e)
+{
+    cJSON *traffic = cJSON_GetObjectItemCaseSensitive(json, "traffic");
+    double again = 0, before = kds_json_num(traffic, "counted", 0);
+    kds_code code = count_bytes(b, t, NULL, &again, e);
+    if (code == KDS_OK && !kds_json_add_bool(traffic, "varies", again != before))
         code = no_memory(e);
     return code;
 }

@@ -68,7 +68,8 @@ static void judge_rows(kds_proof *p)
     cJSON_ArrayForEach(r, p->rows)
     {
         const char *verdict = kds_json_str(r, "verdict", "");
-        if (is_ok(r))
+        bool quick = strcmp(kds_json_str(r, "set", ""), "quick") == 0;
+        if (is_ok(r) || (strcmp(verdict, "timeout") == 0 && !quick)) /* too much to run whole */
             continue;
         bool unknown = strcmp(verdict, "not_simulated") == 0;
         kds_proof_add(p, unknown ? "warning" : "error", kds_json_str(r, "row", ""),
@@ -162,8 +163,9 @@ static double off(const cJSON *traffic)
     return formula > 0 ? kds_json_num(traffic, "counted", 0) / formula - 1 : 0;
 }
 
-/* Marks the rows whose traffic counts: those that are large enough, else the largest. */
-static void choose_judged(kds_proof *p)
+/* Marks the rows of a kind whose traffic counts: those that are large enough, else the largest.
+ * Where chance decides what a row touches, it says nothing about a formula. */
+static bool choose_among(kds_proof *p, bool production)
 {
     const cJSON *r = NULL;
     cJSON *largest = NULL;
@@ -171,7 +173,8 @@ static void choose_judged(kds_proof *p)
     cJSON_ArrayForEach(r, p->rows)
     {
         cJSON *t = cJSON_GetObjectItemCaseSensitive(r, "traffic");
-        if (!t)
+        bool timed = strcmp(kds_json_str(r, "set", ""), "production") == 0;
+        if (!t || timed != production || kds_json_bool(t, "varies", false))
             continue;
         bool enough = kds_json_num(t, "formula", 0) >= TRAFFIC_LEAST;
         any |= enough;
@@ -182,6 +185,16 @@ static void choose_judged(kds_proof *p)
     }
     if (!any && largest)
         (void)kds_json_add_bool(largest, "judged", true);
+    return any || largest;
+}
+
+/* The rows that are timed, where some could be run whole. */
+static void choose_judged(kds_proof *p)
+{
+    if (!choose_among(p, true) && !choose_among(p, false))
+        kds_proof_add(p, "warning", "task.json",
+                      "\"bytes\" was compared with nothing: no row could be counted whole on the "
+                      "simulator, or chance decides what they touch");
 }
 
 static void judge_formulas(kds_proof *p)

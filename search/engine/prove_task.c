@@ -55,13 +55,13 @@ static kds_code submit_row(kds_proof *p, int row, const char *inputs, kds_err *e
 static kds_code submit_inputs(kds_proof *p, const char *inputs, kds_err *e)
 {
     for (; p->next_row < p->task->row_count; p->next_row++) {
-        bool whole = false;
+        uint64_t bytes = 0;
         if (p->task->rows[p->next_row].set != KDS_ROWS_QUICK)
             continue;
-        kds_code code = kds_prove_is_whole(p->task, p->next_row, &whole, e);
+        kds_code code = kds_prove_bytes(p->task, p->next_row, &bytes, e);
         if (code != KDS_OK)
             return code;
-        if (whole)
+        if (bytes <= KDS_PROVE_INPUTS_MOST)
             return submit_row(p, p->next_row++, inputs, e);
     }
     return KDS_OK;
@@ -87,11 +87,11 @@ static kds_code submit_rows(kds_proof *p, const kds_compiled *baseline, kds_err 
     if (code == KDS_OK && !p->o.skip_inputs)
         code = submit_inputs(p, KDS_PROVE_ALL, e);
     for (int row = 0; row < p->task->row_count && code == KDS_OK; row++) {
-        bool whole = false;
+        uint64_t bytes = 0;
         if (p->o.quick && p->task->rows[row].set != KDS_ROWS_QUICK)
             continue;
-        code = kds_prove_is_whole(p->task, row, &whole, e);
-        if (code == KDS_OK && whole)
+        code = kds_prove_bytes(p->task, row, &bytes, e);
+        if (code == KDS_OK && bytes <= KDS_PROVE_COUNT_MOST)
             code = submit_row(p, row, NULL, e);
     }
     return code;

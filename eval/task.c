@@ -152,6 +152,14 @@ kds_code kds_task_fill(const kds_task *t, const kds_row *row, int buffer, const 
     return KDS_OK;
 }
 
+int64_t kds_extent_distinct(const kds_extent *x)
+{
+    int64_t count = 1;
+    for (int d = 0; d < x->rank; d++)
+        count *= x->strides[d] == 0 ? 1 : x->shape[d];
+    return count < x->span ? count : x->span;
+}
+
 int64_t kds_extent_offset(const kds_extent *x, int64_t i)
 {
     int64_t offset = 0;

@@ -140,6 +140,8 @@ typedef struct kds_task {
     double max_regress;      /* no production row slower than this fraction; default 0.02 */
     double screen; /* slower than the parent by more than this fraction stops early; default 0.10 */
     double margin; /* smallest gain that counts; default 0.0025 */
+    double share;  /* of a model's GPU time, in (0, 1]; 0: not stated */
+    const char *share_of; /* of what; NULL if not stated */
     int descriptor_version;
     int axis_count;
     kds_axis axes[KDS_AXES_MAX];
@@ -151,8 +153,8 @@ typedef struct kds_task {
         char *name; /* file name without .cu */
         char *source;
     } seeds[16];
-    kds_id hash; /* over all files of the folder but docs/ and solution/: relative path and content,
-                    in order */
+    kds_id hash; /* over all files of the folder but docs/, solution/ and bench/mutations.json:
+                    relative path and content, in order */
     struct kds_task_private *own;
 } kds_task;
 
@@ -178,6 +180,8 @@ KDS_MUST_USE kds_code kds_task_extent(const kds_task *t, const kds_row *row, int
                                       kds_extent *out, kds_err *e);
 KDS_MUST_USE kds_code kds_task_scalar_value(const kds_task *t, const kds_row *row, int scalar,
                                             kds_value *out, kds_err *e);
+/* Elements that are different places in memory: a dimension with stride 0 counts once. */
+int64_t kds_extent_distinct(const kds_extent *x);
 /* Offset in elements of the i-th element in row-major order of the shape. */
 int64_t kds_extent_offset(const kds_extent *x, int64_t i);
 

@@ -150,7 +150,7 @@ static kds_code check_bytes(lint *l, kds_err *e)
             kds_code code = kds_task_extent(t, row, i, &x, e);
             if (code != KDS_OK)
                 return code;
-            double bytes = (double)x.numel * (double)kds_dtype_size(x.dtype);
+            double bytes = (double)kds_extent_distinct(&x) * (double)kds_dtype_size(x.dtype);
             held += t->buffers[i].role == KDS_ROLE_INOUT ? 2 * bytes : bytes;
         }
         kds_scope scope = row->scope;

@@ -279,7 +279,7 @@ static void judged_on_gpu(kds_evaluator *x, work *w)
         ok = kds_report_flag(w->report, "not_simulated");
     if (screened)
         ok = ok && kds_report_flag(w->report, "screened");
-    bool profiled = ok && !screened && x->counts && w->tag != TAG_PROBE;
+    bool profiled = ok && !screened && x->counts && !x->o.only_safety && w->tag != TAG_PROBE;
     if (profiled)
         ok = (w->counters = calloc((size_t)t->row_count, sizeof *w->counters)) != NULL;
     if (!ok)

@@ -204,6 +204,7 @@ static void test_hash(void **state)
     kds_id first = hash_now();
     put("docs/notes.md", "notes\n");
     put("solution/h200.cu", "// best\n");
+    put("bench/mutations.json", "{ not even JSON\n");
     assert_true(kds_id_equal(hash_now(), first));
     static const char *const files[] = {"task.json",          "bench/workloads.json", "prompt.md",
                                         "baseline/kernel.cu", "reference/kernel.cu",  "seeds/a.cu",

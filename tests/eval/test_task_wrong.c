@@ -215,6 +215,14 @@ static const wrong wrong_task[] = {
      "/task.json:19: key 'tensor_flops': '0 - M' for row 'big': is -64, but must be at least 0"},
     {"\"flops\": \"M * N\"", "\"flops\": \"M - 65\"",
      "/task.json:19: key 'flops': 'M - 65' for row 'big': is -1, but must be at least 0"},
+    {"\"screen\": 0.2", "\"screen\": 0.2, \"share\": 0.1",
+     "/task.json:20: key 'share': \"share\" (above 0, at most 1) and \"share_of\" (of what) go "
+     "together"},
+    {"\"screen\": 0.2", "\"screen\": 0.2, \"share\": 1.5, \"share_of\": \"m\"",
+     "/task.json:20: key 'share': must be from 0 to 1, is 1.5"},
+    {"\"screen\": 0.2", "\"screen\": 0.2, \"share_of\": \"m\"",
+     "/task.json:20: key 'share_of': \"share\" (above 0, at most 1) and \"share_of\" (of what) go "
+     "together"},
     {"\"screen\": 0.2", "\"screen\": 11",
      "/task.json:20: key 'screen': must be from 0 to 10, is 11"},
     /* descriptors */

@@ -137,6 +137,15 @@ static void check_sets(lint *l)
         add(l, "error", file, "no production row has \"profile\": true, so there is no descriptor");
 }
 
+/* Elements that lie at places of their own: along a stride of 0 the same ones are read again. */
+static double distinct(const kds_extent *x)
+{
+    double n = 1;
+    for (int d = 0; d < x->rank; d++)
+        n *= x->strides[d] == 0 ? 1 : (double)x->shape[d];
+    return n;
+}
+
 /* Compares the bytes formula with what the buffers hold, and the size of quick rows. */
 static kds_code check_bytes(lint *l, kds_err *e)
 {
@@ -150,7 +159,7 @@ static kds_code check_bytes(lint *l, kds_err *e)
             kds_code code = kds_task_extent(t, row, i, &x, e);
             if (code != KDS_OK)
                 return code;
-            double bytes = (double)x.numel * (double)kds_dtype_size(x.dtype);
+            double bytes = distinct(&x) * (double)kds_dtype_size(x.dtype);
             held += t->buffers[i].role == KDS_ROLE_INOUT ? 2 * bytes : bytes;
         }
         kds_scope scope = row->scope;

@@ -170,6 +170,12 @@ int64_t kds_extent_offset(const kds_extent *x, int64_t i)
     return offset;
 }
 
+void kds_task_free_lists(kds_row *row)
+{
+    for (int i = 0; i < KDS_BUFFERS_MAX; i++)
+        free(row->lists[i].values);
+}
+
 void kds_task_free(kds_task *t)
 {
     if (!t)
@@ -185,6 +191,8 @@ void kds_task_free(kds_task *t)
         free(t->seeds[i].name);
         free(t->seeds[i].source);
     }
+    for (int i = 0; i < t->row_count; i++)
+        kds_task_free_lists(&t->rows[i]);
     free(t->rows);
     free(t->card);
     free(t->baseline);

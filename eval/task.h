@@ -34,7 +34,8 @@ typedef enum kds_fill_kind {
     KDS_FILL_CONSTANT,    /* a */
     KDS_FILL_IOTA,        /* a + b * index */
     KDS_FILL_PERMUTATION, /* a bijection of 0..numel-1 */
-    KDS_FILL_OFFSETS      /* ascending from 0 to a: ends of segments, some empty, some long */
+    KDS_FILL_OFFSETS,     /* ascending from 0 to a: ends of segments, some empty, some long */
+    KDS_FILL_LISTED       /* the numbers that the row lists */
 } kds_fill_kind;
 
 typedef struct kds_fill {
@@ -49,6 +50,7 @@ typedef struct kds_fill {
 #define KDS_ROWS_MAX 256
 #define KDS_AXES_MAX 6
 #define KDS_EDGES_MAX 15
+#define KDS_LISTED_MAX 4096 /* numbers of one buffer in a row */
 
 typedef struct kds_tolerance {
     double atol, rtol;     /* every element: |got - want| <= atol + rtol * |want| */
@@ -97,6 +99,11 @@ typedef struct kds_row {
         const char *key;
         kds_dtype dtype;
     } dtypes[KDS_BUFFERS_MAX];
+    /* By buffer; NULL but for those whose fill is "listed". Owned by the task. */
+    struct {
+        double *values;
+        int count;
+    } lists[KDS_BUFFERS_MAX];
 } kds_row;
 
 /* A value regime of the gate: the fills of some inputs are scaled and shifted, so that a kernel
@@ -194,6 +201,7 @@ typedef struct kds_filler {
     uint64_t seed;       /* of row, regime and secret, already mixed */
     uint32_t buffer;
     int64_t span;
+    const double *list; /* of a listed fill: the span's numbers, borrowed from the row */
 } kds_filler;
 /* The fill of an input with its values for the row; of offsets b is 32 * a / (elements - 1). */
 KDS_MUST_USE kds_code kds_task_fill(const kds_task *t, const kds_row *row, int buffer,

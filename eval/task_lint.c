@@ -98,6 +98,12 @@ static bool same_rows(const kds_row *a, const kds_row *b)
         if (a->dtypes[i].dtype != b->dtypes[i].dtype)
             return false;
     }
+    for (int i = 0; i < KDS_BUFFERS_MAX; i++) {
+        for (int k = 0; k < a->lists[i].count && k < b->lists[i].count; k++) {
+            if (a->lists[i].values[k] != b->lists[i].values[k])
+                return false;
+        }
+    }
     return true;
 }
 

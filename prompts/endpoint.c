@@ -137,6 +137,12 @@ void kds_endpoint_free(kds_endpoint *x)
     free(x);
 }
 
+const char *kds_endpoint_api(const kds_endpoint *x)
+{
+    (void)x;
+    return "chat";
+}
+
 int kds_endpoint_in_flight(const kds_endpoint *x)
 {
     return x->in_flight;

@@ -31,6 +31,9 @@ KDS_MUST_USE kds_code kds_endpoint_create(kds_endpoint **out, const kds_endpoint
                                           kds_err *e);
 void kds_endpoint_free(kds_endpoint *x);
 
+/* "chat" or "messages": how its requests and replies are written. */
+const char *kds_endpoint_api(const kds_endpoint *x);
+
 /* The body that a request will carry: what is recorded (it holds no key). Owned by the caller
  * (free()). */
 char *kds_endpoint_body(const kds_endpoint *x, const char *system, const char *user);

@@ -18,6 +18,11 @@ static kds_code run_campaign(kds_campaign *c, const kds_args *args, const char *
     kds_campaign_close(c);
     if (code == KDS_OK)
         return kds_show_outcome(archive, args->json, e);
+    if (code == KDS_PENDING_MAIL) {
+        kds_err ignored = {0};
+        if (kds_show_outcome(archive, args->json, &ignored) != KDS_OK)
+            kds_err_clear(&ignored);
+    }
     if (code == KDS_STOPPED) {
         char word[1200];
         kds_err ignored = {0}; /* nothing may have been accepted yet */

@@ -4,6 +4,7 @@
  * asks again. */
 #include "search/engine/campaign.h"
 
+#include "prompts/mail.h"
 #include "prompts/prompt.h"
 #include "prompts/reply.h"
 #include "search/base/clock.h"
@@ -37,6 +38,12 @@ kds_code kds_campaign_open_endpoint(kds_campaign *c, kds_err *e)
     return kds_endpoint_create(&c->endpoint, &o, e);
 }
 
+/* How requests are sent now. */
+static const char *api_now(const kds_campaign *c)
+{
+    return c->endpoint ? kds_endpoint_api(c->endpoint) : "mail";
+}
+
 /* Most that a request may cost: its bytes as if three made a token, and the longest reply. */
 static double reserve_usd(const kds_campaign *c, size_t prompt_bytes)
 {
@@ -45,18 +52,20 @@ static double reserve_usd(const kds_campaign *c, size_t prompt_bytes)
                kds_settings_double(c->settings, "price-completion") / 1e6;
 }
 
-/* The body of a REQUEST event for a prompt that is stored. */
+/* The body of a REQUEST event for a prompt that is stored. Nothing is reserved for mail: what its
+ * model costs is known only if a reply says so. */
 static cJSON *request_body(const kds_campaign *c, int64_t decision, int attempt, kds_id prompt,
                            size_t bytes)
 {
+    double tokens = (double)bytes / 3 + kds_settings_double(c->settings, "reply-tokens");
     cJSON *o = cJSON_CreateObject();
     if (o && kds_json_add_int(o, "request", c->state->requests) &&
         kds_json_add_int(o, "decision", decision) && kds_json_add_int(o, "attempt", attempt) &&
-        kds_json_add_str(o, "model", c->selector.model) && kds_json_add_id(o, "prompt", prompt) &&
+        kds_json_add_str(o, "api", api_now(c)) && kds_json_add_str(o, "model", c->selector.model) &&
+        kds_json_add_id(o, "prompt", prompt) &&
         kds_json_add_int(o, "max_tokens", kds_settings_int(c->settings, "reply-tokens")) &&
-        kds_json_add_num(o, "reserved_usd", reserve_usd(c, bytes)) &&
-        kds_json_add_num(o, "reserved_tokens",
-                         (double)bytes / 3 + kds_settings_double(c->settings, "reply-tokens")))
+        kds_json_add_num(o, "reserved_usd", c->endpoint ? reserve_usd(c, bytes) : 0) &&
+        kds_json_add_num(o, "reserved_tokens", c->endpoint ? tokens : 0))
         return o;
     cJSON_Delete(o);
     return NULL;
@@ -105,6 +114,24 @@ static kds_code gather(kds_campaign *c, kds_gathered *g, const cJSON *decision, 
     return code;
 }
 
+/* The text that is recorded and sent; NULL: out of memory. */
+static char *prompt_text(const kds_campaign *c, const kds_ask *ask, int64_t decision,
+                         const char *system, const char *user)
+{
+    if (c->endpoint)
+        return kds_endpoint_body(c->endpoint, system, user);
+    return kds_mail_prompt_text(
+        &(kds_mail_prompt){.request = c->state->requests,
+                           .decision = decision,
+                           .operator_name = ask->operator_name,
+                           .task = ask->task_name,
+                           .device = ask->device,
+                           .model = c->selector.model,
+                           .max_tokens = kds_settings_int(c->settings, "reply-tokens"),
+                           .system = system,
+                           .user = user});
+}
+
 kds_code kds_campaign_request(kds_campaign *c, const cJSON *decision, const kds_flight *f,
                               const char *problem, cJSON **request, char **body, kds_err *e)
 {
@@ -116,6 +143,7 @@ kds_code kds_campaign_request(kds_campaign *c, const cJSON *decision, const kds_
     kds_buf_init(&user, cap);
     memset(&g, 0, sizeof g);
     char *text = NULL;
+    int64_t number = f ? f->decision : c->state->decisions;
     kds_code code = gather(c, &g, decision, f, e);
     if (code != KDS_OK)
         goto out;
@@ -125,13 +153,12 @@ kds_code kds_campaign_request(kds_campaign *c, const cJSON *decision, const kds_
     }
     if ((code = kds_prompt_render(&g.ask, cap, &system, &user, e)) != KDS_OK)
         goto out;
-    if (!(text = kds_endpoint_body(c->endpoint, system.data, user.data))) {
+    if (!(text = prompt_text(c, &g.ask, number, system.data, user.data))) {
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
         goto out;
     }
     if ((code = kds_campaign_put(c, "prompt", text, strlen(text), &prompt, e)) != KDS_OK)
         goto out;
-    int64_t number = f ? f->decision : c->state->decisions;
     if (!(*request = request_body(c, number, f ? f->attempts + 1 : 1, prompt, strlen(text))))
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
     else {
@@ -168,6 +195,16 @@ static kds_code no_child(kds_campaign *c, int64_t decision, const char *why, kds
     return code;
 }
 
+kds_code kds_campaign_send(kds_campaign *c, kds_lane *lane, uint64_t request, const char *body,
+                           kds_err *e)
+{
+    kds_code code = c->endpoint ? kds_endpoint_submit(c->endpoint, request, body, e)
+                                : kds_campaign_mail_post(c, body, strlen(body), e);
+    if (code == KDS_OK)
+        lane->asking = true;
+    return code;
+}
+
 /* Records a request and sends it. */
 static kds_code send_request(kds_campaign *c, kds_lane *lane, cJSON *request, const char *body,
                              kds_err *e)
@@ -177,9 +214,8 @@ static kds_code send_request(kds_campaign *c, kds_lane *lane, cJSON *request, co
         return no_child(c, lane->decision, c->why, e);
     kds_code code = kds_campaign_record(c, &(kds_record){"REQUEST", request}, 1, e);
     if (code == KDS_OK)
-        code = kds_endpoint_submit(c->endpoint, number, body, e);
+        code = kds_campaign_send(c, lane, number, body, e);
     if (code == KDS_OK) {
-        lane->asking = true;
         lane->retry_at = 0;
         lane->tries++;
     }
@@ -222,29 +258,44 @@ static kds_code send_new(kds_campaign *c, kds_lane *lane, const kds_flight *f, c
     return code;
 }
 
-/* The text of a recorded raw reply, whose outcome was "ok". */
-static kds_code reply_text(kds_campaign *c, const kds_flight *f, kds_buf *text, kds_err *e)
+kds_code kds_campaign_reread(const kds_endpoint *x, const char *api, const char *raw, size_t len,
+                             kds_buf *text, char model[64], kds_err *e)
 {
     kds_completion reread;
+    kds_mail_reply mail;
+    model[0] = '\0';
+    if (strcmp(api, "mail") != 0) {
+        kds_endpoint_reread(x, 200, raw, len, text, &reread);
+        return kds_buf_check(text, "the text of a reply", e);
+    }
+    kds_code code = kds_mail_read(raw, len, false, text, &mail, e);
+    if (code == KDS_OK)
+        memcpy(model, mail.model, sizeof mail.model);
+    return code;
+}
+
+static kds_code reply_text(kds_campaign *c, const kds_flight *f, kds_buf *text, char model[64],
+                           kds_err *e)
+{
     char *raw = NULL;
     size_t len = 0;
     kds_code code = kds_ledger_get(c->ledger, f->reply, &raw, &len, e);
     if (code == KDS_OK)
-        kds_endpoint_reread(c->endpoint, 200, raw, len, text, &reread);
+        code = kds_campaign_reread(c->endpoint, f->api, raw, len, text, model, e);
     free(raw);
-    return code == KDS_OK ? kds_buf_check(text, "the text of a reply", e) : code;
+    return code;
 }
 
 /* Reads the recorded reply of a flight: a candidate, a correction, or no child. */
 static kds_code use_reply(kds_campaign *c, kds_lane *lane, const kds_flight *f, kds_err *e)
 {
-    char *parent = NULL;
+    char *parent = NULL, model[64];
     size_t parent_len = 0;
     kds_reply reply;
     kds_buf source, text;
     kds_buf_init(&source, KDS_SOURCE_CAP);
     kds_buf_init(&text, KDS_REPLY_CAP);
-    kds_code code = reply_text(c, f, &text, e);
+    kds_code code = reply_text(c, f, &text, model, e);
     if (code == KDS_OK)
         code = kds_ledger_get(c->ledger, f->parents[0], &parent, &parent_len, e);
     if (code == KDS_OK)
@@ -264,8 +315,8 @@ static kds_code use_reply(kds_campaign *c, kds_lane *lane, const kds_flight *f, 
         kds_id_format(f->parents[i], hex);
         cJSON_AddItemToArray(parents, cJSON_CreateString(hex));
     }
-    cJSON *body = kds_candidate_body(f->decision, f->operator_name, f->model, parents, source.data,
-                                     source.len, reply.hypothesis);
+    cJSON *body = kds_candidate_body(f->decision, f->operator_name, model[0] ? model : f->model,
+                                     parents, source.data, source.len, reply.hypothesis);
     kds_id id;
     code = body ? kds_campaign_put(c, "source", source.data, source.len, &id, e)
                 : kds_fail(e, KDS_NO_MEMORY, "out of memory");
@@ -280,18 +331,35 @@ out:
     return code;
 }
 
+/* Puts the prompt of a flight that waits for mail into the folder again. */
+static kds_code post_again(kds_campaign *c, kds_lane *lane, const kds_flight *f, kds_err *e)
+{
+    char *text = NULL;
+    size_t len = 0;
+    kds_code code = kds_ledger_get(c->ledger, f->prompt, &text, &len, e);
+    if (code == KDS_OK)
+        code = kds_campaign_mail_post(c, text, len, e);
+    lane->asking = code == KDS_OK;
+    free(text);
+    return code;
+}
+
 kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e)
 {
     const kds_flight *f = kds_state_flight(c->state, lane->decision);
     if (!f || f->has_candidate || f->has_verdict || lane->asking ||
         (lane->retry_at > 0 && kds_clock_monotonic() < lane->retry_at))
         return KDS_OK;
-    if (!c->endpoint)
+    if (!c->endpoint && !c->mail)
         return no_child(c, f->decision, "the campaign was resumed without its model", e);
-    if (f->attempts == 0)
-        return send_new(c, lane, f, NULL, e);
-    if (f->awaiting || strcmp(f->outcome, "retry") == 0 || strcmp(f->outcome, "fatal") == 0 ||
-        strcmp(f->outcome, "malformed") == 0)
+    bool again = f->awaiting || strcmp(f->outcome, "retry") == 0 ||
+                 strcmp(f->outcome, "fatal") == 0 || strcmp(f->outcome, "malformed") == 0;
+    const char *api = f->api[0] ? f->api : "chat"; /* early records do not say */
+    if (f->attempts == 0 || (again && strcmp(api, api_now(c)) != 0))
+        return send_new(c, lane, f, NULL, e); /* now asked in another way */
+    if (again && c->mail)
+        return post_again(c, lane, f, e);
+    if (again)
         return send_again(c, lane, f, e);
     if (strcmp(f->outcome, "ok") == 0)
         return use_reply(c, lane, f, e);

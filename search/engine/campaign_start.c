@@ -42,6 +42,7 @@ void kds_campaign_close(kds_campaign *c)
         return;
     kds_evaluator_close(c->evaluator);
     kds_endpoint_free(c->endpoint);
+    kds_campaign_mail_end(c);
     kds_ledger_close(c->ledger);
     kds_log_close(c->log);
     kds_state_free(c->state);
@@ -68,9 +69,11 @@ static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
 {
     const char *proposer = kds_settings_text(c->settings, "proposer");
     const char *order = kds_settings_text(c->settings, "order");
-    bool endpoint = strcmp(proposer, "endpoint") == 0;
-    c->strict = strcmp(order, "strict") == 0 || (strcmp(order, "auto") == 0 && !endpoint);
+    bool endpoint = strcmp(proposer, "endpoint") == 0, mail = strcmp(proposer, "mailbox") == 0;
+    c->strict = strcmp(order, "strict") == 0 || (strcmp(order, "auto") == 0 && !endpoint && !mail);
     c->in_flight_max = (int)kds_settings_int(c->settings, "in-flight");
+    if (mail && !c->strict) /* what waits for people does not take the place of what runs */
+        c->in_flight_max += (int)kds_settings_int(c->settings, "mailbox-out");
     kds_evaluator_options o = {.task = c->task,
                                .settings = c->settings,
                                .gate_seed = gate_seed,
@@ -81,11 +84,8 @@ static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
         code = kds_evaluator_create(&c->evaluator, &o, e);
     if (code == KDS_OK)
         code = kds_evaluator_prepare(c->evaluator, e);
-    c->selector =
-        (kds_selector){.task = c->task,
-                       .ledger = c->ledger,
-                       .endpoint = endpoint,
-                       .model = endpoint ? kds_settings_text(c->settings, "model") : NULL};
+    c->selector = (kds_selector){.task = c->task, .ledger = c->ledger};
+    kds_selector_configure(&c->selector, c->settings);
     return code;
 }
 

@@ -27,12 +27,13 @@ static const kds_option options[] = {
     {"device", KDS_OPTION_TEXT, "sim", 0, 0, NULL, FIXED | KDS_FOR_EVAL, "NAME",
      "where candidates run: sim (or sim:GPU with a GPU that `doctor` lists), where times are "
      "modelled, or cuda:N, the GPU of that number, where they are measured"},
-    {"proposer", KDS_OPTION_CHOICE, "builtin", 0, 0, "builtin|endpoint", RUN, "NAME",
-     "who makes children: builtin (no model) or endpoint (a language model)"},
+    {"proposer", KDS_OPTION_CHOICE, "builtin", 0, 0, "builtin|endpoint|mailbox", RUN, "NAME",
+     "who makes children: builtin (no model), endpoint (a language model), or mailbox (a language "
+     "model elsewhere: prompts are written as files, replies read from files)"},
     {"order", KDS_OPTION_CHOICE, "auto", 0, 0, "auto|strict|arrival", FIXED, "ORDER",
      "strict: commit in decision order, so that two runs of one seed are equal; arrival: as "
      "results come; auto: "
-     "strict for builtin, arrival for endpoint"},
+     "strict for builtin, arrival with a model"},
     {"in-flight", KDS_OPTION_INT, "8", 1, 256, NULL, FIXED, "N", "decisions under way at a time"},
     {"gate-seeds", KDS_OPTION_INT, "2", 1, 16, NULL, FIXED | KDS_FOR_EVAL, "N",
      "secret input seeds that every candidate is checked with, per row"},
@@ -61,6 +62,13 @@ static const kds_option options[] = {
     {"reply-tokens", KDS_OPTION_INT, "8192", 16, 1e7, NULL, RUN, "N", "most tokens of one reply"},
     {"token-field", KDS_OPTION_CHOICE, "max_tokens", 0, 0, "max_tokens|max_completion_tokens", RUN,
      "NAME", "what the server calls the limit on reply tokens"},
+    /* The mailbox. */
+    {"mailbox-out", KDS_OPTION_INT, "8", 1, 256, NULL, RUN, "N",
+     "prompts that wait for replies by mail at a time, beside what --in-flight allows (which alone "
+     "counts in strict order)"},
+    {"mailbox-wait", KDS_OPTION_DURATION, "0", 0, 1e9, NULL, RUN, "TIME",
+     "time to wait for a reply by mail when nothing else is left to do; then the campaign ends, to "
+     "be resumed"},
     {"prompt-bytes", KDS_OPTION_INT, "120000", 4096, 4e6, NULL, RUN, "N", "longest prompt"},
     {"attempts", KDS_OPTION_INT, "6", 1, 100, NULL, RUN, "N",
      "times that one question is sent before its decision is given up"},

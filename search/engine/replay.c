@@ -59,7 +59,7 @@ static kds_code replay_reply(replay *r, const kds_flight *f, const cJSON *body, 
 {
     char *raw = NULL, *parent = NULL;
     size_t raw_len = 0, parent_len = 0;
-    kds_completion reread;
+    char model[64];
     kds_reply reply = {0};
     kds_buf source, text;
     char hex[KDS_ID_HEX];
@@ -67,7 +67,7 @@ static kds_code replay_reply(replay *r, const kds_flight *f, const cJSON *body, 
     kds_buf_init(&text, KDS_REPLY_CAP);
     kds_code code = kds_ledger_get(r->ledger, f->reply, &raw, &raw_len, e);
     if (code == KDS_OK)
-        kds_endpoint_reread(NULL, 200, raw, raw_len, &text, &reread);
+        code = kds_campaign_reread(NULL, f->api, raw, raw_len, &text, model, e);
     if (code == KDS_OK)
         code = kds_ledger_get(r->ledger, f->parents[0], &parent, &parent_len, e);
     if (code == KDS_OK)
@@ -91,7 +91,7 @@ static kds_code replay_candidate(replay *r, const cJSON *body, kds_err *e)
     const kds_flight *f = kds_state_flight(r->state, kds_json_int(body, "decision", -1));
     if (!f)
         return KDS_OK; /* kds_state_apply says what is wrong */
-    if (strcmp(f->proposer, "endpoint") == 0)
+    if (kds_proposer_is_model(f->proposer))
         return replay_reply(r, f, body, e);
     r->children++;
     if (!r->chosen || !r->choice.candidate || !cJSON_Compare(r->choice.candidate, body, true))
@@ -130,8 +130,7 @@ static kds_code replay_epoch(replay *r, const cJSON *body, kds_err *e)
         code = kds_settings_from_json(r->settings, kds_json_at(body, "settings"), e);
     if (code != KDS_OK)
         return code;
-    r->selector.endpoint = strcmp(kds_settings_text(r->settings, "proposer"), "endpoint") == 0;
-    r->selector.model = r->selector.endpoint ? kds_settings_text(r->settings, "model") : NULL;
+    kds_selector_configure(&r->selector, r->settings);
     return KDS_OK;
 }
 

@@ -37,6 +37,15 @@ static const operator_entry endpoint_operators[] = {{"mutate", 4, true, false},
                                                     {"simplify", 0.3, true, false},
                                                     {"tune", 2, false, false}};
 
+void kds_selector_configure(kds_selector *s, const kds_settings *settings)
+{
+    s->proposer = kds_settings_text(settings, "proposer");
+    s->endpoint = strcmp(s->proposer, "builtin") != 0;
+    s->model = s->endpoint ? kds_settings_text(settings, "model") : NULL;
+    if (s->model && !*s->model)
+        s->model = NULL;
+}
+
 void kds_choice_free(kds_choice *c)
 {
     cJSON_Delete(c->decision);
@@ -292,7 +301,7 @@ static kds_code select_repair(const kds_selector *s, const kds_state *state, kds
                               kds_err *e)
 {
     kds_id none = {0, 0};
-    out->decision = decision_body(state, "repair", "endpoint", s->model, NULL,
+    out->decision = decision_body(state, "repair", s->proposer, s->model, NULL,
                                   state->repairs[0].candidate, none);
     return finish_decision(state, out, e);
 }
@@ -326,7 +335,7 @@ static kds_code select_endpoint(const kds_selector *s, const kds_state *state, k
         if (explore && !target)
             continue;
         kds_id none = {0, 0};
-        out->decision = decision_body(state, op->name, "endpoint", s->model, cell, cell->elite,
+        out->decision = decision_body(state, op->name, s->proposer, s->model, cell, cell->elite,
                                       other ? other->elite : none);
         if (target && (!out->decision || !cJSON_AddItemToObject(out->decision, "target", target)))
             cJSON_Delete(target);

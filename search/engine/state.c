@@ -47,6 +47,11 @@ kds_flight *kds_state_flight(const kds_state *s, int64_t decision)
     return NULL;
 }
 
+bool kds_proposer_is_model(const char *proposer)
+{
+    return strcmp(proposer, "endpoint") == 0 || strcmp(proposer, "mailbox") == 0;
+}
+
 void kds_cell_format(uint64_t key, char out[17])
 {
     snprintf(out, 17, "%016" PRIx64, key);

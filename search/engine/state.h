@@ -38,6 +38,7 @@ typedef struct kds_flight {
     kds_id prompt;    /* of the last request */
     kds_id reply;     /* of the last response; zero if none */
     char outcome[16]; /* of the last response; "" if none */
+    char api[12];     /* how the last request was sent: "chat", "messages", "mail" */
     int64_t last_request;
     bool has_candidate;
     kds_id candidate, norm;
@@ -120,6 +121,9 @@ kds_id kds_state_hash(const kds_state *s);
 /* The chain value after a decision: hash of the previous value and the decision's deriving fields.
  */
 kds_id kds_state_chain(kds_id previous, const cJSON *decision);
+
+/* "endpoint" and "mailbox": what asks a model, whose replies come in no fixed order. */
+bool kds_proposer_is_model(const char *proposer);
 
 void kds_cell_format(uint64_t key, char out[17]);
 bool kds_cell_parse(const char *hex, uint64_t *out);

@@ -29,6 +29,9 @@ typedef struct kds_ask {
     const char *target;        /* explore: the cell in words */
     const kds_ask_note *notes; /* oldest first */
     int note_count;
+    const struct kds_knowledge *knowledge; /* what may be told; NULL for nothing */
+    size_t knowledge_bytes;
+    int capability; /* of the device, 90 for 9.0; 0 if not known */
 } kds_ask;
 
 #endif

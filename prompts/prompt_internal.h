@@ -2,6 +2,7 @@
 #ifndef KDS_PROMPTS_PROMPT_INTERNAL_H
 #define KDS_PROMPTS_PROMPT_INTERNAL_H
 
+#include "prompts/knowledge.h"
 #include "prompts/prompt.h"
 #include "prompts/template.h"
 

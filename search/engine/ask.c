@@ -2,6 +2,8 @@
  * builds the same. */
 #include "search/engine/ask.h"
 
+#include "search/base/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +124,13 @@ void kds_gather_target(kds_gathered *g, const kds_task *task, const cJSON *targe
                      a->edges[to - 1], a->edges[to]);
         g->ask.target = g->target;
     }
+}
+
+int kds_capability_of(const char *arch)
+{
+    int64_t n = 0;
+    bool ok = strncmp(arch, "sm_", 3) == 0 && kds_text_parse_i64(arch + 3, &n) && n > 0 && n < 1000;
+    return ok ? (int)n : 0;
 }
 
 void kds_gathered_free(kds_gathered *g)

@@ -29,6 +29,8 @@ KDS_MUST_USE kds_code kds_gather_failure(kds_gathered *g, kds_ledger *ledger, kd
                                          kds_err *e);
 /* For an exploration: the DECISION's target in words. */
 void kds_gather_target(kds_gathered *g, const kds_task *task, const cJSON *target);
+/* "sm_90" to 90; 0 for anything else. */
+int kds_capability_of(const char *arch);
 void kds_gathered_free(kds_gathered *g);
 
 #endif

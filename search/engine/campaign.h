@@ -7,6 +7,7 @@
 
 #include "archive/ledger.h"
 #include "prompts/endpoint.h"
+#include "prompts/knowledge.h"
 #include "search/base/log.h"
 #include "search/engine/ask.h"
 #include "search/engine/evaluate.h"
@@ -40,6 +41,8 @@ struct kds_campaign {
     kds_evaluator *evaluator;
     kds_endpoint *endpoint;   /* NULL without one */
     struct kds_mailbox *mail; /* NULL without one; open while the campaign runs */
+    kds_knowledge *knowledge; /* what models may be told; NULL until the first prompt */
+    int capability;           /* of the device, 90 for 9.0; 0: not known */
     kds_log *log;
     kds_event_fn *fn;
     void *user;

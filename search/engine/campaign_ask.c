@@ -4,6 +4,8 @@
  * asks again. */
 #include "search/engine/campaign.h"
 
+#include "eval/descriptor_names.h"
+#include "eval/device.h"
 #include "prompts/mail.h"
 #include "prompts/prompt.h"
 #include "prompts/reply.h"
@@ -90,6 +92,18 @@ bool kds_campaign_can_pay(kds_campaign *c, const cJSON *request)
     return false;
 }
 
+/* What models may be told, and of which architecture the device is. */
+static kds_code open_knowledge(kds_campaign *c, kds_err *e)
+{
+    char arch[16];
+    kds_err none = {0};
+    if (c->knowledge)
+        return KDS_OK;
+    if (kds_device_arch(kds_evaluator_device(c->evaluator), arch, sizeof arch, &none) == KDS_OK)
+        c->capability = kds_capability_of(arch);
+    return kds_knowledge_load(&c->knowledge, kds_knowledge_files, kds_descriptor_name_known, e);
+}
+
 /* Gathers the ask of a decision, new (its body) or under way (its flight). */
 static kds_code gather(kds_campaign *c, kds_gathered *g, const cJSON *decision, const kds_flight *f,
                        kds_err *e)
@@ -102,6 +116,11 @@ static kds_code gather(kds_campaign *c, kds_gathered *g, const cJSON *decision, 
     for (int i = 0; !f && i < cJSON_GetArraySize(list) && i < 2; i++)
         (void)kds_id_parse(cJSON_GetArrayItem(list, i)->valuestring, &parents[i]);
     kds_code code = kds_gather(g, &c->selector, c->state, operator_name, parents[0], parents[1], e);
+    if (code == KDS_OK)
+        code = open_knowledge(c, e);
+    g->ask.knowledge = c->knowledge;
+    g->ask.knowledge_bytes = (size_t)kds_settings_int(c->settings, "knowledge-bytes");
+    g->ask.capability = c->capability;
     if (code == KDS_OK && strcmp(operator_name, "repair") == 0)
         code = kds_gather_failure(g, c->ledger, parents[0], e);
     if (code == KDS_OK && decision)

@@ -43,6 +43,7 @@ void kds_campaign_close(kds_campaign *c)
     kds_evaluator_close(c->evaluator);
     kds_endpoint_free(c->endpoint);
     kds_campaign_mail_end(c);
+    kds_knowledge_free(c->knowledge);
     kds_ledger_close(c->ledger);
     kds_log_close(c->log);
     kds_state_free(c->state);

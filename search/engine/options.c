@@ -70,6 +70,8 @@ static const kds_option options[] = {
      "time to wait for a reply by mail when nothing else is left to do; then the campaign ends, to "
      "be resumed"},
     {"prompt-bytes", KDS_OPTION_INT, "120000", 4096, 4e6, NULL, RUN, "N", "longest prompt"},
+    {"knowledge-bytes", KDS_OPTION_INT, "5000", 0, 100000, NULL, RUN, "N",
+     "most of a prompt that knowledge notes may take (0: none are shown)"},
     {"attempts", KDS_OPTION_INT, "6", 1, 100, NULL, RUN, "N",
      "times that one question is sent before its decision is given up"},
     {"request-timeout", KDS_OPTION_DURATION, "10m", 1, 86400, NULL, RUN, "TIME",

@@ -167,6 +167,41 @@ static void assert_whole(const char *archive)
     EXPECT(0, "replay", archive);
 }
 
+/* A prompt is told what is known of kernels with its parent's numbers, and the command says why. */
+static void test_knowledge(void **state)
+{
+    (void)state;
+    char ids[8][KDS_MAIL_ID], title[200] = "";
+    EXPECT(31, "run", task(), "-o", "knows", MAIL);
+    EXPECT(31, "run", task(), "-o", "ignorant", MAIL, "--knowledge-bytes", "0");
+    assert_int_equal(pending("knows", ids, 8), 3);
+    cJSON *all = JSON("knowledge");
+    assert_true(cJSON_GetArraySize(all) >= 25);
+    cJSON_Delete(all);
+    cJSON *notes = JSON("knowledge", "knows", "#0"); /* of its parents the one that is there */
+    const cJSON *note = NULL;
+    cJSON_ArrayForEach(note, notes)
+    {
+        if (kds_json_bool(note, "shown", false) && !title[0])
+            snprintf(title, sizeof title, "## %s\n", kds_json_str(note, "title", ""));
+        assert_true(strlen(kds_json_str(note, "why", "")) > 3);
+    }
+    cJSON_Delete(notes);
+    assert_string_not_equal(title, "");
+    int told = 0;
+    for (int i = 0; i < 3; i++) {
+        cli_result r = CLI("mailbox", "knows", "--prompt", ids[i]);
+        told += strstr(r.out, title) != NULL;
+        cli_free(&r);
+        r = CLI("mailbox", "ignorant", "--prompt", ids[i]);
+        assert_null(strstr(r.out, "# What is known of kernels"));
+        cli_free(&r);
+    }
+    assert_true(told >= 1);
+    EXPECT(0, "knowledge", "knows", "--all");
+    EXPECT(0, "knowledge", "--names");
+}
+
 /* Three prompts out, three kinds of replies in, in another order; what is out is what waits. */
 static void test_drains_and_resumes(void **state)
 {
@@ -484,15 +519,11 @@ static void test_budget(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_drains_and_resumes),
-        cmocka_unit_test(test_carried),
-        cmocka_unit_test(test_twice),
-        cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_correction),
-        cmocka_unit_test(test_kills),
-        cmocka_unit_test(test_waits),
-        cmocka_unit_test(test_other_proposer),
-        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_knowledge),      cmocka_unit_test(test_drains_and_resumes),
+        cmocka_unit_test(test_carried),        cmocka_unit_test(test_twice),
+        cmocka_unit_test(test_hostile),        cmocka_unit_test(test_correction),
+        cmocka_unit_test(test_kills),          cmocka_unit_test(test_waits),
+        cmocka_unit_test(test_other_proposer), cmocka_unit_test(test_budget),
     };
     return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);
 }

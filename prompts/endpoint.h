@@ -1,8 +1,8 @@
-/* The endpoint client: OpenAI-compatible chat completions over libcurl multi, many requests in
- * flight on one thread. One submit is one HTTP request; retrying is the caller's (each attempt is
- * recorded before it is sent). The key is read from the environment variable named in the
- * configuration, held in memory that is wiped, sent only to the configured host, and never part of
- * any text that this module returns. */
+/* The endpoint client: OpenAI-compatible chat completions, or Anthropic's messages, over libcurl
+ * multi, many requests in flight on one thread. One submit is one HTTP request; retrying is the
+ * caller's (each attempt is recorded before it is sent). The key is read from the environment
+ * variable named in the configuration, held in memory that is wiped, sent only to the configured
+ * host, and never part of any text that this module returns. */
 #ifndef KDS_PROMPTS_ENDPOINT_H
 #define KDS_PROMPTS_ENDPOINT_H
 
@@ -12,12 +12,19 @@
 typedef struct kds_endpoint kds_endpoint;
 
 typedef struct kds_endpoint_options {
-    const char *url; /* base ("http://127.0.0.1:8000/v1"); "/chat/completions" is appended */
+    const char *url; /* base ("http://127.0.0.1:8000/v1"); "/chat/completions", or "/messages", is
+                        appended */
+    const char *api; /* "chat" or "messages"; NULL for chat */
     const char *model;
     const char *key_env; /* name of the variable; NULL or "" for no key */
     double temperature;  /* negative: not sent */
     int64_t max_tokens;
-    const char *token_field; /* "max_tokens" or "max_completion_tokens" */
+    const char *token_field; /* chat: "max_tokens" or "max_completion_tokens" */
+    const char *reasoning;   /* chat: sent as "reasoning_effort"; NULL or "" not to */
+    /* A JSON object whose keys are put into every request over ours, a null taking ours out; NULL
+     * or
+     * "" for none. */
+    const char *extra;
     /* Seconds; 0 for 10, 60 and 600. Idle is the longest silence once the reply's body has begun: a
      * server that does not stream is silent while the model thinks, which only `total` bounds. */
     double connect_timeout, idle_timeout, total_timeout;
@@ -25,7 +32,8 @@ typedef struct kds_endpoint_options {
 } kds_endpoint_options;
 
 /* KDS_INVALID: not an http(s) URL, credentials or a query in the URL, no model, key variable unset
- * or empty (named). "/chat/completions" is not appended twice. Proxy variables are honoured as
+ * or empty (named), extra that is no object or changes model, prompt or streaming, messages without
+ * max_tokens. What is appended to the URL is not appended twice. Proxy variables are honoured as
  * libcurl does, but never for a loopback host, nor for a key that would travel in plain http. */
 KDS_MUST_USE kds_code kds_endpoint_create(kds_endpoint **out, const kds_endpoint_options *o,
                                           kds_err *e);
@@ -61,6 +69,7 @@ typedef struct kds_completion {
     size_t text_len;
     int64_t prompt_tokens, completion_tokens; /* as the server says; -1 if it does not */
     double cost_usd; /* of the tokens that the server named; 0 if it named none */
+    bool account;    /* FATAL: of the account or the key, not of this request */
     double seconds;
     double
         retry_after;   /* seconds from the Retry-After header (seconds or date); negative if none */

@@ -22,7 +22,10 @@ kds_code kds_campaign_open_endpoint(kds_campaign *c, kds_err *e)
     if (!*kds_settings_text(s, "url") || !*kds_settings_text(s, "model"))
         return kds_fail(e, KDS_USAGE, "--proposer endpoint needs --url and --model");
     kds_endpoint_options o = {.url = kds_settings_text(s, "url"),
+                              .api = kds_settings_text(s, "api"),
                               .model = kds_settings_text(s, "model"),
+                              .reasoning = kds_settings_text(s, "reasoning"),
+                              .extra = kds_settings_text(s, "extra-json"),
                               .key_env = kds_settings_text(s, "key-env"),
                               .temperature = kds_settings_double(s, "temperature"),
                               .max_tokens = kds_settings_int(s, "reply-tokens"),
@@ -467,7 +470,7 @@ void kds_campaign_completed(void *campaign, const kds_completion *done)
     if (code == KDS_OK &&
         (done->outcome == KDS_OUTCOME_RETRY || done->outcome == KDS_OUTCOME_MALFORMED))
         code = plan_retry(c, lane, done, &err);
-    else if (code == KDS_OK && done->outcome == KDS_OUTCOME_FATAL && c->heard &&
+    else if (code == KDS_OK && done->outcome == KDS_OUTCOME_FATAL && c->heard && !done->account &&
              (done->status == 400 || done->status == 413 || done->status == 422))
         code = no_child(c, lane->decision, done->message, &err); /* this question, not the server */
     else if (code == KDS_OK && done->outcome == KDS_OUTCOME_FATAL)

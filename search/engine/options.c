@@ -53,8 +53,11 @@ static const kds_option options[] = {
      "after the first Ctrl-C, time for what runs to finish"},
     /* The endpoint. */
     {"url", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "URL",
-     "base URL of an OpenAI-compatible server, for example http://127.0.0.1:8000/v1"},
-    {"model", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "NAME", "model name as the server knows it"},
+     "base URL of the server, for example http://127.0.0.1:8000/v1"},
+    {"api", KDS_OPTION_CHOICE, "chat", 0, 0, "chat|messages", RUN, "NAME",
+     "how the server is spoken to: chat (OpenAI's chat completions) or messages (Anthropic's)"},
+    {"model", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "NAME",
+     "model name as the server knows it; with the mailbox a hint for whoever answers"},
     {"key-env", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "NAME",
      "environment variable that holds the key; the key itself is never stored or shown"},
     {"temperature", KDS_OPTION_DOUBLE, "0.8", -1, 10, NULL, RUN, "T",
@@ -62,6 +65,10 @@ static const kds_option options[] = {
     {"reply-tokens", KDS_OPTION_INT, "8192", 16, 1e7, NULL, RUN, "N", "most tokens of one reply"},
     {"token-field", KDS_OPTION_CHOICE, "max_tokens", 0, 0, "max_tokens|max_completion_tokens", RUN,
      "NAME", "what the server calls the limit on reply tokens"},
+    {"reasoning", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "EFFORT",
+     "sent as reasoning_effort to a server that knows it, for example low or high"},
+    {"extra-json", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "JSON",
+     "an object whose keys are put into every request; a null takes a key out"},
     /* The mailbox. */
     {"mailbox-out", KDS_OPTION_INT, "8", 1, 256, NULL, RUN, "N",
      "prompts that wait for replies by mail at a time, beside what --in-flight allows (which alone "

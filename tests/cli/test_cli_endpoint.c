@@ -97,6 +97,61 @@ static void test_a_model_proposes(void **state)
     chat_server_stop(server);
 }
 
+/* Anthropic's API, and a campaign that goes on with the other one. */
+static void test_messages_api(void **state)
+{
+    (void)state;
+    const chat_script script = {.seed = 1, .by_body = true, .key = KEY};
+    chat_server *server = serve(&script);
+    EXPECT(0, "run", task(), "-o", "messages", "--max-evals", "8", MODEL, PRICES, "--api",
+           "messages", "--extra-json", "{\"top_k\": 5}");
+    assert_accounts_agree("messages", server);
+    EXPECT(0, "resume", "messages", "--api", "chat", "--max-evals", "12", "--extra-json", "");
+    assert_accounts_agree("messages", server);
+    EXPECT(0, "check", "messages");
+    EXPECT(0, "replay", "messages");
+    cJSON *replay = JSON("replay", "messages");
+    assert_true(kds_json_int(replay, "replies", 0) >= 4);
+    cJSON_Delete(replay);
+    assert_key_nowhere();
+    chat_server_stop(server);
+}
+
+/* An account that runs dry ends the run at once, whatever was heard before and however the server
+ * says it, and the decision is asked again at resume. */
+static void test_breaker(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *text, *says;
+    } ends[] = {
+        {429, "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"pay\"}}", "top it up"},
+        {400, "{\"error\":{\"message\":\"Your credit balance is too low\"}}", "top it up"},
+        {402, "{\"error\":{\"message\":\"broke\"}}", "top up the account"},
+        {403, "{\"error\":{\"message\":\"no\"}}", "check $TEST_CHAT_KEY"},
+        {404, "{\"error\":{\"message\":\"gone\"}}", "no such model"},
+    };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        char name[30];
+        const chat_step steps[] = {
+            {.answer = CHAT_OK, .mode = CHAT_MODE_EDIT, .repeat = 2},
+            {.answer = CHAT_STATUS, .status = ends[i].status, .text = ends[i].text}};
+        const chat_script script = {.seed = 1, .steps = steps, .step_count = 2, .key = KEY};
+        chat_server *server = serve(&script);
+        snprintf(name, sizeof name, "dry%zu", i);
+        REFUSES(30, ends[i].says, "run", task(), "-o", name, "--max-evals", "14", "--in-flight",
+                "1", MODEL);
+        assert_int_equal(chat_server_counts(server).requests, 3);
+        chat_server_stop(server);
+        const chat_script good = {.seed = 1, .by_body = true, .key = KEY};
+        server = serve(&good);
+        EXPECT(0, "resume", name, "--url", url, "--max-evals", "5");
+        EXPECT(0, "replay", name);
+        chat_server_stop(server);
+    }
+}
+
 /* Busy and broken answers are retried, and every one of them is in the record. */
 static void test_faults_are_survived(void **state)
 {
@@ -263,6 +318,7 @@ static void test_cost_is_capped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_messages_api),        cmocka_unit_test(test_breaker),
         cmocka_unit_test(test_a_model_proposes),    cmocka_unit_test(test_faults_are_survived),
         cmocka_unit_test(test_kills_lose_no_reply), cmocka_unit_test(test_refused_key),
         cmocka_unit_test(test_unreachable),         cmocka_unit_test(test_cost_is_capped),

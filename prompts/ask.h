@@ -11,6 +11,7 @@ typedef struct kds_ask_parent {
     const char *source;
     size_t source_len;
     const cJSON *report;    /* the judge's report (eval/judge.h); NULL if there is none */
+    const cJSON *before;    /* the report of its own parent; NULL if there is none */
     const char *hypothesis; /* of the edit that made it; may be NULL */
 } kds_ask_parent;
 

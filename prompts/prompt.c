@@ -102,7 +102,7 @@ static void fill_parent(rendering *r, const kds_ask_parent *p, int id, int hypot
     kds_buf_printf(&r->parts[id], "%.8s", p->id ? p->id : "?");
     if (p->hypothesis)
         add_line(&r->parts[hypothesis], p->hypothesis);
-    kds_prompt_numbers(&r->parts[numbers], p->report);
+    kds_prompt_numbers(&r->parts[numbers], p->report, p->before);
     add_fenced(&r->parts[source], "cuda", p->source, p->source_len);
 }
 

@@ -24,6 +24,9 @@ typedef struct kds_lane {
     int tries;       /* requests of this epoch */
 } kds_lane;
 
+/* Budgets that are told of before they are spent. */
+enum { KDS_BUDGET_TIME, KDS_BUDGET_EVALS, KDS_BUDGET_COST, KDS_BUDGET_TOKENS, KDS_BUDGETS };
+
 /* An object waiting for the transaction of the next record. */
 typedef struct kds_pending {
     const char *kind;
@@ -58,11 +61,12 @@ struct kds_campaign {
     double mail_scanned, mail_idle_since; /* idle: nothing but mail is waited for; 0: no */
     bool mail_fresh;                      /* a reply is still being written, as it seems */
     bool exhausted;                       /* nothing new can be proposed from the present state */
-    bool closing;    /* a budget is spent: no new decisions, what is under way is finished */
-    const char *why; /* the campaign ends, why */
-    bool ended;      /* the STOP of this epoch is recorded */
-    bool heard;      /* the endpoint has answered in this epoch */
-    kds_code code;   /* what ends the loop, with `error` */
+    bool closing;          /* a budget is spent: no new decisions, what is under way is finished */
+    const char *why;       /* the campaign ends, why */
+    bool ended;            /* the STOP of this epoch is recorded */
+    bool heard;            /* the endpoint has answered in this epoch */
+    int told[KDS_BUDGETS]; /* how much of each budget was told of: 1 half, 2 four fifths */
+    kds_code code;         /* what ends the loop, with `error` */
     kds_err error;
 };
 
@@ -87,6 +91,9 @@ void kds_campaign_write_status(kds_campaign *c, const char *phase);
 
 /* campaign_ask.c: the endpoint's side of a decision. */
 KDS_MUST_USE kds_code kds_campaign_open_endpoint(kds_campaign *c, kds_err *e);
+/* The endpoint that the settings name; nothing is sent. */
+KDS_MUST_USE kds_code kds_campaign_endpoint_of(const kds_settings *s, kds_endpoint **out,
+                                               kds_err *e);
 /* Renders the prompt of a decision that is being made (or of the flight if `decision` is NULL) and
  * stores it; gives the body of the REQUEST event. `problem`: what was wrong with the reply before,
  * or NULL. */
@@ -108,6 +115,10 @@ KDS_MUST_USE kds_code kds_campaign_reread(const kds_endpoint *x, const char *api
 /* Sends what a lane's decision waits for: a first, repeated or corrected request. */
 KDS_MUST_USE kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e);
 void kds_campaign_completed(void *campaign, const kds_completion *done);
+
+/* campaign_budget.c: tells of budgets that are half or nearly spent, each once in an epoch.
+ * `silent`: what is used already is not told. */
+void kds_campaign_watch_budgets(kds_campaign *c, bool silent);
 
 /* campaign_mail.c: the mailbox's side of it. Begin opens the mailbox where it is the proposer, and
  * takes back prompts that nobody waits for. */

@@ -12,13 +12,13 @@
 #include "search/base/clock.h"
 #include "search/base/random.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-kds_code kds_campaign_open_endpoint(kds_campaign *c, kds_err *e)
+kds_code kds_campaign_endpoint_of(const kds_settings *s, kds_endpoint **out, kds_err *e)
 {
-    const kds_settings *s = c->settings;
     if (!*kds_settings_text(s, "url") || !*kds_settings_text(s, "model"))
         return kds_fail(e, KDS_USAGE, "--proposer endpoint needs --url and --model");
     kds_endpoint_options o = {.url = kds_settings_text(s, "url"),
@@ -40,7 +40,12 @@ kds_code kds_campaign_open_endpoint(kds_campaign *c, kds_err *e)
         o.usd_per_million_completion <= 0)
         return kds_fail(e, KDS_USAGE,
                         "--max-cost needs --price-prompt and --price-completion to count with");
-    return kds_endpoint_create(&c->endpoint, &o, e);
+    return kds_endpoint_create(out, &o, e);
+}
+
+kds_code kds_campaign_open_endpoint(kds_campaign *c, kds_err *e)
+{
+    return kds_campaign_endpoint_of(c->settings, &c->endpoint, e);
 }
 
 /* How requests are sent now. */
@@ -119,6 +124,8 @@ static kds_code gather(kds_campaign *c, kds_gathered *g, const cJSON *decision, 
     for (int i = 0; !f && i < cJSON_GetArraySize(list) && i < 2; i++)
         (void)kds_id_parse(cJSON_GetArrayItem(list, i)->valuestring, &parents[i]);
     kds_code code = kds_gather(g, &c->selector, c->state, operator_name, parents[0], parents[1], e);
+    if (code == KDS_OK)
+        code = kds_gather_past(g, c->ledger, e);
     if (code == KDS_OK)
         code = open_knowledge(c, e);
     g->ask.knowledge = c->knowledge;
@@ -339,6 +346,12 @@ static kds_code use_reply(kds_campaign *c, kds_lane *lane, const kds_flight *f, 
     }
     cJSON *body = kds_candidate_body(f->decision, f->operator_name, model[0] ? model : f->model,
                                      parents, source.data, source.len, reply.hypothesis);
+    if (body && reply.prediction[0] &&
+        !(kds_json_add_str(body, "prediction", reply.prediction) &&
+          kds_json_add_num(body, "predicted", reply.predicted > 0 ? reply.predicted : NAN))) {
+        cJSON_Delete(body);
+        body = NULL;
+    }
     kds_id id;
     code = body ? kds_campaign_put(c, "source", source.data, source.len, &id, e)
                 : kds_fail(e, KDS_NO_MEMORY, "out of memory");

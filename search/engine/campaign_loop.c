@@ -407,10 +407,12 @@ kds_code kds_campaign_run(kds_campaign *c, kds_event_fn *fn, void *user, kds_err
     c->closing = c->exhausted = c->ended = false;
     c->why = NULL;
     kds_code code = kds_campaign_mail_begin(c, &err);
+    kds_campaign_watch_budgets(c, true);
     while (code == KDS_OK && !over && !stop_now(c)) {
         code = turn(c, &over, &err);
         if (code == KDS_OK)
             kds_campaign_progress(c, false);
+        kds_campaign_watch_budgets(c, false);
     }
     if (code == KDS_OK && !over) {
         code = kds_fail(&err, KDS_STOPPED, "stopped; `kdasearch resume %s` continues", c->dir);

@@ -47,7 +47,7 @@ typedef struct kds_flight {
     kds_id report, program; /* zero if none */
     char stage[16];
     char message[400];
-    char hypothesis[200];
+    char hypothesis[200], prediction[120];
     char target[160]; /* JSON of the decision's target; "" if none */
 } kds_flight;
 
@@ -60,7 +60,7 @@ typedef struct kds_repair {
 /* What came of an earlier idea, for prompts: the last KDS_NOTES_MAX of models. */
 #define KDS_NOTES_MAX 12
 typedef struct kds_note {
-    char hypothesis[200], outcome[120];
+    char hypothesis[200], outcome[280];
 } kds_note;
 
 typedef struct kds_operator_score {

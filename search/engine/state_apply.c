@@ -190,6 +190,7 @@ static kds_code apply_candidate(kds_state *s, const cJSON *body, kds_err *e)
         return kds_fail(e, KDS_DAMAGED, "a CANDIDATE event has no id");
     f->has_candidate = true;
     copy_text(f->hypothesis, sizeof f->hypothesis, body, "hypothesis");
+    copy_text(f->prediction, sizeof f->prediction, body, "prediction");
     /* What a model proposes becomes known when it is committed, because replies arrive in no fixed
      * order. */
     if (!kds_proposer_is_model(f->proposer) && !kds_map_put(s->proposed, f->norm, f->decision))
@@ -284,6 +285,9 @@ static void add_note(kds_state *s, const kds_flight *f, const cJSON *body, bool 
                  fitness->valuedouble, accepted ? "accepted" : "not accepted");
     else
         snprintf(n->outcome, sizeof n->outcome, "%s", verdict);
+    size_t len = strlen(n->outcome);
+    if (f->prediction[0])
+        snprintf(n->outcome + len, sizeof n->outcome - len, " (predicted: %s)", f->prediction);
 }
 
 /* Takes a decision out of flight; its candidate becomes known to duplicate detection. */

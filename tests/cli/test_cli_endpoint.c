@@ -299,6 +299,43 @@ static void test_unreachable(void **state)
     assert_key_nowhere();
 }
 
+/* How often a text is in another one. */
+static int times_in(const char *text, const char *what)
+{
+    int n = 0;
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p++)
+        n++;
+    return n;
+}
+
+/* Half and four fifths of a budget are told of, once each, and not again at resume. */
+static void test_budgets_are_told(void **state)
+{
+    (void)state;
+    cli_result r = CLI("run", task(), "-o", "told", "--max-evals", "10");
+    assert_int_equal(r.status, 0);
+    /* Several commits may fall into one turn: then only the higher of two levels is told. */
+    assert_in_range(times_in(r.err, "of --max-evals used"), 1, 2);
+    assert_int_equal(times_in(r.err, "warning: 80 % of --max-evals used: 8 of 10") +
+                         times_in(r.err, "warning: 90 % of --max-evals used: 9 of 10") +
+                         times_in(r.err, "warning: 100 % of --max-evals used: 10 of 10"),
+                     1);
+    cli_free(&r);
+    r = CLI("resume", "told", "--max-evals", "15");
+    assert_int_equal(times_in(r.err, "of --max-evals used"), 1); /* ten were 67 % already */
+    assert_int_equal(times_in(r.err, "warning: "), 1);
+    cli_free(&r);
+    const chat_script script = {.seed = 1, .by_body = true, .key = KEY};
+    chat_server *server = serve(&script);
+    r = CLI("run", task(), "-o", "told2", "--max-cost", "0.05", "--reply-tokens", "100",
+            "--max-tokens", "1000000", "--max-evals", "14", "--in-flight", "2", MODEL, PRICES);
+    assert_int_equal(r.status, 0);
+    assert_true(times_in(r.err, "of --max-cost used: ") >= 1);
+    assert_int_equal(times_in(r.err, "of --max-tokens used: "), 0);
+    cli_free(&r);
+    chat_server_stop(server);
+}
+
 /* The money that is left decides whether another request is sent. */
 static void test_cost_is_capped(void **state)
 {
@@ -322,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_a_model_proposes),    cmocka_unit_test(test_faults_are_survived),
         cmocka_unit_test(test_kills_lose_no_reply), cmocka_unit_test(test_refused_key),
         cmocka_unit_test(test_unreachable),         cmocka_unit_test(test_cost_is_capped),
+        cmocka_unit_test(test_budgets_are_told),
     };
     return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);
 }

@@ -76,6 +76,7 @@ static char *answer(const char *path)
     kds_buf_init(&body, 1 << 20);
     kds_buf_puts(&body, json);
     kds_buf_init(&text, 1 << 20);
+    kds_buf_puts(&text, "Prediction: fewer instructions, 1.5x\n");
     chat_text(&text, &(chat_step){.answer = CHAT_OK, .mode = CHAT_MODE_EDIT}, body.data, body.len,
               3);
     free(json);
@@ -202,6 +203,39 @@ static void test_knowledge(void **state)
     EXPECT(0, "knowledge", "--names");
 }
 
+/* A dry run shows what would be asked and what it would cost, and leaves nothing behind. */
+static void test_dry_run(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(cli_path("tmp"), 0700), 0);
+    setenv("TMPDIR", cli_path("tmp"), 1);
+    cli_result r = CLI("run", task(), "--proposer", "mailbox", "--dry-run", "--price-prompt", "1",
+                       "--price-completion", "5", "--max-cost", "3", "--reply-tokens", "3000");
+    assert_int_equal(r.status, 0);
+    assert_non_null(strstr(r.out, "# A candidate"));
+    assert_non_null(strstr(r.out, "## Parent source"));
+    assert_non_null(strstr(r.out, "and 1000 of reply"));
+    assert_non_null(strstr(r.out, "the budgets allow about "));
+    cli_free(&r);
+    cJSON *o = JSON("run", task(), "--proposer", "mailbox", "--dry-run", "--price-prompt", "1",
+                    "--price-completion", "5", "--max-tokens", "100000", "--reply-tokens", "3000");
+    double prompt = kds_json_num(o, "prompt_tokens", 0), reply = kds_json_num(o, "reply_tokens", 0);
+    assert_true(prompt > 500 && reply == 1000);
+    double call = (prompt + 5 * reply) / 1e6, told = kds_json_num(o, "call_usd", 0);
+    assert_true(told > call * 0.999 && told < call * 1.001);
+    assert_int_equal(kds_json_int(o, "calls", 0), (int64_t)(100000 / (prompt + reply)));
+    assert_non_null(strstr(kds_json_str(kds_json_at(o, "prompt"), "user", ""), "# The parent"));
+    cJSON_Delete(o);
+    REFUSES(2, "asks nobody", "run", task(), "--dry-run");
+    REFUSES(3, "KDS_NO_SUCH_KEY", "run", task(), "--dry-run", "--proposer", "endpoint", "--url",
+            "http://127.0.0.1:9/v1", "--model", "m", "--key-env", "KDS_NO_SUCH_KEY");
+    EXPECT(0, "run", task(), "--dry-run", "--proposer", "endpoint", "--url",
+           "http://127.0.0.1:9/v1", "--model", "m"); /* where nobody listens: nothing is sent */
+    assert_int_not_equal(access(cli_path("archive"), F_OK), 0);
+    assert_int_equal(rmdir(cli_path("tmp")), 0); /* empty */
+    unsetenv("TMPDIR");
+}
+
 /* Three prompts out, three kinds of replies in, in another order; what is out is what waits. */
 static void test_drains_and_resumes(void **state)
 {
@@ -246,6 +280,15 @@ static void test_drains_and_resumes(void **state)
         const char *model = kds_json_str(item, "model", "");
         with[0] += strcmp(model, "model-a") == 0;
         with[2] += strcmp(model, "model-c") == 0;
+        if (strncmp(model, "model-", 6) != 0)
+            continue;
+        cJSON *shown = JSON("show", "night", kds_json_str(item, "id", ""));
+        assert_true(kds_json_num(shown, "predicted", 0) == 1.5);
+        assert_string_equal(kds_json_str(shown, "prediction", ""), "fewer instructions, 1.5x");
+        cJSON_Delete(shown);
+        cli_result text_shown = CLI("show", "night", kds_json_str(item, "id", ""));
+        assert_non_null(strstr(text_shown.out, "predicted   fewer instructions, 1.5x  (came out "));
+        cli_free(&text_shown);
     }
     cJSON_Delete(list);
     assert_true(with[0] + with[2] >= 1); /* equal prompts may give equal children */
@@ -519,11 +562,17 @@ static void test_budget(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_knowledge),      cmocka_unit_test(test_drains_and_resumes),
-        cmocka_unit_test(test_carried),        cmocka_unit_test(test_twice),
-        cmocka_unit_test(test_hostile),        cmocka_unit_test(test_correction),
-        cmocka_unit_test(test_kills),          cmocka_unit_test(test_waits),
-        cmocka_unit_test(test_other_proposer), cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_knowledge),
+        cmocka_unit_test(test_dry_run),
+        cmocka_unit_test(test_drains_and_resumes),
+        cmocka_unit_test(test_carried),
+        cmocka_unit_test(test_twice),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_correction),
+        cmocka_unit_test(test_kills),
+        cmocka_unit_test(test_waits),
+        cmocka_unit_test(test_other_proposer),
+        cmocka_unit_test(test_budget),
     };
     return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);
 }

@@ -151,8 +151,9 @@ static void transfer_free(kds_transfer *t)
 
 void kds_endpoint_cancel_all(kds_endpoint *x)
 {
-    while (x->transfers)
-        transfer_free(x->transfers);
+    for (; x; x = x->next)
+        while (x->transfers)
+            transfer_free(x->transfers);
 }
 
 void kds_endpoint_free(kds_endpoint *x)
@@ -160,10 +161,11 @@ void kds_endpoint_free(kds_endpoint *x)
     if (!x)
         return;
     kds_endpoint_cancel_all(x);
+    kds_endpoint_free(x->next);
     for (struct curl_slist *h = x->headers; h; h = h->next)
         kds_secret_wipe(h->data);
     curl_slist_free_all(x->headers);
-    if (x->multi)
+    if (x->multi && !x->joined)
         curl_multi_cleanup(x->multi);
     kds_secret_free(x->key);
     free(x->url);
@@ -185,7 +187,27 @@ const char *kds_endpoint_api(const kds_endpoint *x)
 
 int kds_endpoint_in_flight(const kds_endpoint *x)
 {
-    return x->in_flight;
+    int n = 0;
+    for (; x; x = x->next)
+        n += x->in_flight;
+    return n;
+}
+
+void kds_endpoint_join(kds_endpoint *first, kds_endpoint *x)
+{
+    curl_multi_cleanup(x->multi);
+    x->multi = first->multi;
+    x->joined = true;
+    while (first->next)
+        first = first->next;
+    first->next = x;
+}
+
+kds_endpoint *kds_endpoint_at(kds_endpoint *first, int i)
+{
+    while (first && i-- > 0)
+        first = first->next;
+    return first;
 }
 
 /* Takes a piece of the body; refusing it (too large, out of memory) ends the transfer. */
@@ -306,9 +328,10 @@ static void finish(kds_transfer *t, CURLcode result, kds_completion_fn *fn, void
 static int clip_timeout(const kds_endpoint *x, int timeout_ms)
 {
     double now = kds_clock_monotonic(), wait = timeout_ms < 0 ? INT_MAX : timeout_ms;
-    for (const kds_transfer *t = x->transfers; t; t = t->next)
-        if (t->last_byte > 0)
-            wait = fmin(wait, ceil(fmax(t->last_byte + x->idle_timeout - now, 0) * 1000));
+    for (; x; x = x->next)
+        for (const kds_transfer *t = x->transfers; t; t = t->next)
+            if (t->last_byte > 0)
+                wait = fmin(wait, ceil(fmax(t->last_byte + x->idle_timeout - now, 0) * 1000));
     return (int)wait;
 }
 
@@ -362,7 +385,7 @@ kds_code kds_endpoint_wait(kds_endpoint *x, struct pollfd *fds, int count, int t
 {
     int left;
     CURLMsg *m;
-    if (!x || x->in_flight == 0)
+    if (!x || kds_endpoint_in_flight(x) == 0)
         return ask_descriptors(fds, count, timeout_ms, e);
     kds_code code = wait_sockets(x, fds, count, timeout_ms, e);
     if (code == KDS_OK)
@@ -380,6 +403,7 @@ kds_code kds_endpoint_wait(kds_endpoint *x, struct pollfd *fds, int count, int t
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &mine);
         finish((kds_transfer *)(void *)mine, result, fn, user);
     }
-    end_silent(x, fn, user);
+    for (; x; x = x->next)
+        end_silent(x, fn, user);
     return KDS_OK;
 }

@@ -39,6 +39,12 @@ KDS_MUST_USE kds_code kds_endpoint_create(kds_endpoint **out, const kds_endpoint
                                           kds_err *e);
 void kds_endpoint_free(kds_endpoint *x);
 
+/* Puts `x` behind `first`: they are waited for, counted and freed together, through the first. Each
+ * keeps its own URL, key and limits. Neither may have requests in flight. */
+void kds_endpoint_join(kds_endpoint *first, kds_endpoint *x);
+/* The i-th of those joined (0: the first itself); NULL beyond the last. */
+kds_endpoint *kds_endpoint_at(kds_endpoint *first, int i);
+
 /* "chat" or "messages": how its requests and replies are written. */
 const char *kds_endpoint_api(const kds_endpoint *x);
 
@@ -89,8 +95,9 @@ void kds_endpoint_reread(const kds_endpoint *x, long status, const char *raw, si
  */
 KDS_MUST_USE kds_code kds_endpoint_submit(kds_endpoint *x, uint64_t request, const char *body,
                                           kds_err *e);
+/* Of all that are joined. */
 int kds_endpoint_in_flight(const kds_endpoint *x);
-/* Drops all requests in flight; their completions are never delivered. */
+/* Drops all requests in flight, of all that are joined; their completions are never delivered. */
 void kds_endpoint_cancel_all(kds_endpoint *x);
 /* Waits at most timeout_ms for sockets or for any of `fds` (poll's format; revents are filled in),
  * then completes transfers, calling fn for each that ended. `x` may be NULL: then it is poll(). A

@@ -37,6 +37,8 @@ struct kds_endpoint {
     double usd_per_prompt, usd_per_completion; /* of one token */
     kds_transfer *transfers;
     int in_flight;
+    kds_endpoint *next; /* joined behind this one */
+    bool joined;        /* the multi handle is the first one's */
 };
 
 /* What came back, before it is judged. Strings may be NULL. */

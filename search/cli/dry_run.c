@@ -150,8 +150,12 @@ static kds_code show(const estimate *x, bool json, kds_err *e)
 static kds_code check_endpoint(const kds_settings *s, kds_err *e)
 {
     kds_endpoint *x = NULL;
-    kds_code code = kds_campaign_endpoint_of(s, &x, e);
+    kds_models *models = NULL;
+    kds_code code = kds_models_read(&models, s, e);
+    if (code == KDS_OK)
+        code = kds_models_connect(models, &x, e);
     kds_endpoint_free(x);
+    kds_models_free(models);
     return code;
 }
 

@@ -11,6 +11,7 @@
 #include "search/base/log.h"
 #include "search/engine/ask.h"
 #include "search/engine/evaluate.h"
+#include "search/engine/models.h"
 #include "search/engine/select.h"
 
 #include <stdatomic.h>
@@ -42,7 +43,8 @@ struct kds_campaign {
     kds_state *state;
     kds_selector selector;
     kds_evaluator *evaluator;
-    kds_endpoint *endpoint;   /* NULL without one */
+    kds_models *models;       /* that may be asked */
+    kds_endpoint *endpoint;   /* of all models; NULL without one */
     struct kds_mailbox *mail; /* NULL without one; open while the campaign runs */
     kds_knowledge *knowledge; /* what models may be told; NULL until the first prompt */
     int capability;           /* of the device, 90 for 9.0; 0: not known */
@@ -91,9 +93,6 @@ void kds_campaign_write_status(kds_campaign *c, const char *phase);
 
 /* campaign_ask.c: the endpoint's side of a decision. */
 KDS_MUST_USE kds_code kds_campaign_open_endpoint(kds_campaign *c, kds_err *e);
-/* The endpoint that the settings name; nothing is sent. */
-KDS_MUST_USE kds_code kds_campaign_endpoint_of(const kds_settings *s, kds_endpoint **out,
-                                               kds_err *e);
 /* Renders the prompt of a decision that is being made (or of the flight if `decision` is NULL) and
  * stores it; gives the body of the REQUEST event. `problem`: what was wrong with the reply before,
  * or NULL. */

@@ -17,65 +17,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-kds_code kds_campaign_endpoint_of(const kds_settings *s, kds_endpoint **out, kds_err *e)
-{
-    if (!*kds_settings_text(s, "url") || !*kds_settings_text(s, "model"))
-        return kds_fail(e, KDS_USAGE, "--proposer endpoint needs --url and --model");
-    kds_endpoint_options o = {.url = kds_settings_text(s, "url"),
-                              .api = kds_settings_text(s, "api"),
-                              .model = kds_settings_text(s, "model"),
-                              .reasoning = kds_settings_text(s, "reasoning"),
-                              .extra = kds_settings_text(s, "extra-json"),
-                              .key_env = kds_settings_text(s, "key-env"),
-                              .temperature = kds_settings_double(s, "temperature"),
-                              .max_tokens = kds_settings_int(s, "reply-tokens"),
-                              .token_field = kds_settings_text(s, "token-field"),
-                              .connect_timeout = 20,
-                              .idle_timeout = kds_settings_double(s, "request-timeout"),
-                              .total_timeout = kds_settings_double(s, "request-timeout"),
-                              .usd_per_million_prompt = kds_settings_double(s, "price-prompt"),
-                              .usd_per_million_completion =
-                                  kds_settings_double(s, "price-completion")};
-    if (kds_settings_double(s, "max-cost") > 0 && o.usd_per_million_prompt <= 0 &&
-        o.usd_per_million_completion <= 0)
-        return kds_fail(e, KDS_USAGE,
-                        "--max-cost needs --price-prompt and --price-completion to count with");
-    return kds_endpoint_create(out, &o, e);
-}
-
 kds_code kds_campaign_open_endpoint(kds_campaign *c, kds_err *e)
 {
-    return kds_campaign_endpoint_of(c->settings, &c->endpoint, e);
+    return kds_models_connect(c->models, &c->endpoint, e);
 }
 
-/* How requests are sent now. */
-static const char *api_now(const kds_campaign *c)
+/* The client of a model; NULL by mail. */
+static kds_endpoint *endpoint_of(const kds_campaign *c, const kds_model *m)
 {
-    return c->endpoint ? kds_endpoint_api(c->endpoint) : "mail";
+    return c->endpoint ? kds_models_endpoint(c->models, c->endpoint, m) : NULL;
 }
 
-/* Most that a request may cost: its bytes as if three made a token, and the longest reply. */
-static double reserve_usd(const kds_campaign *c, size_t prompt_bytes)
+/* How requests to a model are sent now. */
+static const char *api_now(const kds_campaign *c, const kds_model *m)
 {
-    return (double)prompt_bytes / 3 * kds_settings_double(c->settings, "price-prompt") / 1e6 +
-           kds_settings_double(c->settings, "reply-tokens") *
-               kds_settings_double(c->settings, "price-completion") / 1e6;
+    return c->endpoint ? kds_endpoint_api(endpoint_of(c, m)) : "mail";
 }
 
 /* The body of a REQUEST event for a prompt that is stored. Nothing is reserved for mail: what its
  * model costs is known only if a reply says so. */
-static cJSON *request_body(const kds_campaign *c, int64_t decision, int attempt, kds_id prompt,
-                           size_t bytes)
+static cJSON *request_body(const kds_campaign *c, const kds_model *m, int64_t decision, int attempt,
+                           kds_id prompt, size_t bytes)
 {
-    double tokens = (double)bytes / 3 + kds_settings_double(c->settings, "reply-tokens");
     cJSON *o = cJSON_CreateObject();
     if (o && kds_json_add_int(o, "request", c->state->requests) &&
         kds_json_add_int(o, "decision", decision) && kds_json_add_int(o, "attempt", attempt) &&
-        kds_json_add_str(o, "api", api_now(c)) && kds_json_add_str(o, "model", c->selector.model) &&
+        kds_json_add_str(o, "api", api_now(c, m)) &&
+        kds_json_add_str(o, "model", *m->name ? m->name : NULL) &&
         kds_json_add_id(o, "prompt", prompt) &&
-        kds_json_add_int(o, "max_tokens", kds_settings_int(c->settings, "reply-tokens")) &&
-        kds_json_add_num(o, "reserved_usd", c->endpoint ? reserve_usd(c, bytes) : 0) &&
-        kds_json_add_num(o, "reserved_tokens", c->endpoint ? tokens : 0))
+        kds_json_add_int(o, "prompt_bytes", (int64_t)bytes) &&
+        kds_json_add_int(o, "max_tokens", kds_settings_int(m->settings, "reply-tokens")) &&
+        kds_json_add_num(o, "reserved_usd", c->endpoint ? kds_model_reserve_usd(m, bytes) : 0) &&
+        kds_json_add_num(o, "reserved_tokens",
+                         c->endpoint ? kds_model_reserve_tokens(m, bytes) : 0))
         return o;
     cJSON_Delete(o);
     return NULL;
@@ -91,6 +65,12 @@ bool kds_campaign_can_pay(kds_campaign *c, const cJSON *request)
     double one = kds_json_num(request, "reserved_usd", 0);
     double most = kds_json_num(request, "reserved_tokens", 0);
     double used = (double)(c->state->prompt_tokens + c->state->completion_tokens);
+    /* What is under way may have gone to a dearer model. */
+    size_t bytes = (size_t)kds_json_num(request, "prompt_bytes", 0);
+    for (int i = 0; i < c->models->count && c->endpoint; i++) {
+        one = fmax(one, kds_model_reserve_usd(&c->models->items[i], bytes));
+        most = fmax(most, kds_model_reserve_tokens(&c->models->items[i], bytes));
+    }
     if ((cost <= 0 || c->state->cost_usd + waiting * one <= cost) &&
         (tokens <= 0 || used + waiting * most <= tokens))
         return true;
@@ -144,19 +124,19 @@ static kds_code gather(kds_campaign *c, kds_gathered *g, const cJSON *decision, 
 }
 
 /* The text that is recorded and sent; NULL: out of memory. */
-static char *prompt_text(const kds_campaign *c, const kds_ask *ask, int64_t decision,
-                         const char *system, const char *user)
+static char *prompt_text(const kds_campaign *c, const kds_model *m, const kds_ask *ask,
+                         int64_t decision, const char *system, const char *user)
 {
     if (c->endpoint)
-        return kds_endpoint_body(c->endpoint, system, user);
+        return kds_endpoint_body(endpoint_of(c, m), system, user);
     return kds_mail_prompt_text(
         &(kds_mail_prompt){.request = c->state->requests,
                            .decision = decision,
                            .operator_name = ask->operator_name,
                            .task = ask->task_name,
                            .device = ask->device,
-                           .model = c->selector.model,
-                           .max_tokens = kds_settings_int(c->settings, "reply-tokens"),
+                           .model = m->name,
+                           .max_tokens = kds_settings_int(m->settings, "reply-tokens"),
                            .system = system,
                            .user = user});
 }
@@ -167,7 +147,9 @@ kds_code kds_campaign_request(kds_campaign *c, const cJSON *decision, const kds_
     kds_gathered g;
     kds_buf system, user;
     kds_id prompt;
-    size_t cap = (size_t)kds_settings_int(c->settings, "prompt-bytes");
+    const kds_model *m =
+        kds_models_find(c->models, f ? f->model : kds_json_str(decision, "model", ""));
+    size_t cap = kds_model_prompt_cap(m);
     kds_buf_init(&system, cap);
     kds_buf_init(&user, cap);
     memset(&g, 0, sizeof g);
@@ -182,13 +164,13 @@ kds_code kds_campaign_request(kds_campaign *c, const cJSON *decision, const kds_
     }
     if ((code = kds_prompt_render(&g.ask, cap, &system, &user, e)) != KDS_OK)
         goto out;
-    if (!(text = prompt_text(c, &g.ask, number, system.data, user.data))) {
+    if (!(text = prompt_text(c, m, &g.ask, number, system.data, user.data))) {
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
         goto out;
     }
     if ((code = kds_campaign_put(c, "prompt", text, strlen(text), &prompt, e)) != KDS_OK)
         goto out;
-    if (!(*request = request_body(c, number, f ? f->attempts + 1 : 1, prompt, strlen(text))))
+    if (!(*request = request_body(c, m, number, f ? f->attempts + 1 : 1, prompt, strlen(text))))
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
     else {
         *body = text;
@@ -227,7 +209,9 @@ static kds_code no_child(kds_campaign *c, int64_t decision, const char *why, kds
 kds_code kds_campaign_send(kds_campaign *c, kds_lane *lane, uint64_t request, const char *body,
                            kds_err *e)
 {
-    kds_code code = c->endpoint ? kds_endpoint_submit(c->endpoint, request, body, e)
+    const kds_flight *f = kds_state_flight(c->state, lane->decision);
+    const kds_model *m = kds_models_find(c->models, f ? f->model : "");
+    kds_code code = c->endpoint ? kds_endpoint_submit(endpoint_of(c, m), request, body, e)
                                 : kds_campaign_mail_post(c, body, strlen(body), e);
     if (code == KDS_OK)
         lane->asking = true;
@@ -259,7 +243,8 @@ static kds_code send_again(kds_campaign *c, kds_lane *lane, const kds_flight *f,
     kds_code code = kds_ledger_get(c->ledger, f->prompt, &body, &len, e);
     if (code != KDS_OK)
         return code;
-    cJSON *request = request_body(c, f->decision, f->attempts + 1, f->prompt, len);
+    cJSON *request = request_body(c, kds_models_find(c->models, f->model), f->decision,
+                                  f->attempts + 1, f->prompt, len);
     code = request ? send_request(c, lane, request, body, e)
                    : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     cJSON_Delete(request);
@@ -310,7 +295,8 @@ static kds_code reply_text(kds_campaign *c, const kds_flight *f, kds_buf *text, 
     size_t len = 0;
     kds_code code = kds_ledger_get(c->ledger, f->reply, &raw, &len, e);
     if (code == KDS_OK)
-        code = kds_campaign_reread(c->endpoint, f->api, raw, len, text, model, e);
+        code = kds_campaign_reread(endpoint_of(c, kds_models_find(c->models, f->model)), f->api,
+                                   raw, len, text, model, e);
     free(raw);
     return code;
 }
@@ -390,10 +376,14 @@ kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e)
     bool again = f->awaiting || strcmp(f->outcome, "retry") == 0 ||
                  strcmp(f->outcome, "fatal") == 0 || strcmp(f->outcome, "malformed") == 0;
     const char *api = f->api[0] ? f->api : "chat"; /* early records do not say */
-    if (f->attempts == 0 || (again && strcmp(api, api_now(c)) != 0))
-        return send_new(c, lane, f, NULL, e); /* now asked in another way */
-    if (again && c->mail)
+    const kds_model *m = kds_models_find(c->models, f->model);
+    bool mailed = strcmp(api, "mail") == 0;
+    if (again && c->mail && mailed)
         return post_again(c, lane, f, e);
+    /* Not asked yet, or now in another way, or of another model. */
+    if (f->attempts == 0 ||
+        (again && (strcmp(api, api_now(c, m)) != 0 || strcmp(m->name, f->model) != 0)))
+        return send_new(c, lane, f, NULL, e);
     if (again)
         return send_again(c, lane, f, e);
     if (strcmp(f->outcome, "ok") == 0)
@@ -413,7 +403,7 @@ static double call_cost(kds_campaign *c, const kds_flight *f, const kds_completi
         kds_ledger_get(c->ledger, f->prompt, &prompt, &len, NULL) != KDS_OK)
         return done->cost_usd;
     free(prompt);
-    return reserve_usd(c, len);
+    return kds_model_reserve_usd(kds_models_find(c->models, f->model), len);
 }
 
 static kds_code record_response(kds_campaign *c, const kds_flight *f, const kds_completion *done,

@@ -42,6 +42,7 @@ void kds_campaign_close(kds_campaign *c)
         return;
     kds_evaluator_close(c->evaluator);
     kds_endpoint_free(c->endpoint);
+    kds_models_free(c->models);
     kds_campaign_mail_end(c);
     kds_knowledge_free(c->knowledge);
     kds_ledger_close(c->ledger);
@@ -80,13 +81,16 @@ static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
                                .gate_seed = gate_seed,
                                .stage = kds_campaign_stage,
                                .user = c};
-    kds_code code = endpoint ? kds_campaign_open_endpoint(c, e) : KDS_OK;
+    kds_code code = kds_models_read(&c->models, c->settings, e);
+    if (code == KDS_OK && endpoint)
+        code = kds_campaign_open_endpoint(c, e);
     if (code == KDS_OK)
         code = kds_evaluator_create(&c->evaluator, &o, e);
     if (code == KDS_OK)
         code = kds_evaluator_prepare(c->evaluator, e);
     c->selector = (kds_selector){.task = c->task, .ledger = c->ledger};
-    kds_selector_configure(&c->selector, c->settings);
+    if (c->models)
+        kds_selector_configure(&c->selector, c->settings, c->models);
     return code;
 }
 

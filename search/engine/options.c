@@ -65,6 +65,12 @@ static const kds_option options[] = {
     {"reply-tokens", KDS_OPTION_INT, "8192", 16, 1e7, NULL, RUN, "N", "most tokens of one reply"},
     {"token-field", KDS_OPTION_CHOICE, "max_tokens", 0, 0, "max_tokens|max_completion_tokens", RUN,
      "NAME", "what the server calls the limit on reply tokens"},
+    {"context-tokens", KDS_OPTION_INT, "0", 0, 1e8, NULL, RUN, "N",
+     "the model's context: a prompt is kept to what it leaves beside the longest reply (0: not "
+     "known)"},
+    {"models", KDS_OPTION_TEXT, "", 0, 16000, NULL, RUN, "JSON",
+     "several models at once: a list of objects with name, weight (how often it is asked) and any "
+     "option of a model of its own (url, api, model, key-env, prices, ...)"},
     {"reasoning", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "EFFORT",
      "sent as reasoning_effort to a server that knows it, for example low or high"},
     {"extra-json", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "JSON",

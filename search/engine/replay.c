@@ -16,6 +16,7 @@ typedef struct replay {
     kds_state *state;
     kds_task *task;
     kds_settings *settings;
+    kds_models *models;
     kds_selector selector;
     kds_choice choice; /* derived for the last DECISION; its candidate is compared with the
                           CANDIDATE that follows */
@@ -123,14 +124,18 @@ static kds_code replay_commit(replay *r, const char *kind, const cJSON *body, kd
 /* The settings in force from this epoch on decide who proposes. */
 static kds_code replay_epoch(replay *r, const cJSON *body, kds_err *e)
 {
+    kds_models_free(r->models);
     kds_settings_free(r->settings);
+    r->models = NULL;
     r->settings = NULL;
     kds_code code = kds_settings_create(&r->settings, e);
     if (code == KDS_OK)
         code = kds_settings_from_json(r->settings, kds_json_at(body, "settings"), e);
+    if (code == KDS_OK)
+        code = kds_models_read(&r->models, r->settings, e);
     if (code != KDS_OK)
         return code;
-    kds_selector_configure(&r->selector, r->settings);
+    kds_selector_configure(&r->selector, r->settings, r->models);
     return KDS_OK;
 }
 
@@ -202,6 +207,7 @@ kds_code kds_replay_decisions(const char *archive_dir, char **json, kds_err *e)
         kds_choice_free(&r.choice);
     cJSON_Delete(r.recorded);
     cJSON_Delete(r.derived);
+    kds_models_free(r.models);
     kds_settings_free(r.settings);
     kds_state_free(r.state);
     kds_task_free(r.task);

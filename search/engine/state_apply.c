@@ -150,6 +150,8 @@ static kds_code apply_request(kds_state *s, const cJSON *body, kds_err *e)
     f->last_request = request;
     (void)kds_json_id(body, "prompt", &f->prompt);
     copy_text(f->api, sizeof f->api, body, "api");
+    if (kds_json_str(body, "model", NULL)) /* asked of another one than was decided */
+        copy_text(f->model, sizeof f->model, body, "model");
     return KDS_OK;
 }
 

@@ -117,6 +117,60 @@ static void test_messages_api(void **state)
     chat_server_stop(server);
 }
 
+/* Two models on two servers with two keys, from the config file: each is asked by its weight, in
+ * its own API, with its own key alone; the accounts add up, and the record can be replayed. */
+static void test_several_models(void **state)
+{
+    (void)state;
+    char urls[2][64], config[1200];
+    const chat_script scripts[2] = {{.seed = 1, .by_body = true, .key = KEY},
+                                    {.seed = 2, .by_body = true, .key = "sk-another-key-456789"}};
+    chat_server *servers[2];
+    for (int i = 0; i < 2; i++) {
+        servers[i] = serve(&scripts[i]);
+        snprintf(urls[i], sizeof urls[i], "%s", url);
+    }
+    setenv("TEST_OTHER_KEY", "sk-another-key-456789", 1);
+    snprintf(config, sizeof config,
+             "{ \"proposer\": \"endpoint\", // two of them\n  \"models\": [\n"
+             "  {\"name\": \"small\", \"model\": \"s\", \"url\": \"%s\", \"weight\": 2,"
+             "   \"key-env\": \"TEST_CHAT_KEY\", \"price-prompt\": 1},\n"
+             "  {\"name\": \"big\", \"model\": \"b\", \"url\": \"%s\", \"api\": \"messages\","
+             "   \"key-env\": \"TEST_OTHER_KEY\", \"price-prompt\": 10}\n] }\n",
+             urls[0], urls[1]);
+    cli_write("config.json", config, strlen(config));
+    setenv("KDASEARCH_CONFIG", cli_path("config.json"), 1);
+    EXPECT(0, "run", task(), "-o", "several", "--max-evals", "16", "--seed", "5");
+    unsetenv("KDASEARCH_CONFIG");
+    int64_t prompt = 0, completion = 0;
+    double cost = 0;
+    for (int i = 0; i < 2; i++) {
+        chat_counts counts = chat_server_counts(servers[i]);
+        assert_true(counts.requests > 0);
+        assert_int_equal(counts.unauthorised, 0);
+        prompt += counts.prompt_tokens;
+        completion += counts.completion_tokens;
+        cost += (double)counts.prompt_tokens * (i ? 10 : 1) / 1e6;
+    }
+    cJSON *status = JSON("status", "several");
+    assert_int_equal(kds_json_int(status, "prompt_tokens", -1), prompt);
+    assert_int_equal(kds_json_int(status, "completion_tokens", -1), completion);
+    assert_true(kds_json_num(status, "cost_usd", 0) > 0.999 * cost &&
+                kds_json_num(status, "cost_usd", 0) < 1.001 * cost);
+    cJSON_Delete(status);
+    EXPECT(0, "check", "several");
+    EXPECT(0, "replay", "several");
+    /* The list is part of the record: a resume needs no config file. */
+    EXPECT(0, "resume", "several", "--max-evals", "18");
+    EXPECT(0, "replay", "several");
+    REFUSES(3, "did you mean 'model'", "run", task(), "-o", "none", "--proposer", "endpoint",
+            "--models", "[{\"modle\": \"x\"}]");
+    assert_key_nowhere();
+    unsetenv("TEST_OTHER_KEY");
+    for (int i = 0; i < 2; i++)
+        chat_server_stop(servers[i]);
+}
+
 /* An account that runs dry ends the run at once, whatever was heard before and however the server
  * says it, and the decision is asked again at resume. */
 static void test_breaker(void **state)
@@ -356,10 +410,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages_api),        cmocka_unit_test(test_breaker),
-        cmocka_unit_test(test_a_model_proposes),    cmocka_unit_test(test_faults_are_survived),
-        cmocka_unit_test(test_kills_lose_no_reply), cmocka_unit_test(test_refused_key),
-        cmocka_unit_test(test_unreachable),         cmocka_unit_test(test_cost_is_capped),
-        cmocka_unit_test(test_budgets_are_told),
+        cmocka_unit_test(test_several_models),      cmocka_unit_test(test_a_model_proposes),
+        cmocka_unit_test(test_faults_are_survived), cmocka_unit_test(test_kills_lose_no_reply),
+        cmocka_unit_test(test_refused_key),         cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_cost_is_capped),      cmocka_unit_test(test_budgets_are_told),
     };
     return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);
 }

@@ -248,6 +248,43 @@ static void apply_stage(kds_fold_event *f)
     kds_fold_run(f, &q);
 }
 
+/* A duel of a decision's candidate stands among its stages. Duels of equals belong to none. */
+static void apply_duel(kds_fold_event *f)
+{
+    int64_t decision = kds_fold_int(f, "decision", false, -1);
+    const char *id = kds_fold_hex(f, "candidate", false, 32),
+               *purpose = kds_fold_text(f, "purpose", true, "");
+    const char *verdict = kds_fold_text(f, "verdict", false, "failed"),
+               *why = kds_fold_text(f, "why", false, "");
+    const char *record = kds_fold_hex(f, "record", false, 32);
+    double seconds = kds_fold_sum(f, "seconds");
+    char stage[40];
+    if (f->code != KDS_OK || decision < 0)
+        return;
+    snprintf(stage, sizeof stage, "duel %.20s", purpose);
+    kds_query q = kds_fold_use(f, KDS_SQL_DECISION_FLYING);
+    kds_sql_int(&q, 1, decision);
+    kds_sql_text(&q, 2, id);
+    bool flying = kds_sql_next(&q);
+    kds_fold_run(f, &q);
+    if (!flying)
+        not_under_way(f);
+    q = kds_fold_use(f, KDS_SQL_STAGE_ADD);
+    kds_sql_int(&q, 1, f->event->seq);
+    kds_sql_int(&q, 2, decision);
+    kds_sql_text(&q, 3, id);
+    kds_sql_text(&q, 4, stage);
+    kds_sql_text(&q, 5, verdict);
+    kds_sql_text(&q, 6, why);
+    kds_sql_int(&q, 7, 0);
+    kds_sql_text(&q, 8, record);
+    kds_sql_text(&q, 9, NULL);
+    kds_sql_text(&q, 10, NULL);
+    kds_sql_real(&q, 11, seconds);
+    kds_sql_int(&q, 12, f->event->time_ms);
+    kds_fold_run(f, &q);
+}
+
 /* What both endings of a decision say. */
 typedef struct ending {
     int64_t decision;
@@ -354,8 +391,8 @@ static const struct {
 } kinds[] = {
     {"CAMPAIGN", apply_campaign}, {"EPOCH", apply_epoch},       {"DECISION", apply_decision},
     {"REQUEST", apply_request},   {"RESPONSE", apply_response}, {"CANDIDATE", apply_candidate},
-    {"STAGE", apply_stage},       {"ACCEPT", apply_accept},     {"REJECT", apply_reject},
-    {"STOP", apply_stop},
+    {"STAGE", apply_stage},       {"DUEL", apply_duel},         {"ACCEPT", apply_accept},
+    {"REJECT", apply_reject},     {"STOP", apply_stop},
 };
 
 kds_code kds_fold(kds_ledger *l, const kds_ledger_event *event, kds_err *e)

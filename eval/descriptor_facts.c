@@ -72,6 +72,26 @@ int kds_ptx_access_bytes(const char *ptx)
     return widest;
 }
 
+cJSON *kds_descriptor_facts_axes(void)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; list != NULL && i < AXES; i++) {
+        cJSON *o = cJSON_CreateObject(), *edges = NULL;
+        bool good = o != NULL && cJSON_AddItemToArray(list, o) &&
+                    kds_json_add_str(o, "name", axes[i].name) &&
+                    kds_json_add_str(o, "unit", axes[i].unit) &&
+                    kds_json_add_str(o, "value", axes[i].value) &&
+                    (edges = cJSON_AddArrayToObject(o, "edges")) != NULL;
+        for (int k = 0; good && k < axes[i].edge_count; k++)
+            good = cJSON_AddItemToArray(edges, cJSON_CreateNumber(axes[i].edges[k]));
+        if (!good) {
+            cJSON_Delete(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 kds_code kds_descriptor_facts_json(const kds_measures *facts, const kds_compiled *c, cJSON **out,
                                    bool *undefined, kds_err *e)
 {

@@ -21,7 +21,12 @@ kds_code kds_device_open(kds_device **out, const char *spec, const kds_task *t, 
 
 bool kds_device_is_gpu(const char *spec)
 {
-    return kds_text_starts_with(spec, "cuda:");
+    return kds_text_starts_with(spec, "cuda:") || strcmp(spec, "all") == 0;
+}
+
+const char *kds_device_safety(const char *arch)
+{
+    return strcmp(arch, "sm_90") < 0 ? "sim:a100" : "sim:h200";
 }
 
 /* An unknown simulated GPU is refused when it is opened. */

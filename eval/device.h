@@ -9,6 +9,7 @@
 #include "eval/compile.h"
 #include "eval/descriptor.h"
 #include "eval/plan.h"
+#include "search/base/frame.h"
 
 /* Version of what is measured and how: a new one makes results incomparable with older ones. */
 #define KDS_MEASURE_VERSION 3
@@ -82,17 +83,22 @@ typedef struct kds_device_ops {
      * baseline_us. NULL: a timed run has given the time. */
     kds_code (*time)(kds_bench *b, kds_program *p, kds_program *baseline, kds_run_result *run,
                      kds_finding *f, kds_err *e);
+    /* Fights the duel that a message asks for (eval/cuda/gpu_job.h) and adds its record to `reply`.
+     * NULL: times are exact here, and a duel compares two reports. */
+    kds_code (*duel)(kds_device *d, const kds_frame *job, const kds_program *baseline, cJSON *reply,
+                     kds_err *e);
 } kds_device_ops;
 
 /* The first member of every device. */
 struct kds_device {
     const kds_device_ops *ops;
     const kds_task *task;
-    char name[32];   /* "sim:h200", "cuda:0" */
-    char model[128]; /* "NVIDIA H200"; "" if the name tells */
-    char safety[32]; /* the simulated device that quick rows run on first; "" if this is one */
+    char name[32];                /* "sim:h200", "cuda:0" */
+    char model[128];              /* "NVIDIA H200"; "" if the name tells */
     char fingerprint[KDS_ID_HEX]; /* equal fingerprints: comparable results */
-    bool modelled;                /* times are modelled */
+    char kind[KDS_ID_HEX]; /* the same without the one card: a campaign may go on where it is equal
+                            */
+    bool modelled;         /* times are modelled */
     int threads; /* cores that one run may use; 0: 1. Set by the caller; results do not depend on it
                   */
     bool spoilt; /* by a fault, a hang or a stray write: this process must answer and end */
@@ -118,8 +124,10 @@ KDS_MUST_USE kds_code kds_device_open(kds_device **out, const char *spec, const 
 void kds_device_close(kds_device *d);
 /* What to compile for ("sm_90"); makes no context on a GPU. */
 KDS_MUST_USE kds_code kds_device_arch(const char *spec, char *out, size_t size, kds_err *e);
-/* True for "cuda:0" and its like. */
+/* True for "cuda:0" and its like, and for lists of them. */
 bool kds_device_is_gpu(const char *spec);
+/* The simulated GPU that quick rows run on before one of that architecture ("sm_90a") does. */
+const char *kds_device_safety(const char *arch);
 
 /* A GPU (eval/cuda/device_cuda.c); it is this process's alone until close. */
 KDS_MUST_USE kds_code kds_device_cuda_open(kds_device **out, const char *spec, const kds_task *t,

@@ -54,7 +54,8 @@ static kds_code read_head(replay *r)
     int count = cJSON_IsArray(rows) ? cJSON_GetArraySize(rows) : 0;
     r->rule = (kds_duel_rule){.margin = kds_json_num(rule, "margin", NAN),
                               .max_regress = kds_json_num(rule, "max_regress", NAN),
-                              .hopeless = kds_json_num(rule, "hopeless", NAN)};
+                              .hopeless = kds_json_num(rule, "hopeless", NAN),
+                              .to_the_look = kds_json_bool(rule, "to_the_look", true)};
     if (seed < 0 || count < 1 || count > KDS_DUEL_ROWS || !(r->rule.margin >= 0) ||
         !(r->rule.max_regress >= 0) || !(r->rule.hopeless >= 0))
         return kds_fail(r->e, KDS_INVALID, "the record of a duel has no seed, rule or rows");

@@ -58,7 +58,8 @@ bool kds_duel_over(const kds_duel_rule *r, const kds_duel_rounds *d, kds_duel *o
     }
     for (int k = 0; k < KDS_DUEL_LOOKS; k++)
         look = d->count == looks[k] ? k : look;
-    if (look < 0 && d->count != KDS_DUEL_SCREEN)
+    bool futile = d->count == KDS_DUEL_FUTILE && !r->to_the_look && best > needed;
+    if (look < 0 && d->count != KDS_DUEL_SCREEN && !futile)
         return false;
     kds_centre c = kds_signed_rank_centre(values, d->count, CONFIDENCE);
     out->gain = expm1(-c.estimate);
@@ -68,6 +69,12 @@ bool kds_duel_over(const kds_duel_rule *r, const kds_duel_rounds *d, kds_duel *o
     if (d->count == KDS_DUEL_SCREEN && best > log1p(r->hopeless)) {
         snprintf(out->why, sizeof out->why, "%+.1f %% against the incumbent in %d rounds: hopeless",
                  100 * out->gain, d->count);
+        return conclude(out, KDS_DUEL_NOT_FASTER);
+    }
+    if (futile) {
+        snprintf(out->why, sizeof out->why,
+                 "%+.2f %% against the incumbent, in none of %d rounds the %.2f %% needed",
+                 100 * out->gain, d->count, 100 * r->margin);
         return conclude(out, KDS_DUEL_NOT_FASTER);
     }
     if (look < 0)

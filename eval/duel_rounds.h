@@ -10,12 +10,15 @@
 #define KDS_DUEL_LOOKS 3
 #define KDS_DUEL_ROUNDS 24 /* the most */
 #define KDS_DUEL_SCREEN 2  /* rounds after which a clear loser is let go */
+#define KDS_DUEL_FUTILE 3  /* rounds after which one is that has not shown a gain */
 #define KDS_DUEL_ROWS 256
 
 typedef struct kds_duel_rule {
     double margin;      /* smallest gain that counts: 0.0025 */
     double max_regress; /* how much slower one row may be: 0.02 */
     double hopeless;    /* slower than the incumbent by this much in every screening round: 0.05 */
+    bool to_the_look;   /* do not stop before the first look for want of a gain: what is wanted is
+                           the estimate */
 } kds_duel_rule;
 
 typedef struct kds_duel_rounds {
@@ -31,8 +34,10 @@ double kds_duel_round_value(const kds_duel_rounds *d, int round);
 /* True if no further round is needed; then *out holds the verdict. Faster: the exact one-sided
  * signed-rank test of the round values against a gain of `margin` is passed at a planned look
  * (after 8, 16 and 24 rounds, at .004, .003 and .003), and no row's estimate is slower than
- * `max_regress`. Not faster: hopeless after the screening rounds, or at a look the interval (98 %)
- * holds no gain above the margin, or a row is slower. Unresolved: neither after the last look. */
+ * `max_regress`. Not faster: hopeless after the screening rounds, or none of the first three rounds
+ * has shown a gain of `margin` (one with twice that gain shows it in nearly every round), or at a
+ * look the interval (98 %) holds no gain above the margin, or a row is slower. Unresolved: neither
+ * after the last look. */
 bool kds_duel_over(const kds_duel_rule *r, const kds_duel_rounds *d, kds_duel *out);
 
 #endif

@@ -38,35 +38,6 @@ static void note_row(kds_judgement *x, int row)
     x->order[x->order_count++] = row;
 }
 
-/* Quick rows on the simulator, with all that it sees, before a GPU runs anything. Only what it
- * finds is kept: what passes is checked again where it counts. */
-static kds_code check_safety(kds_judge *j, kds_judgement *x, kds_err *e)
-{
-    kds_judge_bench *b = &j->safety;
-    kds_program *p = NULL;
-    kds_gate_row seen;
-    kds_code code =
-        b->device->ops->load(b->device, x->plan, x->compiled, false, &p, &x->finding, e);
-    for (int row = 0; code == KDS_OK && p != NULL && x->finding.verdict == KDS_VERDICT_OK &&
-                      row < j->task->row_count;
-         row++) {
-        if (j->task->rows[row].set != KDS_ROWS_QUICK)
-            continue;
-        code = kds_gate_check(b->gate, p, row, &seen, &x->finding, e);
-        if (code == KDS_OK && x->finding.verdict != KDS_VERDICT_OK &&
-            x->finding.verdict != KDS_VERDICT_NOT_SIMULATED) {
-            x->rows[row] = seen;
-            note_row(x, row);
-        }
-    }
-    b->device->ops->unload(p);
-    if (x->finding.verdict == KDS_VERDICT_NOT_SIMULATED) {
-        x->not_simulated = true;
-        kds_finding_clear(&x->finding);
-    }
-    return code;
-}
-
 /* Checks all rows of a set in order, until a finding. */
 static kds_code check_set(kds_judge *j, kds_judgement *x, kds_program *p, kds_row_set set,
                           kds_err *e)
@@ -114,11 +85,10 @@ kds_code kds_judge_run(kds_judge *j, const char *source, size_t len, const kds_p
     kds_code code = judgement_make(&x, j->task, e);
     if (code != KDS_OK)
         return code;
-    if (j->safety.device != NULL)
-        code = check_safety(j, &x, e);
+    if (j->blind)
+        kds_finding_set(&x.finding, KDS_VERDICT_NOT_SIMULATED, "safety", 0,
+                        "the simulator cannot run the task's own kernels");
     else
-        x.not_simulated = j->main.device->safety[0] != '\0';
-    if (code == KDS_OK && x.finding.verdict == KDS_VERDICT_OK)
         code = j->main.device->ops->load(j->main.device, plan, compiled, false, &p, &x.finding, e);
     if (code == KDS_OK && p != NULL)
         code = check_all(j, &x, p, e);
@@ -170,7 +140,7 @@ static kds_code load_own(const kds_judge *j, kds_judge_bench *b, const char *whi
     kds_finding_clear(&f);
     kds_code code = b->device->ops->load(b->device, plan, compiled, oracle, out, &f, e);
     if (code == KDS_OK && *out == NULL &&
-        !(b == &j->safety && f.verdict == KDS_VERDICT_NOT_SIMULATED))
+        !(j->only_safety && f.verdict == KDS_VERDICT_NOT_SIMULATED))
         code = kds_fail(e, KDS_INVALID, "task %s: the %s is no valid candidate: %s: line %d: %s",
                         j->task->name, which, kds_verdict_name(f.verdict), f.line, f.text);
     return code;
@@ -196,8 +166,8 @@ static kds_code bench_open(kds_judge *j, kds_judge_bench *b, const kds_judge_opt
     kds_code code = load_own(j, b, "baseline", j->baseline_plan, baseline, false, &b->baseline, e);
     if (code == KDS_OK && reference != NULL)
         code = load_own(j, b, "reference", j->reference_plan, reference, true, &b->reference, e);
-    if (code == KDS_OK && b->baseline == NULL)
-        bench_close(b);
+    if (code == KDS_OK && (b->baseline == NULL || (reference != NULL && b->reference == NULL)))
+        j->blind = true;
     else if (code == KDS_OK)
         code = kds_gate_open(&b->gate, b->device, j->task, o->gate_seed, seeds, b->baseline,
                              b->reference, e);
@@ -213,6 +183,10 @@ static kds_code judge_baseline(kds_judge *j, const kds_compiled *compiled, kds_e
     if (code != KDS_OK)
         return code;
     const char *verdict = kds_json_str(j->baseline_report, "verdict", "");
+    if (j->only_safety && strcmp(verdict, kds_verdict_name(KDS_VERDICT_NOT_SIMULATED)) == 0) {
+        j->blind = true;
+        return KDS_OK;
+    }
     if (strcmp(verdict, kds_verdict_name(KDS_VERDICT_OK)) != 0)
         return kds_fail(e, KDS_INVALID, "task %s: the baseline does not pass its own gate: %s: %s",
                         j->task->name, verdict, kds_json_str(j->baseline_report, "message", ""));
@@ -226,17 +200,14 @@ static kds_code judge_baseline(kds_judge *j, const kds_compiled *compiled, kds_e
     return KDS_OK;
 }
 
-/* The device, and the simulator before it. What needs files is opened before confinement. */
-static kds_code open_devices(kds_judge *j, const kds_judge_options *o, const char *toolchain,
-                             kds_err *e)
+/* What needs files is opened before confinement. */
+static kds_code open_device(kds_judge *j, const kds_judge_options *o, const char *toolchain,
+                            kds_err *e)
 {
     const char *spec = o->device != NULL ? o->device : "sim";
     kds_code code = kds_device_open(&j->main.device, spec, j->task, o->gate_seed, toolchain, e);
     if (code == KDS_OK && o->confine)
         code = kds_worker_confine_judge(kds_device_is_gpu(spec), e);
-    if (code == KDS_OK && j->main.device->safety[0] != '\0')
-        code = kds_device_open(&j->safety.device, j->main.device->safety, j->task, o->gate_seed,
-                               toolchain, e);
     return code;
 }
 
@@ -261,16 +232,14 @@ kds_code kds_judge_open(kds_judge **out, const kds_task *t, const kds_judge_opti
                         : kds_fail(e, KDS_NO_MEMORY, "cannot open the judge: out of memory");
     toolchain_of(baseline, toolchain, sizeof toolchain);
     if (code == KDS_OK)
-        code = open_devices(j, o, toolchain, e);
+        code = open_device(j, o, toolchain, e);
     if (code == KDS_OK)
         code = parse_own(j, "baseline", t->baseline, &j->baseline_plan, e);
     if (code == KDS_OK && reference != NULL)
         code = parse_own(j, "reference", t->reference, &j->reference_plan, e);
-    if (code == KDS_OK && j->safety.device != NULL)
-        code = bench_open(j, &j->safety, o, baseline, reference, e);
     if (code == KDS_OK)
         code = bench_open(j, &j->main, o, baseline, reference, e);
-    if (code == KDS_OK)
+    if (code == KDS_OK && !o->proven && !j->blind)
         code = judge_baseline(j, baseline, e);
     if (code == KDS_OK)
         *out = j;
@@ -284,7 +253,6 @@ void kds_judge_close(kds_judge *j)
     if (j == NULL)
         return;
     bench_close(&j->main);
-    bench_close(&j->safety);
     kds_plan_free(j->baseline_plan);
     kds_plan_free(j->reference_plan);
     cJSON_Delete(j->baseline_report);
@@ -295,6 +263,11 @@ void kds_judge_close(kds_judge *j)
 const char *kds_judge_fingerprint(const kds_judge *j)
 {
     return j->main.device->fingerprint;
+}
+
+const kds_device *kds_judge_device(const kds_judge *j)
+{
+    return j->main.device;
 }
 
 bool kds_judge_spoilt(const kds_judge *j)

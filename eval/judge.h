@@ -4,6 +4,7 @@
 #define KDS_EVAL_JUDGE_H
 
 #include "eval/compile.h"
+#include "eval/device.h"
 #include "eval/plan.h"
 
 typedef struct kds_judge kds_judge;
@@ -12,9 +13,11 @@ typedef struct kds_judge_options {
     const char *device; /* "sim", "sim:h200", "cuda:0" */
     uint64_t gate_seed; /* secret: inputs of the gate derive from it */
     int seeds;          /* secret seeds per row and regime; default 2 */
-    bool only_safety;   /* stop after the quick rows */
-    int threads;        /* cores that one candidate may use; 0: 1 */
-    bool confine;       /* once the device is open, give up what this process does not need */
+    bool only_safety;   /* stop after the quick rows; where the simulator cannot run the task's own
+                           kernels, every candidate is "not_simulated" */
+    bool proven;  /* another judge like this one has judged the baseline: it is not judged again */
+    int threads;  /* cores that one candidate may use; 0: 1 */
+    bool confine; /* once the device is open, give up what this process does not need */
 } kds_judge_options;
 
 /* Opens the device and prepares the baseline (judged by the same gate: a baseline that fails is
@@ -27,10 +30,13 @@ void kds_judge_close(kds_judge *j);
 /* Hash of everything that results depend on: device, its parameters, version of the measuring code,
  * NVRTC. */
 const char *kds_judge_fingerprint(const kds_judge *j);
+/* The device: its name, kind, model. */
+const kds_device *kds_judge_device(const kds_judge *j);
 /* True once a candidate has left the device in a state that nothing may run on: this process must
  * answer and end. */
 bool kds_judge_spoilt(const kds_judge *j);
-/* The baseline's own report: candidate 0, fitness 1. Borrowed until close. */
+/* The baseline's own report: candidate 0, fitness 1; NULL if it was proven before. Borrowed until
+ * close. */
 const cJSON *kds_judge_baseline(const kds_judge *j);
 
 /* Judges one candidate and gives a report (cJSON, owned by the caller): a pure function of source,
@@ -40,8 +46,8 @@ const cJSON *kds_judge_baseline(const kds_judge *j);
  * - device, fingerprint; model of a GPU.
  * - flags[]: "modelled", "sampled", "production_unchecked" (a large row's outputs could not be
  *   compared), "beyond_roofline", "above_10x", "safety_only", "descriptor_undefined";
- *   "not_simulated" (a GPU was the first to run it), "no_counters" (none of this device; the
- *   descriptor is of facts alone, with a version of its own).
+ *   "no_counters" (none of this device; the descriptor is of facts alone, with a version of its
+ *   own). Who has them measured elsewhere completes the report (kds_report_counters).
  * - rows[], in the order of the checks: row, set, verdict, variant, launches, sampled, errors[]
  *   {buffer, max_abs, rel_rmse, baseline_max_abs}; production rows also weight, time_us,
  *   baseline_us, bound_us, modelled, limiter; held_out rows carry row, set and verdict only.
@@ -54,7 +60,18 @@ KDS_MUST_USE kds_code kds_judge_run(kds_judge *j, const char *source, size_t len
                                     const kds_plan *plan, const kds_compiled *compiled,
                                     cJSON **report, kds_err *e);
 
-/* Frames for the judge worker. `prepare` once per worker, then `candidate` any number of times. */
+/* Production rows whose counters make the descriptor: those marked; all of them if none is. */
+bool kds_row_is_profiled(const kds_task *t, int row);
+/* Puts counters into a report that has none, and the descriptor that follows from them: by row of
+ * the task, those of a row that is not profiled are not looked at. */
+KDS_MUST_USE kds_code kds_report_counters(cJSON *report, const kds_task *t,
+                                          const kds_measures *by_row, kds_err *e);
+/* Adds a flag to a report, once; false: out of memory. */
+bool kds_report_flag(cJSON *report, const char *flag);
+bool kds_report_has_flag(const cJSON *report, const char *flag);
+
+/* Frames for the judge worker. `prepare` once per worker, then `candidate` any number of times, and
+ * on a GPU duels (eval/cuda/gpu_job.h). */
 KDS_MUST_USE kds_code kds_judge_prepare_job(kds_frame *out, const char *task_dir,
                                             const kds_judge_options *o,
                                             const kds_compiled *baseline,

@@ -38,6 +38,7 @@ kds_code kds_judge_prepare_job(kds_frame *out, const char *task_dir, const kds_j
                             kds_json_add_str(out->header, "gate_seed", seed) &&
                             kds_json_add_int(out->header, "seeds", o->seeds) &&
                             kds_json_add_bool(out->header, "only_safety", o->only_safety) &&
+                            kds_json_add_bool(out->header, "proven", o->proven) &&
                             kds_json_add_bool(out->header, "confine", o->confine) &&
                             kds_json_add_int(out->header, "threads", o->threads)))
         code = no_memory(e);
@@ -87,15 +88,6 @@ static void worker_drop(worker *w)
     memset(w, 0, sizeof *w);
 }
 
-static kds_code add_copy(cJSON *to, const char *key, const cJSON *value, kds_err *e)
-{
-    cJSON *copy = cJSON_Duplicate(value, true);
-    if (copy != NULL && cJSON_AddItemToObject(to, key, copy))
-        return KDS_OK;
-    cJSON_Delete(copy);
-    return no_memory(e);
-}
-
 static kds_code prepare(worker *w, const kds_frame *job, cJSON *reply, kds_err *e)
 {
     const cJSON *h = job->header;
@@ -103,6 +95,7 @@ static kds_code prepare(worker *w, const kds_frame *job, cJSON *reply, kds_err *
     kds_judge_options o = {.device = kds_json_str(h, "device", "sim"),
                            .seeds = (int)kds_json_int(h, "seeds", 0),
                            .only_safety = kds_json_bool(h, "only_safety", false),
+                           .proven = kds_json_bool(h, "proven", false),
                            .threads = (int)kds_json_int(h, "threads", 0),
                            .confine = kds_json_bool(h, "confine", true)};
     if (dir == NULL || !kds_text_parse_u64(kds_json_str(h, "gate_seed", ""), &o.gate_seed))
@@ -115,10 +108,12 @@ static kds_code prepare(worker *w, const kds_frame *job, cJSON *reply, kds_err *
         code = kds_compiled_unpack(job, "reference", &w->reference, e);
     if (code == KDS_OK)
         code = kds_judge_open(&w->judge, w->task, &o, w->baseline, w->reference, e);
-    if (code == KDS_OK && !kds_json_add_str(reply, "fingerprint", kds_judge_fingerprint(w->judge)))
+    const kds_device *d = code == KDS_OK ? kds_judge_device(w->judge) : NULL;
+    if (code == KDS_OK &&
+        !(kds_json_add_str(reply, "fingerprint", d->fingerprint) &&
+          kds_json_add_str(reply, "kind", d->kind) && kds_json_add_str(reply, "device", d->name) &&
+          kds_json_add_str(reply, "model", d->model)))
         code = no_memory(e);
-    if (code == KDS_OK)
-        code = add_copy(reply, "baseline", kds_judge_baseline(w->judge), e);
     if (code != KDS_OK)
         worker_drop(w);
     return code;
@@ -183,6 +178,15 @@ static kds_code candidate(worker *w, const kds_frame *job, cJSON *reply, kds_err
     return code;
 }
 
+/* Both programs have passed the gate of a judge like this one. */
+static kds_code duel(worker *w, const kds_frame *job, cJSON *reply, kds_err *e)
+{
+    kds_device *d = w->judge != NULL ? w->judge->main.device : NULL;
+    if (d == NULL || d->ops->duel == NULL)
+        return kds_fail(e, KDS_PROTOCOL, "a duel job before a prepare job, or for no GPU");
+    return d->ops->duel(d, job, w->judge->main.baseline, reply, e);
+}
+
 /* {"ok": true, ...} or {"ok": false, "code", "message"}; with "ending" if this was the last answer.
  */
 static kds_code answer(worker *w, const kds_frame *job, int fd, bool *ending, kds_err *e)
@@ -200,6 +204,8 @@ static kds_code answer(worker *w, const kds_frame *job, int fd, bool *ending, kd
         code = prepare(w, job, reply.header, &inner);
     else if (strcmp(kind, "candidate") == 0)
         code = candidate(w, job, reply.header, &inner);
+    else if (strcmp(kind, "duel") == 0)
+        code = duel(w, job, reply.header, &inner);
     else
         code = kds_fail(&inner, KDS_PROTOCOL, "a judge worker knows no job '%s'", kind);
     *ending = w->judge != NULL && kds_judge_spoilt(w->judge);

@@ -15,9 +15,9 @@ typedef struct kds_judge_bench {
 struct kds_judge {
     const kds_task *task;
     kds_judge_bench main;
-    kds_judge_bench safety; /* the simulator before a GPU; no device: there is none before it */
     kds_plan *baseline_plan, *reference_plan;
     bool only_safety;
+    bool blind;          /* the simulator cannot run the task's own kernels: nothing can be told */
     double *baseline_us; /* by row; 0 until known */
     cJSON *baseline_report;
 };
@@ -33,8 +33,11 @@ typedef struct kds_judgement {
     bool *checked;
     int *order; /* rows in the order of their checks */
     int order_count;
-    bool not_simulated; /* the simulator could not run it, so the GPU was first */
 } kds_judgement;
+
+/* Counters of the profiled rows as one. */
+void kds_counters_sum(const kds_task *t, const double *us, const kds_measures *const *by_row,
+                      kds_measures *out);
 
 KDS_MUST_USE kds_code kds_judge_report(const kds_judge *j, const kds_judgement *x, cJSON **out,
                                        kds_err *e);

@@ -16,7 +16,7 @@
 typedef struct builder {
     const kds_judge *j;
     const kds_judgement *x;
-    cJSON *json, *flags;
+    cJSON *json;
     bool failed; /* out of memory */
 } builder;
 
@@ -40,9 +40,7 @@ static cJSON *add_array(builder *b, cJSON *object, const char *key)
 
 static void add_flag(builder *b, const char *flag)
 {
-    const cJSON *item;
-    cJSON_ArrayForEach(item, b->flags) if (strcmp(item->valuestring, flag) == 0) return;
-    need(b, cJSON_AddItemToArray(b->flags, cJSON_CreateString(flag)));
+    need(b, kds_report_flag(b->json, flag));
 }
 
 /* Dims and scalars of a row, as the task's formulas see them. */
@@ -156,36 +154,17 @@ static double fitness(const builder *b)
     return weights > 0 ? exp(sum / weights) : 1;
 }
 
-/* Production rows that are marked for profiling; all of them if none is. */
-static bool is_profiled(const kds_task *t, int row)
-{
-    bool any = false;
-    for (int i = 0; i < t->row_count; i++)
-        any = any || (t->rows[i].set == KDS_ROWS_PRODUCTION && t->rows[i].profile);
-    return t->rows[row].set == KDS_ROWS_PRODUCTION && (!any || t->rows[row].profile);
-}
-
-/* Sums are weighted by the rows' weights; what is a percentage is a mean over weighted time. */
+/* Of the rows as the device counted them. */
 static void sum_counters(const builder *b, kds_measures *out)
 {
-    out->count = 0;
-    double time = 0;
-    for (int row = 0; row < b->j->task->row_count; row++) {
-        const kds_gate_row *r = &b->x->rows[row];
-        double weight = b->j->task->rows[row].weight;
-        if (!is_profiled(b->j->task, row))
-            continue;
-        time += weight * r->us;
-        for (int i = 0; i < r->counters.count; i++) {
-            const kds_measure *m = &r->counters.items[i];
-            bool mean = strstr(m->name, "pct") != NULL;
-            double add = m->value * weight * (mean ? r->us : 1);
-            (void)kds_measures_set(out, m->name, kds_measures_get(out, m->name, 0) + add);
-        }
+    const kds_task *t = b->j->task;
+    const kds_measures *rows[KDS_ROWS_MAX];
+    double us[KDS_ROWS_MAX];
+    for (int row = 0; row < t->row_count; row++) {
+        rows[row] = &b->x->rows[row].counters;
+        us[row] = b->x->rows[row].us;
     }
-    for (int i = 0; i < out->count; i++)
-        if (strstr(out->items[i].name, "pct") != NULL)
-            out->items[i].value = time > 0 ? out->items[i].value / time : 0;
+    kds_counters_sum(t, us, rows, out);
 }
 
 static void largest(kds_measures *m, const char *name, double value)
@@ -232,7 +211,7 @@ static kds_code collect_facts(const builder *b, kds_measures *m, kds_err *e)
     for (int row = 0; row < b->j->task->row_count && code == KDS_OK; row++) {
         kds_finding ignored;
         kds_finding_clear(&ignored);
-        if (!is_profiled(b->j->task, row))
+        if (!kds_row_is_profiled(b->j->task, row))
             continue;
         code = kds_plan_bind(x->plan, row, binding, &ignored, e);
         if (code != KDS_OK || ignored.verdict != KDS_VERDICT_OK)
@@ -290,11 +269,9 @@ static void add_head(builder *b)
     if (b->j->main.device->model[0] != '\0')
         need(b, kds_json_add_str(b->json, "model", b->j->main.device->model));
     need(b, kds_json_add_str(b->json, "fingerprint", b->j->main.device->fingerprint));
-    b->flags = add_array(b, b->json, "flags");
+    (void)add_array(b, b->json, "flags");
     if (b->j->main.device->modelled)
         add_flag(b, "modelled");
-    if (b->x->not_simulated)
-        add_flag(b, "not_simulated");
     if (b->j->only_safety)
         add_flag(b, "safety_only");
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#define SPIN_SECONDS 0.0002 /* most of what is waited for ends sooner than a pause would */
+
 kds_code kds_cuda_ordinal(const char *spec, int *ordinal, kds_err *e)
 {
     int64_t value = 0;
@@ -154,17 +156,20 @@ void kds_card_free(kds_card *c, kds_cuda_address at)
 
 kds_code kds_card_wait(kds_card *c, double seconds, bool *late, kds_err *e)
 {
-    double until = kds_clock_monotonic() + seconds;
+    double now = kds_clock_monotonic(), until = now + seconds, spin = now + SPIN_SECONDS;
     struct timespec pause = {.tv_nsec = 20000};
     int result = c->cuda->event_record(c->done, c->stream);
     *late = false;
     if (result != KDS_CUDA_SUCCESS)
         return kds_cuda_check(c->cuda, result, e, "recording an event");
     while ((result = c->cuda->event_query(c->done)) == KDS_CUDA_NOT_READY) {
-        if (kds_clock_monotonic() > until) {
+        now = kds_clock_monotonic();
+        if (now > until) {
             *late = true;
             return KDS_OK;
         }
+        if (now < spin)
+            continue;
         nanosleep(&pause, NULL);
         if (pause.tv_nsec < 1000000)
             pause.tv_nsec *= 2;

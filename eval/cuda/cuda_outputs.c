@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SPARE_BYTES (64u << 20) /* larger memory is given back */
+
 static kds_cuda_address output_at(const kds_outputs *o, int buffer)
 {
     return o->at + o->offsets[buffer];
@@ -21,13 +23,44 @@ static void unlink_outputs(kds_outputs *o)
         *at = o->next;
 }
 
+/* Allocating and freeing wait for the card; a case keeps and forgets outputs of one size. */
+static kds_code take_memory(cuda_device *d, uint64_t bytes, kds_cuda_address *out, kds_err *e)
+{
+    for (int i = 0; i < CUDA_SPARES; i++)
+        if (d->spares[i].at != 0 && d->spares[i].bytes == bytes) {
+            *out = d->spares[i].at;
+            d->spares[i].at = 0;
+            return KDS_OK;
+        }
+    return kds_card_alloc(d->card, (size_t)bytes, "kept outputs", out, e);
+}
+
+static void give_memory(cuda_device *d, kds_cuda_address at, uint64_t bytes)
+{
+    if (bytes > SPARE_BYTES) {
+        kds_card_free(d->card, at);
+        return;
+    }
+    cuda_spare *s = &d->spares[d->next_spare++ % CUDA_SPARES];
+    kds_card_free(d->card, s->at);
+    *s = (cuda_spare){at, bytes};
+}
+
+void cuda_outputs_drop_spares(cuda_device *d)
+{
+    for (int i = 0; i < CUDA_SPARES; i++) {
+        kds_card_free(d->card, d->spares[i].at);
+        d->spares[i].at = 0;
+    }
+}
+
 void cuda_outputs_free(kds_outputs *o)
 {
     if (o == NULL)
         return;
     unlink_outputs(o);
-    if (!o->device->base.spoilt) /* else freeing would wait for what never ends */
-        kds_card_free(o->device->card, o->at);
+    if (!o->device->base.spoilt && o->at != 0) /* else freeing would wait for what never ends */
+        give_memory(o->device, o->at, o->bytes);
     free(o);
 }
 
@@ -54,7 +87,7 @@ kds_code cuda_outputs_take(cuda_device *d, bool is_nan, uint64_t poison_seed, kd
     }
     o->next = bench->kept;
     bench->kept = o;
-    kds_code code = kds_card_alloc(d->card, (size_t)o->bytes, "kept outputs", &o->at, e);
+    kds_code code = take_memory(d, o->bytes, &o->at, e);
     if (code == KDS_OK) /* what lies between is part of the checksum */
         code = kds_cuda_check(d->cuda, d->cuda->set(o->at, 0, (size_t)o->bytes, d->card->stream), e,
                               "clearing kept outputs");

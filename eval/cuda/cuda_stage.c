@@ -132,6 +132,8 @@ kds_code cuda_stage_set(cuda_device *d, cuda_bench *b, const kds_program *p, kds
         d->stage.arena = 0;
         d->stage.arena_bytes = 0;
         code = kds_card_alloc(d->card, bytes, "the buffers of a row", &d->stage.arena, e);
+        if (code == KDS_NO_MEMORY && cuda_duels_drop(d))
+            code = kds_card_alloc(d->card, bytes, "the buffers of a row", &d->stage.arena, e);
         if (code != KDS_OK)
             return code;
         d->stage.arena_bytes = bytes;

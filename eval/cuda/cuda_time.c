@@ -54,7 +54,10 @@ kds_code cuda_time(kds_bench *b, kds_program *p, kds_program *baseline, kds_run_
     session s = {.device = d, .candidate = p, .baseline = baseline, .f = f};
     double us[2], sum[2] = {0, 0};
     int rounds = 0;
-    kds_code code = kds_gpu_row_open(&s.row, d->card, d->helpers, b->device->task, b->row_index, e);
+    const kds_task *t = b->device->task;
+    kds_code code = kds_gpu_row_open(&s.row, d->card, d->helpers, t, b->row_index, e);
+    if (code == KDS_NO_MEMORY && cuda_duels_drop(d))
+        code = kds_gpu_row_open(&s.row, d->card, d->helpers, t, b->row_index, e);
     while (code == KDS_OK && f->verdict == KDS_VERDICT_OK && rounds < ROUNDS) {
         code = run_round(&s, us, e);
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
@@ -62,7 +65,7 @@ kds_code cuda_time(kds_bench *b, kds_program *p, kds_program *baseline, kds_run_
         sum[0] += us[0];
         sum[1] += us[1];
         rounds++;
-        if (us[0] > (1 + b->device->task->screen) * us[1])
+        if (us[0] > (1 + t->screen) * us[1])
             break;
     }
     if (!d->base.spoilt)

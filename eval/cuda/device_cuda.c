@@ -43,6 +43,9 @@ static void cuda_close(kds_device *base)
     if (!base->spoilt) {
         if (d->card != NULL)
             cuda_stage_drop(d);
+        (void)cuda_duels_drop(d);
+        if (d->card != NULL)
+            cuda_outputs_drop_spares(d);
         kds_helpers_close(d->helpers);
         kds_card_close(d->card);
     }
@@ -135,6 +138,7 @@ static const kds_device_ops cuda_ops = {
     .same = cuda_outputs_same,
     .intact = cuda_stage_intact,
     .time = cuda_time,
+    .duel = cuda_duel,
 };
 
 /* What one multiprocessor does in a cycle, by compute capability; tensor work on 16-bit numbers
@@ -168,7 +172,7 @@ static kds_code set_roofline(cuda_device *d, kds_err *e)
     return code;
 }
 
-/* Everything that results depend on but the task and the candidate. */
+/* Everything that results depend on but the task and the candidate; the card itself comes last. */
 static kds_code set_fingerprint(cuda_device *d, const char *toolchain, kds_err *e)
 {
     const kds_cuda_info *info = &d->card->info;
@@ -176,14 +180,17 @@ static kds_code set_fingerprint(cuda_device *d, const char *toolchain, kds_err *
     kds_buf text;
     kds_nvml_look(d->nvml, info->pci, &state);
     kds_buf_init(&text, 64u << 10);
-    kds_buf_printf(&text, "cuda %d %s %s cuda %d driver %s %s\n", KDS_MEASURE_VERSION, info->uuid,
-                   info->name, d->cuda->version, d->nvml != NULL ? kds_nvml_driver(d->nvml) : "",
-                   toolchain);
-    kds_buf_printf(&text, "clocks %d %d of %d %d", info->clock_mhz, info->memory_clock_mhz,
+    kds_buf_printf(&text, "cuda %d %s cuda %d driver %s %s\n", KDS_MEASURE_VERSION, info->name,
+                   d->cuda->version, d->nvml != NULL ? kds_nvml_driver(d->nvml) : "", toolchain);
+    kds_buf_printf(&text, "clocks %d %d of %d %d\n", info->clock_mhz, info->memory_clock_mhz,
                    state.sm_max_mhz, state.memory_max_mhz);
+    size_t shared = text.len;
+    kds_buf_puts(&text, info->uuid);
     kds_code code = kds_buf_check(&text, "fingerprint", e);
-    if (code == KDS_OK)
+    if (code == KDS_OK) {
+        kds_id_format(kds_id_of(text.data, shared), d->base.kind);
         kds_id_format(kds_id_of(text.data, text.len), d->base.fingerprint);
+    }
     kds_buf_free(&text);
     return code;
 }
@@ -234,8 +241,6 @@ kds_code kds_device_cuda_open(kds_device **out, const char *spec, const kds_task
     code = open_card(d, ordinal, e);
     if (code == KDS_OK) {
         (void)snprintf(d->base.model, sizeof d->base.model, "%s", d->card->info.name);
-        (void)snprintf(d->base.safety, sizeof d->base.safety, "sim:%s",
-                       d->card->info.capability < 90 ? "a100" : "h200");
         code = set_roofline(d, e);
     }
     if (code == KDS_OK)

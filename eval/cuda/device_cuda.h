@@ -3,6 +3,7 @@
 #define KDS_EVAL_CUDA_DEVICE_CUDA_H
 
 #include "eval/cuda/gpu_code.h"
+#include "eval/cuda/gpu_duel.h"
 #include "eval/cuda/helpers.h"
 #include "eval/cuda/nvml.h"
 #include "eval/device.h"
@@ -40,6 +41,13 @@ typedef struct cuda_stage {
     uint64_t guard_seed;
 } cuda_stage;
 
+/* Memory that kept outputs have left, for the next ones of that size. */
+#define CUDA_SPARES 8
+typedef struct cuda_spare {
+    kds_cuda_address at; /* 0: none */
+    uint64_t bytes;
+} cuda_spare;
+
 typedef struct cuda_device {
     kds_device base;
     kds_nvrtc *nvrtc;
@@ -50,6 +58,9 @@ typedef struct cuda_device {
     int lock; /* descriptor; -1: none */
     uint64_t seed, draws;
     cuda_stage stage;
+    kds_gpu_duels *duels; /* NULL until the first duel */
+    cuda_spare spares[CUDA_SPARES];
+    int next_spare;
 } cuda_device;
 
 struct kds_program {
@@ -101,6 +112,7 @@ kds_code cuda_outputs_take(cuda_device *d, bool is_nan, uint64_t poison_seed, kd
 /* True if what is kept of a bench is as it was. */
 kds_code cuda_outputs_unchanged(const cuda_bench *b, bool *same, kds_err *e);
 void cuda_outputs_free(kds_outputs *o);
+void cuda_outputs_drop_spares(cuda_device *d);
 size_t cuda_outputs_bytes(const kds_outputs *o);
 kds_code cuda_outputs_compare(const kds_bench *b, int buffer, const kds_outputs *got,
                               const kds_outputs *want, const kds_tolerance *t, bool bitwise,
@@ -109,6 +121,12 @@ kds_code cuda_outputs_complete(const kds_bench *b, const kds_outputs *o, kds_fin
                                kds_err *e);
 kds_code cuda_outputs_same(const kds_bench *b, const kds_outputs *first, const kds_outputs *second,
                            kds_finding *f, kds_err *e);
+
+/* cuda_duel.c */
+kds_code cuda_duel(kds_device *base, const kds_frame *job, const kds_program *baseline,
+                   cJSON *reply, kds_err *e);
+/* Gives up what duels keep; true if that was anything. */
+bool cuda_duels_drop(cuda_device *d);
 
 /* cuda_time.c */
 kds_code cuda_time(kds_bench *b, kds_program *p, kds_program *baseline, kds_run_result *run,

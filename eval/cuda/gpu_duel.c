@@ -274,7 +274,8 @@ kds_code kds_gpu_duel(kds_gpu_duels *g, const kds_gpu_duel_arm arms[2],
     d->delay_ns = KDS_GPU_DELAY_NS;
     d->rule = (kds_duel_rule){.margin = o->margin > o->floor ? o->margin : o->floor,
                               .max_regress = o->max_regress,
-                              .hopeless = o->hopeless};
+                              .hopeless = o->hopeless,
+                              .to_the_look = o->to_the_look};
     kds_finding_clear(&d->f);
     kds_code code = begin(d);
     if (code == KDS_OK && (d->record = cJSON_CreateArray()) == NULL)

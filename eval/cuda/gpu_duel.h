@@ -25,6 +25,7 @@ typedef struct kds_gpu_duel_options {
     double floor;       /* the measured A/A floor of this GPU; 0 if it is not known */
     double max_regress; /* how much slower one row may be */
     double hopeless;    /* let go after two rounds if slower by that much in both */
+    bool to_the_look;   /* the estimate is wanted, whatever the first rounds say */
     bool warm;          /* visits stay on one set */
     /* The incumbent's visits are made longer by that share: one kernel that idles on one thread
      * lies in the middle of each, its length calibrated before the first round. 0: none. */
@@ -46,7 +47,8 @@ void kds_gpu_duels_close(kds_gpu_duels *g);
  * - finding{arm, verdict, stage, line, message} if an arm failed: then *spoilt, and the process has
  *   to end;
  * - flags[] (clock_moved, throttled, foreign_process, shared_gpu), repeats, ended_by (a flag, or
- *   null), seed, mode ("cold", "warm"), rule{margin, max_regress, hopeless}, floor, slowdown;
+ *   null), seed, mode ("cold", "warm"), rule{margin, max_regress, hopeless, to_the_look}, floor,
+ *   slowdown;
  * - rows[]{row, index, weight, launches, sets, cold ("rotation", "flush"; "no" if warm), checked
  *   (outputs of timed launches compared), late (visits taken again, for the host was late),
  *   incumbent{us, cold{device_us, wall_us}, warm{...}}, child{...}, slowdown{added_us, visit_us,
@@ -55,7 +57,8 @@ void kds_gpu_duels_close(kds_gpu_duels *g);
  *   child_us[], value}, sample{sm_mhz, memory_mhz, temperature, processes, throttle}}, and
  *   `opening`, the sample before the first round;
  * - seconds, and of these watch_seconds (NVML).
- * Times are microseconds a run; those of no use after a duel of two rounds are null. An error is
+ * Times are microseconds a run. Those in the other mode, and wall times, are told where the child
+ * is faster or the estimate was wanted; else they are null. An error is
  * the machine's fault; then *spoilt too. */
 KDS_MUST_USE kds_code kds_gpu_duel(kds_gpu_duels *g, const kds_gpu_duel_arm arms[2],
                                    const kds_gpu_duel_options *o, cJSON *out, bool *spoilt,

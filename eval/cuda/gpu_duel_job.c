@@ -44,6 +44,7 @@ kds_code kds_gpu_duel_job(kds_frame *out, const kds_gpu_duel_side sides[2],
         kds_json_add_num(h, "max_regress", o->max_regress) &&
         kds_json_add_num(h, "hopeless", o->hopeless) &&
         kds_json_add_num(h, "slowdown", o->slowdown) && kds_json_add_bool(h, "warm", o->warm) &&
+        kds_json_add_bool(h, "to_the_look", o->to_the_look) &&
         (rows = cJSON_AddArrayToObject(h, "rows")) != NULL;
     for (int i = 0; good && i < o->row_count; i++)
         good = cJSON_AddItemToArray(rows, cJSON_CreateNumber(o->rows[i]));
@@ -79,6 +80,7 @@ static kds_code read_options(const kds_frame *job, const kds_task *t, kds_gpu_du
         return kds_fail(e, KDS_PROTOCOL, "a duel job with a share that is none");
     o->seed = (uint64_t)seed;
     o->warm = kds_json_bool(h, "warm", false);
+    o->to_the_look = kds_json_bool(h, "to_the_look", false);
     cJSON_ArrayForEach(row, rows)
     {
         double at = cJSON_IsNumber(row) ? row->valuedouble : -1;

@@ -135,6 +135,7 @@ static bool add_rule(duel *d)
     return o != NULL && kds_json_add_num(o, "margin", d->rule.margin) &&
            kds_json_add_num(o, "max_regress", d->rule.max_regress) &&
            kds_json_add_num(o, "hopeless", d->rule.hopeless) &&
+           kds_json_add_bool(o, "to_the_look", d->rule.to_the_look) &&
            kds_json_add_num(d->out, "floor", d->o->floor) &&
            kds_json_add_num(d->out, "slowdown", d->o->slowdown);
 }

@@ -80,7 +80,8 @@ kds_code duel_measure_times(duel *d, int i)
         x->times[arm] = (duel_times){{NAN, NAN}, {NAN, NAN}};
         x->times[arm].device[d->o->warm] = median(us, x->visit_count);
     }
-    if (d->rounds.count <= KDS_DUEL_SCREEN) /* a clear loser is not worth more */
+    bool wanted = d->result.verdict == KDS_DUEL_FASTER || d->o->to_the_look;
+    if (!wanted || d->ended_by != KDS_DUEL_CALM) /* a loser is not worth more */
         return KDS_OK;
     kds_code code = duel_take_row(d, i);
     if (code == KDS_OK)

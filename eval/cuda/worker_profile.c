@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define NAMES_TEXT 8000
+#define ROWS 4
 
 typedef struct worker {
     kds_nvrtc *nvrtc;
@@ -23,7 +24,7 @@ typedef struct worker {
     kds_task *task;
     kds_profiler *profiler;
     kds_metric_set *set;
-    kds_gpu_row *row;
+    kds_gpu_row *rows[ROWS]; /* the last ones, the newest first; NULL: none */
     kds_profile_check checks[KDS_SELF_TEST_CHECKS];
     int check_count;
     char refusal[1000]; /* why there are no counters; "" if there are */
@@ -209,13 +210,38 @@ static kds_code do_open(worker *w, const kds_frame *job, cJSON *reply, kds_err *
     return code;
 }
 
+static void drop_rows(worker *w)
+{
+    for (int i = 0; i < ROWS; i++) {
+        kds_gpu_row_close(w->rows[i]);
+        w->rows[i] = NULL;
+    }
+}
+
+/* Puts the row first. Nothing is timed here: one set of its buffers is all that is used. */
 static kds_code take_row(worker *w, int row, kds_err *e)
 {
-    if (w->row != NULL && w->row->index == row)
-        return KDS_OK;
-    kds_gpu_row_close(w->row);
-    w->row = NULL;
-    return kds_gpu_row_open(&w->row, w->card, w->helpers, w->task, row, e);
+    int at = 0;
+    kds_code code = KDS_OK;
+    while (at < ROWS && (w->rows[at] == NULL || w->rows[at]->index != row))
+        at++;
+    kds_gpu_row *r = at < ROWS ? w->rows[at] : NULL;
+    if (r == NULL) {
+        at = ROWS - 1;
+        kds_gpu_row_close(w->rows[at]);
+        w->rows[at] = NULL;
+        code = kds_gpu_row_open(&r, w->card, w->helpers, w->task, row, e);
+        if (code == KDS_NO_MEMORY) {
+            drop_rows(w);
+            code = kds_gpu_row_open(&r, w->card, w->helpers, w->task, row, e);
+        }
+        if (code != KDS_OK)
+            return code;
+        r->sets = 1;
+    }
+    memmove(&w->rows[1], &w->rows[0], (size_t)at * sizeof w->rows[0]);
+    w->rows[0] = r;
+    return KDS_OK;
 }
 
 static bool add_profile(cJSON *reply, const worker *w, const kds_measures *m, const kds_finding *f)
@@ -247,7 +273,7 @@ static kds_code profile(worker *w, int row, const kds_plan *plan, const kds_comp
                    : no_memory(e);
     kds_code code = take_row(w, row, e);
     if (code == KDS_OK)
-        code = kds_profile_row(w->profiler, w->set, w->row, plan, c, &m, &w->spoilt, &f, e);
+        code = kds_profile_row(w->profiler, w->set, w->rows[0], plan, c, &m, &w->spoilt, &f, e);
     if (code != KDS_OK)
         return code;
     return add_profile(reply, w, &m, &f) &&
@@ -305,7 +331,7 @@ static kds_code answer(worker *w, const kds_frame *job, kds_frame *reply, kds_er
 
 static void drop(worker *w)
 {
-    kds_gpu_row_close(w->row);
+    drop_rows(w);
     kds_metric_set_free(w->set);
     kds_profiler_close(w->profiler);
     kds_task_free(w->task);

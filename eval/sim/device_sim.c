@@ -404,7 +404,10 @@ kds_code kds_device_sim_open(kds_device **out, const char *gpu, const kds_task *
         d->base.flops_per_second = kds_gpu_flops(g);
         d->base.tensor_flops_per_second = kds_gpu_tensor_flops(g);
         (void)snprintf(d->base.name, sizeof d->base.name, "sim:%s", g->name);
-        kds_id_format(kds_id_of(text.data, text.len), d->base.fingerprint);
+        {
+            kds_id_format(kds_id_of(text.data, text.len), d->base.fingerprint);
+            memcpy(d->base.kind, d->base.fingerprint, sizeof d->base.kind);
+        }
         d->gpu = g;
         d->seed = seed;
         *out = &d->base;

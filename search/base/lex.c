@@ -152,6 +152,8 @@ static size_t scan_punct(const kds_lexer *x, size_t at)
         next++;
     }
     for (const char *const *p = puncts; *p; p++) {
+        if ((unsigned char)**p != seen[0])
+            continue;
         size_t n = strlen(*p);
         if (memcmp(*p, seen, n) == 0)
             return ends[n - 1];

@@ -132,6 +132,7 @@ static const struct {
 } benches[] = {
     {"sim", "", 1, 1, bench_sim},
     {"archive", "", 1, 1, bench_archive},
+    {"engine", " TASK", 2, 2, kds_bench_engine},
     {"gpu", " TASK FILE.cu...", 3, KDS_OPERANDS_MAX, kds_bench_gpu},
     {"profile", " TASK FILE.cu...", 3, KDS_OPERANDS_MAX, kds_bench_profile},
     {"duel", " TASK INCUMBENT.cu CHILD.cu, or TASK --aa FILE.cu", 2, 4, kds_bench_duel},
@@ -149,7 +150,8 @@ static kds_code run(const kds_args *args, kds_err *e)
         return benches[i].run(args, e);
     }
     return kds_fail(e, KDS_USAGE,
-                    "no benchmark '%s'; there are: sim, archive, gpu, profile, duel, model", name);
+                    "no benchmark '%s'; there are: sim, archive, engine, gpu, profile, duel, model",
+                    name);
 }
 
 const kds_command kds_command_bench = {
@@ -163,6 +165,8 @@ const kds_command kds_command_bench = {
         "bench archive: durable inserts per second, and the time and memory to open an archive of "
         "100,000 candidates\n"
         "(made in a folder here and removed again).\n"
+        "bench engine TASK: a whole campaign of the built-in proposer: candidates an hour, and "
+        "where the time goes.\n"
         "bench gpu TASK FILE.cu...: measures kernels on a GPU, each on each production row. A "
         "kernel is compiled, compared\n"
         "with the task's baseline, and timed: the median of visits, each a CUDA graph of launches "
@@ -186,8 +190,12 @@ const kds_command kds_command_bench = {
         "with --fit, which rates would fit better, and whether they would on tasks that they were "
         "not fitted to.",
     .flags =
-        {{"candidates", 0, "N", "archive: size of the archive that is opened [100000]"},
-         {"device", 0, "NAME", "gpu, profile, duel: cuda:N [cuda:0]; model: sim:GPU [sim:h200]"},
+        {{"candidates", 0, "N",
+          "archive: size of the archive that is opened [100000]; engine: how many to judge [200]"},
+         {"device", 0, "NAME",
+          "engine, gpu, profile, duel: cuda:N [cuda:0]; model: sim:GPU [sim:h200]"},
+         {"in-flight", 0, "N", "engine: decisions under way at a time"},
+         {"workers", 0, "N", "engine: worker processes of each kind"},
          {"sweep", 0, "N", "gpu: N variants of each file by its tune lines, at most"},
          {"seed", 0, "N", "gpu: draws the variants if there are more; duel: of the first duel [1]"},
          {"rows", 0, "LIST",

@@ -17,13 +17,12 @@ static kds_code replay(const kds_args *args, kds_err *e)
     if (args->json)
         printf("%s\n", json);
     else if (code == KDS_OK)
-        printf("agrees: %lld decisions, %lld children of the built-in proposer, %lld replies and "
-               "%lld outcomes "
-               "derived again\ndecisions %s\nstate     %s\n",
+        printf("agrees: %lld decisions, %lld children of the built-in proposer, %lld replies, "
+               "%lld duels and %lld outcomes derived again\ndecisions %s\nstate     %s\n",
                (long long)kds_json_int(o, "decisions", 0),
                (long long)kds_json_int(o, "children", 0), (long long)kds_json_int(o, "replies", 0),
-               (long long)kds_json_int(o, "commits", 0), kds_json_str(o, "chain", ""),
-               kds_json_str(o, "state", ""));
+               (long long)kds_json_int(o, "duels", 0), (long long)kds_json_int(o, "commits", 0),
+               kds_json_str(o, "chain", ""), kds_json_str(o, "state", ""));
     else {
         char *recorded = kds_json_print_pretty(kds_json_at(o, "recorded"));
         char *derived = kds_json_print_pretty(kds_json_at(o, "derived"));

@@ -1,6 +1,7 @@
 /* `show`: one candidate, or any stored object. */
 #include "search/cli/command.h"
 #include "search/cli/view.h"
+#include "search/cli/view_duel.h"
 
 #include "search/base/text.h"
 
@@ -26,7 +27,7 @@ static kds_code print_stage(void *user, const cJSON *row, kds_err *e)
     const char *message = kds_json_str(row, "message", "");
     kds_buf_init(&safe, 16384);
     kds_text_escape(&safe, message, strlen(message), false);
-    printf("  %-8s %-16s %8.3f s%s%s%s%s\n", kds_json_str(row, "stage", ""),
+    printf("  %-13s %-16s %8.3f s%s%s%s%s\n", kds_json_str(row, "stage", ""),
            kds_json_str(row, "verdict", ""), kds_json_num(row, "seconds", 0), safe.len ? "  " : "",
            safe.data, kds_json_str(row, "log", NULL) ? "  log " : "", kds_json_str(row, "log", ""));
     kds_buf_free(&safe);
@@ -92,6 +93,7 @@ static kds_code show_text(kds_ledger *l, const kds_candidate_row *r, const cJSON
                           bool all_rows, kds_err *e)
 {
     cJSON *campaign = NULL, *stop = NULL;
+    kds_confirmed confirmed = {0};
     printf("candidate   %s (#%lld)\nmade by     %s%s%s\n", r->id, (long long)r->decision,
            r->operator_name, r->model[0] ? " with " : "", r->model);
     if (r->parent[0])
@@ -124,6 +126,16 @@ static kds_code show_text(kds_ledger *l, const kds_candidate_row *r, const cJSON
     cJSON_Delete(args);
     if (code == KDS_OK && report)
         code = kds_view_load_campaign(l, &campaign, &stop, e);
+    if (code == KDS_OK)
+        code = kds_view_load_confirmed(l, r->decision, &confirmed, e);
+    if (code == KDS_OK && confirmed.known) {
+        printf("\nconfirmed ");
+        kds_view_confirmed(stdout, &confirmed);
+        printf("\n\n");
+        kds_view_confirmed_rows(stdout, &confirmed);
+        printf("\nas judged, beside the baseline:");
+    }
+    kds_confirmed_free(&confirmed);
     if (code == KDS_OK && report) {
         printf("\n");
         kds_view_report(stdout, report, kds_json_at(kds_json_at(campaign, "descriptors"), "axes"),

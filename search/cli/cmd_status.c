@@ -2,6 +2,7 @@
 #include "search/cli/command.h"
 #include "search/cli/table.h"
 #include "search/cli/view.h"
+#include "search/cli/view_duel.h"
 
 #include "search/base/clock.h"
 #include "search/base/file.h"
@@ -19,6 +20,8 @@ typedef struct status {
     kds_candidate_row best;
     bool has_best;
     int64_t cells;
+    cJSON *noise; /* of a measured campaign; NULL */
+    kds_confirmed confirmed;
     cJSON *operators;
     cJSON *settings;           /* of the last epoch, by name as text; NULL if unknown */
     int64_t began_ms, last_ms; /* of the last epoch, of the last event */
@@ -89,6 +92,10 @@ static kds_code load(status *s, const char *dir, kds_err *e)
             NULL, keep_row, s->operators, e);
     if (code == KDS_OK)
         s->has_best = kds_ledger_find(s->ledger, "best", &s->best, &none) == KDS_OK;
+    if (code == KDS_OK && s->has_best)
+        code = kds_view_load_confirmed(s->ledger, s->best.decision, &s->confirmed, e);
+    if (code == KDS_OK && kds_json_bool(s->campaign, "measured", false))
+        code = kds_view_load_noise(s->ledger, &s->noise, e);
     return code;
 }
 
@@ -142,7 +149,18 @@ static void show_text(status *s, const char *dir)
            (long long)s->totals.decisions, (long long)(s->totals.decisions - s->totals.committed),
            (long long)(s->totals.committed - s->totals.duplicates), (long long)s->totals.accepted,
            (long long)s->totals.duplicates, (long long)s->cells);
-    if (s->has_best)
+    if (s->noise)
+        printf("duels       %lld fought; a kernel and its copy differ by up to %.2f %%; %lld of "
+               "%lld hidden duels of equals were called faster\n",
+               (long long)kds_json_int(s->noise, "duels", 0),
+               100 * kds_json_num(s->noise, "floor", 0),
+               (long long)kds_json_int(s->noise, "hidden_faster", 0),
+               (long long)kds_json_int(s->noise, "hidden", 0));
+    if (s->has_best && s->confirmed.known) {
+        printf("best        #%lld %.8s, ", (long long)s->best.decision, s->best.id);
+        kds_view_confirmed(stdout, &s->confirmed);
+        printf("\n");
+    } else if (s->has_best)
         printf("best        #%lld %.8s, %.3fx the baseline (%s)\n", (long long)s->best.decision,
                s->best.id, s->best.fitness,
                kds_view_device_origin(kds_json_str(s->campaign, "device", "")));
@@ -200,6 +218,12 @@ static kds_code show_json(status *s, const char *dir, kds_err *e)
         kds_json_add_int(o, "prompt_tokens", t->prompt_tokens) &&
         kds_json_add_int(o, "completion_tokens", t->completion_tokens) &&
         kds_json_add_num(o, "cost_usd", t->cost_usd) && kds_json_add_bool(o, "modelled", modelled);
+    if (ok && s->noise)
+        ok = cJSON_AddItemReferenceToObject(o, "noise", s->noise);
+    if (ok && s->confirmed.known)
+        ok = kds_json_add_num(o, "speedup", s->confirmed.speedup) &&
+             kds_json_add_num(o, "speedup_low", s->confirmed.low) &&
+             kds_json_add_num(o, "speedup_high", s->confirmed.high);
     if (ok) {
         cJSON_AddItemToObject(o, "best", best);
         cJSON_AddItemToObject(o, "operators", operators);
@@ -224,6 +248,8 @@ static kds_code run(const kds_args *args, kds_err *e)
     cJSON_Delete(s.stop);
     cJSON_Delete(s.operators);
     cJSON_Delete(s.settings);
+    cJSON_Delete(s.noise);
+    kds_confirmed_free(&s.confirmed);
     kds_ledger_close(s.ledger);
     return code;
 }

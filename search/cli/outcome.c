@@ -4,6 +4,7 @@
 #include "search/base/file.h"
 #include "search/cli/shell.h"
 #include "search/cli/view.h"
+#include "search/cli/view_duel.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,21 +37,31 @@ static void show_next(const char *archive, const char *why, const kds_ledger_tot
 }
 
 static void show_text(const char *archive, const char *why, const kds_candidate_row *best,
-                      const cJSON *report, const kds_ledger_totals *totals)
+                      const cJSON *report, const kds_confirmed *confirmed,
+                      const kds_ledger_totals *totals)
 {
     char word[1200];
     printf("\n%lld distinct candidates judged, %lld accepted, %lld duplicates, %.1f s\n",
            (long long)(totals->committed - totals->duplicates), (long long)totals->accepted,
            (long long)totals->duplicates, totals->run_seconds);
-    printf("best: #%lld %.8s, %.3fx the baseline (%s on %s)\n\n", (long long)best->decision,
-           best->id, best->fitness, kds_view_origin(report), kds_json_str(report, "device", "?"));
-    kds_view_rows(stdout, report, false);
+    printf("best: #%lld %.8s, ", (long long)best->decision, best->id);
+    if (confirmed->known) {
+        kds_view_confirmed(stdout, confirmed);
+        printf("\non %s (%s)\n\n", kds_json_str(report, "device", "?"),
+               kds_json_str(report, "model", "?"));
+        kds_view_confirmed_rows(stdout, confirmed);
+    } else {
+        printf("%.3fx the baseline (%s on %s)\n\n", best->fitness, kds_view_origin(report),
+               kds_json_str(report, "device", "?"));
+        kds_view_rows(stdout, report, false);
+    }
     printf("\nchampion: %s/champion/kernel.cu\n", kds_shell_word(word, sizeof word, archive));
     show_next(archive, why, totals);
 }
 
 static kds_code show_json(const char *archive, const kds_candidate_row *best, const cJSON *report,
-                          const kds_ledger_totals *totals, kds_err *e)
+                          const kds_confirmed *confirmed, const kds_ledger_totals *totals,
+                          kds_err *e)
 {
     cJSON *o = cJSON_CreateObject();
     cJSON *candidate = kds_view_candidate_json(best), *copy = cJSON_Duplicate(report, true);
@@ -60,7 +71,10 @@ static kds_code show_json(const char *archive, const kds_candidate_row *best, co
               kds_json_add_int(o, "committed", totals->committed) &&
               kds_json_add_int(o, "accepted", totals->accepted) &&
               kds_json_add_int(o, "duplicates", totals->duplicates) &&
-              kds_json_add_num(o, "seconds", totals->run_seconds);
+              kds_json_add_num(o, "seconds", totals->run_seconds) &&
+              (!confirmed->known || (kds_json_add_num(o, "speedup", confirmed->speedup) &&
+                                     kds_json_add_num(o, "speedup_low", confirmed->low) &&
+                                     kds_json_add_num(o, "speedup_high", confirmed->high)));
     if (ok) {
         cJSON_AddItemToObject(o, "best", candidate);
         cJSON_AddItemToObject(o, "report", copy);
@@ -84,6 +98,7 @@ kds_code kds_show_outcome(const char *archive, bool json, kds_err *e)
     kds_candidate_row best;
     kds_ledger_totals totals;
     cJSON *report = NULL, *campaign = NULL, *stop = NULL;
+    kds_confirmed confirmed = {0};
     kds_code code = kds_ledger_open(&l, archive, KDS_LEDGER_READ, e);
     if (code == KDS_OK)
         code = kds_ledger_find(l, "best", &best, e);
@@ -93,10 +108,13 @@ kds_code kds_show_outcome(const char *archive, bool json, kds_err *e)
         code = kds_view_load_report(l, &best, &report, e);
     if (code == KDS_OK)
         code = kds_view_load_campaign(l, &campaign, &stop, e);
+    if (code == KDS_OK)
+        code = kds_view_load_confirmed(l, best.decision, &confirmed, e);
     if (code == KDS_OK && json)
-        code = show_json(archive, &best, report, &totals, e);
+        code = show_json(archive, &best, report, &confirmed, &totals, e);
     else if (code == KDS_OK)
-        show_text(archive, kds_json_str(stop, "why", ""), &best, report, &totals);
+        show_text(archive, kds_json_str(stop, "why", ""), &best, report, &confirmed, &totals);
+    kds_confirmed_free(&confirmed);
     cJSON_Delete(report);
     cJSON_Delete(campaign);
     cJSON_Delete(stop);

@@ -27,6 +27,14 @@ typedef struct kds_lane {
 
 /* Budgets that are told of before they are spent. */
 enum { KDS_BUDGET_TIME, KDS_BUDGET_EVALS, KDS_BUDGET_COST, KDS_BUDGET_TOKENS, KDS_BUDGETS };
+/* A duel under way. */
+typedef struct kds_duel_lane {
+    uint64_t tag;
+    int64_t decision; /* -1: of equals */
+    kds_bout_purpose purpose;
+    kds_id candidate, incumbent;
+} kds_duel_lane;
+#define KDS_DUEL_LANES 4
 
 /* An object waiting for the transaction of the next record. */
 typedef struct kds_pending {
@@ -57,7 +65,14 @@ struct kds_campaign {
     int pending_count;
     kds_lane *lanes;
     int lane_count, lane_room;
-    int stop_fd; /* eventfd: wakes the loop */
+    kds_duel_lane duels[KDS_DUEL_LANES];
+    int duel_count;
+    uint64_t duel_tags;
+    bool equals_under_way; /* a kernel fights its copy */
+    int floor_failures;    /* such duels in a row of which nothing came */
+    double last_floor;
+    double busy, woken; /* seconds of this process's own work, without waiting; when it began */
+    int stop_fd;        /* eventfd: wakes the loop */
     atomic_int stops;
     double started, stopped_at, last_accept, last_progress, last_status;
     double mail_scanned, mail_idle_since; /* idle: nothing but mail is waited for; 0: no */
@@ -133,6 +148,15 @@ KDS_MUST_USE kds_code kds_campaign_mail_post(kds_campaign *c, const char *text, 
 KDS_MUST_USE kds_code kds_campaign_mail_step(kds_campaign *c, bool now, kds_err *e);
 /* KDS_PENDING_MAIL if nothing is left to do but to wait for mail, and that for long enough. */
 KDS_MUST_USE kds_code kds_campaign_mail_drain(kds_campaign *c, kds_err *e);
+/* campaign_duel.c: where times are measured. */
+KDS_MUST_USE kds_code kds_campaign_check_rows(const kds_task *t, kds_err *e);
+/* *ready: a flight with a verdict may be committed. Else its next duel is under way, or was begun.
+ */
+KDS_MUST_USE kds_code kds_campaign_fight(kds_campaign *c, const kds_flight *f, bool *ready,
+                                         kds_err *e);
+/* Measures the noise again when it is time. */
+KDS_MUST_USE kds_code kds_campaign_watch_floor(kds_campaign *c, kds_err *e);
+void kds_campaign_fought(void *campaign, const kds_fought *f);
 
 /* campaign_loop.c */
 kds_lane *kds_campaign_lane(kds_campaign *c,

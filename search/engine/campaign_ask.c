@@ -83,11 +83,13 @@ bool kds_campaign_can_pay(kds_campaign *c, const cJSON *request)
 /* What models may be told, and of which architecture the device is. */
 static kds_code open_knowledge(kds_campaign *c, kds_err *e)
 {
-    char arch[16];
+    char arch[16], first[80]; /* several GPUs of a campaign are of one model */
+    const char *device = kds_evaluator_device(c->evaluator);
     kds_err none = {0};
     if (c->knowledge)
         return KDS_OK;
-    if (kds_device_arch(kds_evaluator_device(c->evaluator), arch, sizeof arch, &none) == KDS_OK)
+    snprintf(first, sizeof first, "%.*s", (int)strcspn(device, ","), device);
+    if (kds_device_arch(first, arch, sizeof arch, &none) == KDS_OK)
         c->capability = kds_capability_of(arch);
     return kds_knowledge_load(&c->knowledge, kds_knowledge_files, kds_descriptor_name_known, e);
 }

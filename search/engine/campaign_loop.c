@@ -114,17 +114,25 @@ static kds_code commit_flight(kds_campaign *c, const kds_flight *f, kds_err *e)
     return code;
 }
 
-/* The flight that may be committed now; NULL if there is none. */
-static const kds_flight *next_ready(const kds_campaign *c)
+/* The flight that may be committed now; NULL if there is none. Duels that one waits for are begun.
+ */
+static kds_code next_ready(kds_campaign *c, const kds_flight **out, kds_err *e)
 {
-    for (int i = 0; i < c->state->flight_count; i++) {
+    kds_code code = KDS_OK;
+    *out = NULL;
+    for (int i = 0; code == KDS_OK && i < c->state->flight_count; i++) {
         const kds_flight *f = &c->state->flights[i];
-        if (kds_commit_ready(c->state, f))
-            return f;
+        bool ready = kds_commit_ready(c->state, f);
+        if (ready && c->state->measured)
+            code = kds_campaign_fight(c, f, &ready, e);
+        if (code == KDS_OK && ready) {
+            *out = f;
+            return KDS_OK;
+        }
         if (c->strict || f->decision == 0)
-            return NULL; /* the baseline is committed first in any order */
+            break; /* the baseline is committed first in any order */
     }
-    return NULL;
+    return code;
 }
 
 /* Why no further decision may be made; NULL if one may. */
@@ -244,7 +252,7 @@ static kds_code advance(kds_campaign *c, kds_err *e)
 {
     kds_code code = decide_due(c, e);
     const kds_flight *f = NULL;
-    while (code == KDS_OK && (f = next_ready(c)) != NULL) {
+    while (code == KDS_OK && (code = next_ready(c, &f, e)) == KDS_OK && f) {
         bool baseline = f->decision == 0;
         code = commit_flight(c, f, e);
         if (code == KDS_OK && baseline && kds_id_is_zero(c->state->best))
@@ -325,8 +333,11 @@ static kds_code wait_events(kds_campaign *c, kds_err *e)
     int n = 0;
     fds[n++] = (struct pollfd){.fd = c->stop_fd, .events = POLLIN};
     n += kds_evaluator_poll_set(c->evaluator, fds + n, POLL_MAX - n);
+    double from = kds_clock_monotonic();
+    c->busy += from - c->woken;
     kds_code code =
         kds_endpoint_wait(c->endpoint, fds, n, wait_ms(c), kds_campaign_completed, c, e);
+    c->woken = kds_clock_monotonic();
     if (code != KDS_OK)
         return code;
     if (read(c->stop_fd, &drained, sizeof drained) < 0 && errno != EAGAIN && errno != EINTR)
@@ -354,11 +365,16 @@ static bool stop_now(kds_campaign *c)
 static kds_code turn(kds_campaign *c, bool *over, kds_err *e)
 {
     kds_code code = KDS_OK;
+    const kds_flight *ready = NULL;
     if (!atomic_load(&c->stops)) {
         if ((code = kds_campaign_mail_step(c, false, e)) == KDS_OK &&
             (code = advance(c, e)) == KDS_OK)
             code = pursue(c, e);
-        if (code == KDS_OK && next_ready(c))
+        if (code == KDS_OK)
+            code = kds_campaign_watch_floor(c, e);
+        if (code == KDS_OK)
+            code = next_ready(c, &ready, e);
+        if (ready)
             return KDS_OK; /* lint or a twin decided at once */
         if (code == KDS_OK && !c->state->flight_count && (c->closing || c->exhausted)) {
             if (!c->why)
@@ -402,11 +418,15 @@ kds_code kds_campaign_run(kds_campaign *c, kds_event_fn *fn, void *user, kds_err
     kds_err err = {0};
     c->fn = fn;
     c->user = user;
-    c->started = c->last_accept = kds_clock_monotonic();
+    c->started = c->last_accept = c->woken = kds_clock_monotonic();
     c->stopped_at = 0;
     c->closing = c->exhausted = c->ended = false;
     c->why = NULL;
     kds_code code = kds_campaign_mail_begin(c, &err);
+    const char *why_not = NULL;
+    if (!kds_evaluator_counts(c->evaluator, &why_not))
+        kds_campaign_tell(c, "notice", "no counters, so cells are made of compile facts: %.600s",
+                          why_not);
     kds_campaign_watch_budgets(c, true);
     while (code == KDS_OK && !over && !stop_now(c)) {
         code = turn(c, &over, &err);

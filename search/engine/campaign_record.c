@@ -196,6 +196,11 @@ void kds_campaign_write_champion(kds_campaign *c)
               kds_json_add_str(o, "device", kds_evaluator_device(c->evaluator)) &&
               kds_json_add_str(o, "fingerprint", kds_evaluator_fingerprint(c->evaluator)) &&
               kds_json_add_num(o, "fitness", row.fitness) &&
+              (!c->state->measured ||
+               (kds_json_add_num(o, "speedup", c->state->best_fitness) &&
+                kds_json_add_num(o, "speedup_low", c->state->best_low) &&
+                kds_json_add_num(o, "speedup_high", c->state->best_high) &&
+                kds_json_add_str(o, "device_model", kds_evaluator_model(c->evaluator)))) &&
               kds_json_add_bool(o, "modelled", times_are_modelled(c)) &&
               kds_json_add_str(o, "parent", row.parent[0] ? row.parent : NULL) &&
               kds_json_add_str(o, "operator", row.operator_name) &&

@@ -2,6 +2,7 @@
  * into its state. */
 #include "search/engine/campaign.h"
 
+#include "eval/descriptor_facts.h"
 #include "search/base/clock.h"
 #include "search/base/file.h"
 #include "search/engine/state_fold.h"
@@ -80,6 +81,7 @@ static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
                                .settings = c->settings,
                                .gate_seed = gate_seed,
                                .stage = kds_campaign_stage,
+                               .fought = kds_campaign_fought,
                                .user = c};
     kds_code code = kds_models_read(&c->models, c->settings, e);
     if (code == KDS_OK && endpoint)
@@ -88,6 +90,8 @@ static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
         code = kds_evaluator_create(&c->evaluator, &o, e);
     if (code == KDS_OK)
         code = kds_evaluator_prepare(c->evaluator, e);
+    if (code == KDS_OK && kds_evaluator_measures(c->evaluator))
+        code = kds_campaign_check_rows(c->task, e);
     c->selector = (kds_selector){.task = c->task, .ledger = c->ledger};
     if (c->models)
         kds_selector_configure(&c->selector, c->settings, c->models);
@@ -119,9 +123,19 @@ static cJSON *epoch_body(kds_campaign *c, const char *why)
     return NULL;
 }
 
-static cJSON *descriptors_json(const kds_task *t)
+/* Axes of counters, as the task has them; or of facts, where there are no counters. */
+static cJSON *descriptors_json(const kds_task *t, bool counters)
 {
     cJSON *set = cJSON_CreateObject();
+    if (!counters) {
+        cJSON *facts = kds_descriptor_facts_axes();
+        if (set && facts && kds_json_add_int(set, "version", KDS_FACTS_DESCRIPTOR_VERSION) &&
+            cJSON_AddItemToObject(set, "axes", facts))
+            return set;
+        cJSON_Delete(facts);
+        cJSON_Delete(set);
+        return NULL;
+    }
     cJSON *axes = set ? cJSON_AddArrayToObject(set, "axes") : NULL;
     bool ok = axes && kds_json_add_int(set, "version", t->descriptor_version);
     for (int i = 0; i < t->axis_count && ok; i++) {
@@ -154,8 +168,13 @@ static cJSON *campaign_body(kds_campaign *c, uint64_t gate_seed)
               kds_json_add_str(o, "seed", kds_settings_text(c->settings, "seed")) &&
               kds_json_add_str(o, "gate_seed", gate) &&
               kds_json_add_str(o, "device", kds_evaluator_device(c->evaluator)) &&
-              kds_json_add_str(o, "fingerprint", kds_evaluator_fingerprint(c->evaluator));
-    cJSON *settings = kds_settings_json(c->settings), *set = descriptors_json(c->task);
+              kds_json_add_str(o, "fingerprint", kds_evaluator_fingerprint(c->evaluator)) &&
+              kds_json_add_str(o, "kind", kds_evaluator_kind(c->evaluator)) &&
+              kds_json_add_str(o, "device_model", kds_evaluator_model(c->evaluator)) &&
+              kds_json_add_bool(o, "measured", kds_evaluator_measures(c->evaluator));
+    const char *why_not = NULL;
+    bool counters = kds_evaluator_counts(c->evaluator, &why_not);
+    cJSON *settings = kds_settings_json(c->settings), *set = descriptors_json(c->task, counters);
     if (!ok || !settings || !set) {
         cJSON_Delete(settings);
         cJSON_Delete(set);
@@ -256,28 +275,11 @@ static kds_code create_ledger(kds_campaign *c, uint64_t gate_seed, kds_err *e)
     return code;
 }
 
-/* Times of different sessions must never decide, so on a GPU a child has to win a measured duel
- * before it is accepted; the campaign does not fight any yet. */
-static kds_code check_device(const kds_settings *settings, kds_err *e)
-{
-    const char *device = kds_settings_text(settings, "device");
-    if (strncmp(device, "cuda", 4) != 0)
-        return KDS_OK;
-    return kds_fail(
-        e, KDS_USAGE,
-        "--device %s: campaigns run on the simulator only, so far. On a GPU, `kdasearch "
-        "eval TASK FILE.cu --device %s` judges a kernel and `kdasearch bench duel TASK "
-        "A.cu B.cu` says which of two is faster",
-        device, device);
-}
-
 kds_code kds_campaign_create(kds_campaign **out, const char *task_dir, const char *archive_dir,
                              const kds_settings *settings, kds_err *e)
 {
     bool made = false;
-    kds_code code = check_device(settings, e);
-    if (code == KDS_OK)
-        code = check_folder(archive_dir, task_dir, &made, e);
+    kds_code code = check_folder(archive_dir, task_dir, &made, e);
     if (code != KDS_OK)
         return code;
     kds_campaign *c = campaign_new(archive_dir, settings);
@@ -355,17 +357,30 @@ static kds_code load_frozen(kds_campaign *c, const cJSON *campaign, kds_err *e)
     return code;
 }
 
-static kds_code check_fingerprint(kds_campaign *c, const cJSON *campaign, kds_err *e)
+/* The same kind of device: another card of the model will do, because duels compare only what was
+ * measured together. And the same descriptors. */
+static kds_code check_device(kds_campaign *c, const cJSON *campaign, kds_err *e)
 {
-    const char *recorded = kds_json_str(campaign, "fingerprint", "");
-    if (strcmp(recorded, kds_evaluator_fingerprint(c->evaluator)) == 0)
+    const kds_evaluator *x = c->evaluator;
+    const char *recorded =
+        kds_json_str(campaign, "kind", kds_json_str(campaign, "fingerprint", ""));
+    const char *why_not = NULL;
+    bool counters = kds_evaluator_counts(x, &why_not);
+    if (strcmp(recorded, kds_evaluator_kind(x)) != 0)
+        return kds_fail(e, KDS_NO_DEVICE,
+                        "the results in %s are from %s (%.12s), this machine offers %s (%.12s): "
+                        "device or software differ, and results of the two must not be mixed",
+                        c->dir, kds_json_str(campaign, "device", "?"), recorded,
+                        kds_evaluator_device(x), kds_evaluator_kind(x));
+    if (c->state->descriptor_version == KDS_FACTS_DESCRIPTOR_VERSION) {
+        kds_evaluator_forget_counters(c->evaluator);
         return KDS_OK;
-    return kds_fail(e, KDS_NO_DEVICE,
-                    "the results in %s are from %s (fingerprint %.12s), this machine offers %s "
-                    "(fingerprint %.12s): "
-                    "device or software differ, and results of the two must not be mixed",
-                    c->dir, kds_json_str(campaign, "device", "?"), recorded,
-                    kds_evaluator_device(c->evaluator), kds_evaluator_fingerprint(c->evaluator));
+    }
+    if (!counters)
+        return kds_fail(e, KDS_NO_DEVICE,
+                        "the cells of %s are made of counters, and there are none here: %.600s",
+                        c->dir, why_not);
+    return KDS_OK;
 }
 
 static kds_code keep_lost(void *user, const cJSON *row, kds_err *e)
@@ -419,7 +434,7 @@ kds_code kds_campaign_resume(kds_campaign **out, const char *archive_dir, const 
     if (code == KDS_OK)
         code = open_parts(c, (uint64_t)kds_json_int(campaign, "gate_seed", 0), e);
     if (code == KDS_OK)
-        code = check_fingerprint(c, campaign, e);
+        code = check_device(c, campaign, e);
     if (code == KDS_OK)
         code = open_log(c, e);
     if (code == KDS_OK)

@@ -1,9 +1,11 @@
 /* A child becomes the elite of its cell if the cell is empty or if it beats the elite there in a
- * duel. What is too good to be true (beyond the roofline, above ten times) is neither accepted nor
- * thrown away: it waits for review. */
-#include "search/engine/commit.h"
+ * duel: on the simulator one comparison of two reports, elsewhere measured (commit_bouts.c). What
+ * is too good to be true (beyond the roofline, above ten times) is neither accepted nor thrown
+ * away: it waits for review. */
+#include "search/engine/commit_internal.h"
 
 #include "eval/duel.h"
+#include "eval/judge.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -70,10 +72,10 @@ static kds_code reject_duplicate(const kds_selector *s, const kds_flight *f, int
     return finish(body, ok, why, out, e);
 }
 
-static kds_code reject(const kds_flight *f, const char *cell, double fitness, const char *why,
-                       cJSON **out, kds_err *e)
+static kds_code reject(const kds_flight *f, kds_verdict v, const char *cell, double fitness,
+                       const char *why, cJSON **out, kds_err *e)
 {
-    cJSON *body = start_body(f, kds_verdict_name(f->verdict));
+    cJSON *body = start_body(f, kds_verdict_name(v));
     bool ok =
         body && kds_json_add_str(body, "cell", cell) && kds_json_add_num(body, "fitness", fitness);
     return finish(body, ok, why, out, e);
@@ -112,10 +114,11 @@ static kds_code load_elite_report(kds_ledger *ledger, const kds_cell *cell, cJSO
         cJSON_Delete(args);
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
     }
-    kds_code code = kds_ledger_select(ledger,
-                                      "SELECT report FROM evaluations WHERE decision = ?1 AND "
-                                      "report IS NOT NULL ORDER BY seq DESC LIMIT 1",
-                                      args, keep_report, &id, e);
+    kds_code code =
+        kds_ledger_select(ledger,
+                          "SELECT report FROM evaluations WHERE decision = ?1 AND "
+                          "stage = 'judge' AND report IS NOT NULL ORDER BY seq DESC LIMIT 1",
+                          args, keep_report, &id, e);
     cJSON_Delete(args);
     if (code != KDS_OK)
         return code;
@@ -130,73 +133,162 @@ static const char *quarantine(const cJSON *report)
 {
     static const char *const flags[] = {"beyond_roofline", "above_10x", "production_unchecked",
                                         NULL};
-    const cJSON *flag = NULL;
-    cJSON_ArrayForEach(flag, kds_json_at(report, "flags"))
-    {
-        for (int i = 0; flags[i]; i++)
-            if (cJSON_IsString(flag) && strcmp(flag->valuestring, flags[i]) == 0)
-                return flags[i];
-    }
+    for (int i = 0; flags[i]; i++)
+        if (kds_report_has_flag(report, flags[i]))
+            return flags[i];
     return NULL;
 }
 
-static kds_code accept(const kds_state *state, const kds_flight *f, const cJSON *report,
-                       const kds_cell *cell, double margin, const char *why, cJSON **out,
+/* What an ACCEPT says beside the candidate's own numbers. */
+typedef struct acceptance {
+    const kds_cell *cell; /* NULL: empty */
+    bool best;
+    const kds_bout *shown; /* of a best one where times are measured: its duel with the baseline */
+    const char *why;
+} acceptance;
+
+static kds_code accept(const kds_flight *f, const cJSON *report, const acceptance *a, cJSON **out,
                        kds_err *e)
 {
     const cJSON *descriptor = kds_json_at(report, "descriptor");
-    double fitness = kds_json_num(report, "fitness", 0);
-    bool best = kds_id_is_zero(state->best) || fitness > state->best_fitness * (1 + margin);
     cJSON *body = start_body(f, kds_verdict_name(f->verdict));
     cJSON *bins = cJSON_Duplicate(kds_json_at(descriptor, "bins"), true);
     bool ok =
         body && bins && kds_json_add_str(body, "cell", kds_json_str(descriptor, "cell", NULL));
     if (ok && cJSON_AddItemToObject(body, "bins", bins))
         bins = NULL;
-    ok = ok && !bins && kds_json_add_num(body, "fitness", fitness) &&
-         kds_json_add_bool(body, "best", best);
-    if (ok && cell && !kds_id_is_zero(cell->elite))
-        ok = kds_json_add_id(body, "replaced", cell->elite);
+    ok = ok && !bins && kds_json_add_num(body, "fitness", kds_json_num(report, "fitness", 0)) &&
+         kds_json_add_bool(body, "best", a->best);
+    if (ok && a->best && a->shown)
+        ok = kds_json_add_num(body, "speedup", 1 + a->shown->gain) &&
+             kds_json_add_num(body, "speedup_low", 1 + a->shown->low) &&
+             kds_json_add_num(body, "speedup_high", 1 + a->shown->high);
+    if (ok && a->cell && !kds_id_is_zero(a->cell->elite))
+        ok = kds_json_add_id(body, "replaced", a->cell->elite);
     else if (ok)
         ok = kds_json_add_str(body, "replaced", NULL);
     cJSON_Delete(bins);
-    return finish(body, ok, why, out, e);
+    return finish(body, ok, a->why, out, e);
+}
+
+/* By duels that were fought. */
+static kds_code commit_measured(const kds_state *state, const kds_flight *f, const cJSON *report,
+                                uint64_t key, const char **kind, cJSON **body, kds_err *e)
+{
+    const cJSON *descriptor = kds_json_at(report, "descriptor");
+    double fitness = kds_json_num(report, "fitness", NAN);
+    kds_bout_outcome o;
+    kds_bouts_walk(state, f, key, fitness, &o);
+    if (o.needed)
+        return kds_fail(e, KDS_DAMAGED, "decision %lld is to be committed before its duels",
+                        (long long)f->decision);
+    if (!o.accepted)
+        return reject(f, o.verdict, kds_json_str(descriptor, "cell", NULL), fitness, o.why, body,
+                      e);
+    *kind = "ACCEPT";
+    acceptance a = {kds_state_cell(state, key), o.best, o.shown, o.why};
+    return accept(f, report, &a, body, e);
+}
+
+/* By the times of two reports. */
+static kds_code commit_exact(const kds_selector *s, const kds_state *state, const kds_flight *f,
+                             const cJSON *report, uint64_t key, const char **kind, cJSON **body,
+                             kds_err *e)
+{
+    const char *hex = kds_json_str(kds_json_at(report, "descriptor"), "cell", NULL);
+    double fitness = kds_json_num(report, "fitness", NAN);
+    acceptance a = {.cell = kds_state_cell(state, key), .why = "first in its cell"};
+    a.best = kds_id_is_zero(state->best) || fitness > state->best_fitness * (1 + s->task->margin);
+    kds_duel duel;
+    if (a.cell) {
+        cJSON *elite = NULL;
+        kds_code code = load_elite_report(s->ledger, a.cell, &elite, e);
+        if (code == KDS_OK)
+            code = kds_duel_exact(report, elite, s->task->margin, s->task->max_regress, &duel, e);
+        cJSON_Delete(elite);
+        if (code != KDS_OK)
+            return code;
+        if (duel.verdict != KDS_DUEL_FASTER)
+            return reject(f, f->verdict, hex, fitness, duel.why, body, e);
+        a.why = duel.why;
+    }
+    *kind = "ACCEPT";
+    return accept(f, report, &a, body, e);
+}
+
+/* Why a candidate that passed every check gets no further than its report; false if it does. */
+static bool set_aside(const kds_selector *s, const kds_state *state, const cJSON *report, char *why,
+                      size_t size)
+{
+    const cJSON *descriptor = kds_json_at(report, "descriptor");
+    const char *flag = quarantine(report);
+    if (flag) {
+        snprintf(why, size, "kept for review: %s", flag);
+        return true;
+    }
+    if (kds_report_has_flag(report, "screened")) {
+        snprintf(why, size, "screened: %.1f %% slower than the baseline, at most %.0f %% allowed",
+                 100 * (1 / kds_json_num(report, "fitness", 1) - 1), 100 * s->task->screen);
+        return true;
+    }
+    if (state->measured && kds_json_int(descriptor, "version", -1) != state->descriptor_version) {
+        snprintf(why, size, "kept for review: it could not be profiled, so its cell is not known");
+        return true;
+    }
+    return false;
+}
+
+/* The cell and the fitness of a report. */
+static kds_code read_merit(const kds_flight *f, const cJSON *report, uint64_t *key, double *fitness,
+                           kds_err *e)
+{
+    *fitness = kds_json_num(report, "fitness", NAN);
+    if (kds_cell_parse(kds_json_str(kds_json_at(report, "descriptor"), "cell", NULL), key) &&
+        isfinite(*fitness))
+        return KDS_OK;
+    return kds_fail(e, KDS_DAMAGED, "the report of decision %lld has no cell or no fitness",
+                    (long long)f->decision);
 }
 
 /* The candidate passed every check: into its cell, or not. */
 static kds_code commit_judged(const kds_selector *s, const kds_state *state, const kds_flight *f,
                               const cJSON *report, const char **kind, cJSON **body, kds_err *e)
 {
-    const cJSON *descriptor = kds_json_at(report, "descriptor");
-    const char *hex = kds_json_str(descriptor, "cell", NULL);
-    double fitness = kds_json_num(report, "fitness", NAN);
     uint64_t key = 0;
+    double fitness = NAN;
     char why[240];
-    if (!kds_cell_parse(hex, &key) || !isfinite(fitness))
-        return kds_fail(e, KDS_DAMAGED, "the report of decision %lld has no cell or no fitness",
-                        (long long)f->decision);
-    const char *flag = quarantine(report);
-    if (flag) {
-        snprintf(why, sizeof why, "kept for review: %s", flag);
-        return reject(f, hex, fitness, why, body, e);
-    }
-    const kds_cell *cell = kds_state_cell(state, key);
-    if (!cell) {
-        *kind = "ACCEPT";
-        return accept(state, f, report, NULL, s->task->margin, "first in its cell", body, e);
-    }
-    cJSON *elite = NULL;
-    kds_duel duel;
-    kds_code code = load_elite_report(s->ledger, cell, &elite, e);
-    if (code == KDS_OK)
-        code = kds_duel_exact(report, elite, s->task->margin, s->task->max_regress, &duel, e);
-    cJSON_Delete(elite);
+    kds_code code = read_merit(f, report, &key, &fitness, e);
     if (code != KDS_OK)
         return code;
-    if (duel.verdict != KDS_DUEL_FASTER)
-        return reject(f, hex, fitness, duel.why, body, e);
-    *kind = "ACCEPT";
-    return accept(state, f, report, cell, s->task->margin, duel.why, body, e);
+    if (set_aside(s, state, report, why, sizeof why))
+        return reject(f, f->verdict, kds_json_str(kds_json_at(report, "descriptor"), "cell", NULL),
+                      fitness, why, body, e);
+    return state->measured ? commit_measured(state, f, report, key, kind, body, e)
+                           : commit_exact(s, state, f, report, key, kind, body, e);
+}
+
+kds_code kds_commit_bout(const kds_selector *s, const kds_state *state, const kds_flight *f,
+                         bool *needed, kds_bout_need *out, kds_err *e)
+{
+    uint64_t key = 0;
+    double fitness = NAN;
+    char why[240];
+    cJSON *report = NULL;
+    kds_bout_outcome o = {.needed = false};
+    *needed = false;
+    if (!state->measured || kds_commit_twin(state, f) >= 0 || f->verdict != KDS_VERDICT_OK ||
+        kds_id_is_zero(f->report))
+        return KDS_OK;
+    kds_code code = load_report(s->ledger, f->report, &report, e);
+    if (code == KDS_OK)
+        code = read_merit(f, report, &key, &fitness, e);
+    if (code == KDS_OK && !set_aside(s, state, report, why, sizeof why)) {
+        kds_bouts_walk(state, f, key, fitness, &o);
+        *needed = o.needed;
+        *out = o.need;
+    }
+    cJSON_Delete(report);
+    return code;
 }
 
 kds_code kds_commit(const kds_selector *s, const kds_state *state, const kds_flight *f,
@@ -207,7 +299,7 @@ kds_code kds_commit(const kds_selector *s, const kds_state *state, const kds_fli
     if (twin >= 0)
         return reject_duplicate(s, f, twin, body, e);
     if (f->verdict != KDS_VERDICT_OK)
-        return reject(f, NULL, NAN, f->message, body, e);
+        return reject(f, f->verdict, NULL, NAN, f->message, body, e);
     if (kds_id_is_zero(f->report))
         return kds_fail(e, KDS_DAMAGED, "decision %lld passed every check without a report",
                         (long long)f->decision);

@@ -322,10 +322,13 @@ kds_code kds_duel_bench(const kds_duel_bench_options *o, cJSON **report, kds_err
 {
     kds_gpu_bench_options inner = {
         .task_dir = o->task_dir, .device = o->device, .rows = o->rows, .out = o->out};
-    duel_bench x = {
-        .o = o,
-        .options = {
-            .floor = o->floor, .hopeless = HOPELESS, .warm = o->warm, .slowdown = o->slowdown}};
+    duel_bench x = {.o = o,
+                    .options = {.floor = o->floor,
+                                .hopeless = HOPELESS,
+                                .to_the_look = o->child == NULL &&
+                                               !(o->slowdown > 0), /* of equals: the estimates */
+                                .warm = o->warm,
+                                .slowdown = o->slowdown}};
     kds_err err = {0};
     x.b.o = &inner;
     x.b.job_seconds = DUEL_SECONDS;

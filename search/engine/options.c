@@ -24,9 +24,10 @@ static const kds_option options[] = {
     /* The search. */
     {"seed", KDS_OPTION_INT, "1", 0, 9007199254740991.0, NULL, FIXED | KDS_FOR_EVAL, "N",
      "seed of every random decision and of the gate's inputs"},
-    {"device", KDS_OPTION_TEXT, "sim", 0, 0, NULL, FIXED | KDS_FOR_EVAL, "NAME",
+    {"device", KDS_OPTION_TEXT, "sim", 0, 0, NULL, RUN | KDS_FOR_EVAL, "NAME",
      "where candidates run: sim (or sim:GPU with a GPU that `doctor` lists), where times are "
-     "modelled, or cuda:N, the GPU of that number, where they are measured"},
+     "modelled; cuda:N, the GPU of that number, where they are measured; cuda:0,cuda:1 or all: "
+     "several GPUs of one model. A campaign may be resumed on others of the same kind"},
     {"proposer", KDS_OPTION_CHOICE, "builtin", 0, 0, "builtin|endpoint|mailbox", RUN, "NAME",
      "who makes children: builtin (no model), endpoint (a language model), or mailbox (a language "
      "model elsewhere: prompts are written as files, replies read from files)"},

@@ -31,7 +31,7 @@ typedef struct worker {
     bool ending;  /* has said that it ends: waited for, then its place is free */
     bool waking;  /* greeted without a job: its answer is awaited under a deadline */
     uint64_t tag;
-    double deadline;
+    double deadline, since; /* since: when the job was handed over */
 } worker;
 
 typedef struct job {
@@ -49,6 +49,8 @@ struct kds_pool {
     worker *workers;
     job *first, **last;
     int waiting;
+    int64_t ended; /* jobs */
+    double seconds;
 };
 
 kds_code kds_pool_create(kds_pool **out, const kds_pool_options *o, kds_err *e)
@@ -199,7 +201,8 @@ static kds_code assign(kds_pool *p, worker *w, kds_err *e)
     p->waiting--;
     w->busy = true;
     w->tag = j->tag;
-    w->deadline = kds_clock_monotonic() + (w->greeted ? p->o.job_seconds : p->o.start_seconds);
+    w->since = kds_clock_monotonic();
+    w->deadline = w->since + (w->greeted ? p->o.job_seconds : p->o.start_seconds);
     free(j->wire);
     free(j);
     return KDS_OK;
@@ -264,12 +267,23 @@ int kds_pool_timeout_ms(const kds_pool *p)
     return ms < 0 ? 0 : ms > 60000 ? 60000 : (int)ms + 1;
 }
 
+static void count_job(kds_pool *p, const worker *w)
+{
+    p->ended++;
+    p->seconds += kds_clock_monotonic() - w->since;
+}
+
 /* Ends a worker and, if it had a job, reports that job's end. */
 static void fail_worker(kds_pool *p, worker *w, kds_job_end end, const char *why)
 {
     bool busy = w->busy || w->waking;
+    bool unready = w->busy && !w->greeted;
+    if (w->busy)
+        count_job(p, w);
     uint64_t tag = w->waking && !w->busy ? GREETING : w->tag;
     drop_worker(w, 0);
+    if (unready)
+        p->o.done(p->o.user, GREETING, end, NULL, why);
     if (busy)
         p->o.done(p->o.user, tag, end, NULL, why);
 }
@@ -359,6 +373,7 @@ static bool take_frames(kds_pool *p, worker *w)
             p->o.done(p->o.user, GREETING, KDS_JOB_REPLY, &f, "");
         } else if (w->busy) {
             w->busy = false;
+            count_job(p, w);
             end_later(w, &f);
             p->o.done(p->o.user, w->tag, KDS_JOB_REPLY, &f, "");
         } else
@@ -394,6 +409,19 @@ void kds_pool_step(kds_pool *p)
     }
 }
 
+void kds_pool_renew(kds_pool *p)
+{
+    for (int i = 0; i < p->o.workers; i++)
+        if (!p->workers[i].busy && !p->workers[i].waking && p->workers[i].fd >= 0)
+            drop_worker(&p->workers[i], 1000);
+}
+
+void kds_pool_stats(const kds_pool *p, int64_t *jobs, double *seconds)
+{
+    *jobs = p->ended;
+    *seconds = p->seconds;
+}
+
 int kds_pool_waiting(const kds_pool *p)
 {
     return p->waiting;
@@ -405,4 +433,9 @@ int kds_pool_running(const kds_pool *p)
     for (int i = 0; i < p->o.workers; i++)
         n += p->workers[i].busy;
     return n;
+}
+
+int kds_pool_workers(const kds_pool *p)
+{
+    return p->o.workers;
 }

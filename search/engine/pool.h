@@ -37,7 +37,8 @@ KDS_MUST_USE kds_code kds_pool_create(kds_pool **out, const kds_pool_options *o,
 /* Ends all workers, at most ~2 s. Jobs in hand are dropped without a call. */
 void kds_pool_close(kds_pool *p);
 /* A frame that every new worker gets before its first job; encoded bytes are copied. Its answer
- * goes to `done` with tag UINT64_MAX. */
+ * goes to `done` with tag UINT64_MAX; so does the end of a worker that never answered it, and then
+ * the end of its job if it had one. */
 KDS_MUST_USE kds_code kds_pool_greet(kds_pool *p, const kds_frame *greeting, kds_err *e);
 /* Queues a job; `tag` comes back with its end. */
 KDS_MUST_USE kds_code kds_pool_submit(kds_pool *p, uint64_t tag, const kds_frame *job, kds_err *e);
@@ -51,7 +52,12 @@ int kds_pool_poll_set(const kds_pool *p, struct pollfd *fds, int room);
 int kds_pool_timeout_ms(const kds_pool *p);
 /* Reads, writes and checks deadlines; calls `done` for jobs that ended. */
 void kds_pool_step(kds_pool *p);
+/* Ends all idle workers: the next jobs get fresh ones. */
+void kds_pool_renew(kds_pool *p);
+/* Jobs that ended, and the seconds from handing each to a worker to its end, greetings included. */
+void kds_pool_stats(const kds_pool *p, int64_t *jobs, double *seconds);
 int kds_pool_waiting(const kds_pool *p);
+int kds_pool_workers(const kds_pool *p); /* places, taken or not */
 int kds_pool_running(const kds_pool *p);
 
 #endif

@@ -3,10 +3,12 @@
  * and compared. Nothing is compiled, run or sent. */
 #include "search/engine/campaign.h"
 
+#include "eval/duel_replay.h"
 #include "prompts/reply.h"
 #include "search/base/file.h"
 #include "search/engine/commit.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +23,7 @@ typedef struct replay {
     kds_choice choice; /* derived for the last DECISION; its candidate is compared with the
                           CANDIDATE that follows */
     bool chosen;
-    int64_t decisions, children, replies, commits;
+    int64_t decisions, children, replies, duels, commits;
     int64_t seq;
     cJSON *recorded, *derived; /* where it diverged */
 } replay;
@@ -101,6 +103,40 @@ static kds_code replay_candidate(replay *r, const cJSON *body, kds_err *e)
     return KDS_OK;
 }
 
+static bool close_to(double a, double b)
+{
+    return fabs(a - b) <= 1e-9 * (1 + fabs(b));
+}
+
+/* A duel's own record: fought by the rule, and what the event says of it. */
+static kds_code replay_rounds(replay *r, const cJSON *body, kds_id id, kds_err *e)
+{
+    char *text = NULL;
+    size_t len = 0;
+    kds_duel d;
+    kds_err err = {0};
+    kds_code code = kds_ledger_get(r->ledger, id, &text, &len, e);
+    if (code != KDS_OK)
+        return code;
+    cJSON *record = kds_json_parse_record(text, len);
+    free(text);
+    double margin = kds_json_num(kds_json_at(record, "rule"), "margin", NAN);
+    const char *what = NULL;
+    if (!record || kds_duel_replay(record, &d, &err) != KDS_OK)
+        what = err.message[0] ? err.message : "the record of a duel is not JSON";
+    else if (kds_json_int(record, "seed", -1) != (int64_t)kds_state_bout_seed(r->state))
+        what = "a duel was not fought with the seed that follows from what came before";
+    else if (!close_to(margin, kds_commit_margin(r->task, r->state)))
+        what = "a duel was fought by another margin than the one that held";
+    else if (!kds_json_at(record, "finding") &&
+             (strcmp(kds_json_str(body, "verdict", ""), kds_duel_verdict_name(d.verdict)) != 0 ||
+              (!*kds_json_str(record, "ended_by", "") &&
+               !close_to(kds_json_num(body, "gain", NAN), d.gain))))
+        what = "the verdict of a duel is not the one of its rounds";
+    cJSON_Delete(record);
+    return what ? diverged(r, body, NULL, e, what) : KDS_OK;
+}
+
 static kds_code replay_commit(replay *r, const char *kind, const cJSON *body, kds_err *e)
 {
     const kds_flight *f = kds_state_flight(r->state, kds_json_int(body, "decision", -1));
@@ -108,9 +144,16 @@ static kds_code replay_commit(replay *r, const char *kind, const cJSON *body, kd
     cJSON *derived = NULL;
     if (!f)
         return KDS_OK;
+    kds_bout_need need;
+    bool needed = false;
     if (!kds_commit_ready(r->state, f))
         return diverged(r, body, NULL, e, "a commit is recorded before its verdict");
-    kds_code code = kds_commit(&r->selector, r->state, f, &derived_kind, &derived, e);
+    kds_code code = kds_commit_bout(&r->selector, r->state, f, &needed, &need, e);
+    if (code == KDS_OK && needed)
+        return diverged(r, body, cJSON_CreateString(kds_bout_purpose_name(need.purpose)), e,
+                        "a commit is recorded before its duels");
+    if (code == KDS_OK)
+        code = kds_commit(&r->selector, r->state, f, &derived_kind, &derived, e);
     if (code != KDS_OK)
         return code;
     r->commits++;
@@ -119,6 +162,29 @@ static kds_code replay_commit(replay *r, const char *kind, const cJSON *body, kd
                         "the acceptance rule gives another outcome than the recorded one");
     cJSON_Delete(derived);
     return KDS_OK;
+}
+
+/* The duel is the one that was needed then, by the margin and the seed of then, and its verdict
+ * follows from its rounds. */
+static kds_code replay_duel(replay *r, const cJSON *body, kds_err *e)
+{
+    const kds_flight *f = kds_state_flight(r->state, kds_json_int(body, "decision", -1));
+    const char *purpose = kds_json_str(body, "purpose", "");
+    kds_id record, incumbent;
+    kds_bout_need need;
+    bool needed = false;
+    if (f) {
+        kds_code code = kds_commit_bout(&r->selector, r->state, f, &needed, &need, e);
+        if (code != KDS_OK)
+            return code;
+        if (!needed || strcmp(kds_bout_purpose_name(need.purpose), purpose) != 0 ||
+            !kds_json_id(body, "incumbent", &incumbent) || !kds_id_equal(incumbent, need.incumbent))
+            return diverged(r, body,
+                            needed ? cJSON_CreateString(kds_bout_purpose_name(need.purpose)) : NULL,
+                            e, "another duel was to be fought than the recorded one");
+    }
+    r->duels++;
+    return kds_json_id(body, "record", &record) ? replay_rounds(r, body, record, e) : KDS_OK;
 }
 
 /* The settings in force from this epoch on decide who proposes. */
@@ -150,6 +216,8 @@ static kds_code replay_event(void *user, const kds_ledger_event *event, kds_err 
         code = replay_epoch(r, body, e);
     else if (code == KDS_OK && strcmp(event->kind, "DECISION") == 0)
         code = replay_decision(r, body, e);
+    else if (code == KDS_OK && strcmp(event->kind, "DUEL") == 0)
+        code = replay_duel(r, body, e);
     else if (code == KDS_OK && strcmp(event->kind, "CANDIDATE") == 0)
         code = replay_candidate(r, body, e);
     else if (code == KDS_OK &&
@@ -168,6 +236,7 @@ static char *replay_report(const replay *r, kds_code code, const kds_err *err)
               kds_json_add_int(o, "decisions", r->decisions) &&
               kds_json_add_int(o, "children", r->children) &&
               kds_json_add_int(o, "replies", r->replies) &&
+              kds_json_add_int(o, "duels", r->duels) &&
               kds_json_add_int(o, "commits", r->commits) &&
               kds_json_add_id(o, "chain", r->state->chain) &&
               kds_json_add_id(o, "state", kds_state_hash(r->state));

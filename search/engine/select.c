@@ -273,7 +273,8 @@ static cJSON *pick_target(const kds_selector *s, const kds_state *state, const k
                           kds_random *random)
 {
     int count = 2 * s->task->axis_count, bins[KDS_STATE_BINS];
-    if (!count || cell->bin_count != s->task->axis_count)
+    if (!count || cell->bin_count != s->task->axis_count ||
+        state->descriptor_version != s->task->descriptor_version) /* cells of facts have no aims */
         return NULL;
     int first = (int)kds_random_below(random, (uint64_t)count);
     for (int i = 0; i < count; i++) {

@@ -52,6 +52,27 @@ bool kds_proposer_is_model(const char *proposer)
     return strcmp(proposer, "endpoint") == 0 || strcmp(proposer, "mailbox") == 0;
 }
 
+const char *kds_bout_purpose_name(kds_bout_purpose p)
+{
+    static const char *const names[] = {"cell",   "baseline", "best",  "confirm",
+                                        "report", "floor",    "hidden"};
+    return names[p];
+}
+
+double kds_state_floor(const kds_state *s)
+{
+    double most = 0;
+    for (int i = 0; i < KDS_FLOOR_BOUTS && i < s->floor_count; i++)
+        most = s->floors[i] > most ? s->floors[i] : most;
+    return most;
+}
+
+uint64_t kds_state_bout_seed(const kds_state *s)
+{
+    uint64_t numbers[2] = {s->seed, (uint64_t)s->bouts};
+    return kds_hash64(numbers, sizeof numbers, 0x6b64732d6475656cULL) >> 11;
+}
+
 void kds_cell_format(uint64_t key, char out[17])
 {
     snprintf(out, 17, "%016" PRIx64, key);
@@ -117,6 +138,8 @@ kds_id kds_state_hash(const kds_state *s)
     hash_i64(h, s->committed);
     hash_i64(h, s->evaluated);
     hash_i64(h, s->accepted);
+    if (s->measured)
+        hash_i64(h, s->bouts);
     kds_hasher_add(h, &s->chain, sizeof s->chain);
     for (int i = 0; i < s->cell_count; i++)
         hash_cell(h, &s->cells[i]);

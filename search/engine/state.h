@@ -21,6 +21,43 @@ typedef struct kds_cell {
         improvements; /* decisions with a parent from here; how many of them were accepted */
 } kds_cell;
 
+/* What a duel is for. */
+typedef enum kds_bout_purpose {
+    KDS_BOUT_CELL,     /* against the elite of the child's cell */
+    KDS_BOUT_BASELINE, /* an empty cell: against the baseline, for the record */
+    KDS_BOUT_BEST,     /* against the best kernel so far */
+    KDS_BOUT_CONFIRM,  /* the same in a fresh process */
+    KDS_BOUT_REPORT,   /* a confirmed best against the baseline: the speed-up that is told */
+    KDS_BOUT_FLOOR,    /* of a kernel against its copy: what is noise */
+    KDS_BOUT_HIDDEN,   /* the same among the others: are equals told apart? */
+    KDS_BOUT_PURPOSES
+} kds_bout_purpose;
+const char *kds_bout_purpose_name(kds_bout_purpose p); /* "cell" */
+
+/* What came of a duel of this flight's candidate. */
+typedef enum kds_bout_end {
+    KDS_BOUT_DECIDED,
+    KDS_BOUT_DISTURBED,        /* by clocks or other processes */
+    KDS_BOUT_CHILD_FAILED,     /* it broke a rule in the duel: `verdict` */
+    KDS_BOUT_INCUMBENT_FAILED, /* the other one did */
+    KDS_BOUT_NOT_FOUGHT        /* the workers died, or the machine refused */
+} kds_bout_end;
+
+typedef struct kds_bout {
+    kds_bout_purpose purpose;
+    kds_bout_end end;
+    kds_id incumbent;
+    bool faster;            /* of DECIDED */
+    double gain, low, high; /* of DECIDED: 0.10 is 10 % faster */
+    kds_verdict verdict;    /* of CHILD_FAILED */
+    char device[32];
+    char why[200];
+} kds_bout;
+#define KDS_FLIGHT_BOUTS 24
+#define KDS_FLOOR_BOUTS 4  /* the last ones make the floor */
+#define KDS_FLOOR_NEEDED 2 /* in an epoch, before anything else is fought */
+#define KDS_HIDDEN_EVERY 50
+
 /* A decision under way: made, not yet committed. */
 typedef struct kds_flight {
     int64_t decision;
@@ -48,7 +85,9 @@ typedef struct kds_flight {
     char stage[16];
     char message[400];
     char hypothesis[200], prediction[120];
-    char target[160]; /* JSON of the decision's target; "" if none */
+    char target[160];                 /* JSON of the decision's target; "" if none */
+    kds_bout bouts[KDS_FLIGHT_BOUTS]; /* in their order; beyond that none is kept */
+    int bout_count;
 } kds_flight;
 
 /* A failed child of a model that may be repaired. */
@@ -72,6 +111,7 @@ typedef struct kds_map kds_map; /* kds_id -> decision */
 
 typedef struct kds_state {
     uint64_t seed;
+    bool measured; /* times are: duels decide */
     int descriptor_version;
     int64_t decisions; /* made: the next one's number */
     int64_t committed;
@@ -98,9 +138,15 @@ typedef struct kds_state {
     kds_note notes[KDS_NOTES_MAX]; /* oldest first */
     int note_count;
     kds_id best, baseline; /* zero until known */
-    double best_fitness;
-    kds_map *ids, *norms, *programs; /* of committed candidates */
-    kds_map *proposed;               /* norms that the built-in proposer need not make again */
+    double best_fitness;   /* where times are measured: as confirmed, with its interval */
+    double best_low, best_high;
+    int64_t bouts;                    /* duels so far, of every purpose: the next one's number */
+    int64_t since_hidden;             /* since the last hidden one */
+    int64_t hidden, hidden_faster;    /* equals that fought as others do; taken for faster */
+    double floors[KDS_FLOOR_BOUTS];   /* |ln| of the last duels of equals, in a ring */
+    int64_t floor_count, floor_epoch; /* of all; in this epoch */
+    kds_map *ids, *norms, *programs;  /* of committed candidates */
+    kds_map *proposed;                /* norms that the built-in proposer need not make again */
 } kds_state;
 
 kds_state *kds_state_create(void); /* NULL if out of memory */
@@ -116,6 +162,10 @@ kds_flight *kds_state_flight(const kds_state *s, int64_t decision);
 /* Decision of the committed candidate with that id; -1 if there is none. */
 int64_t kds_map_get(const kds_map *m, kds_id id);
 
+/* The largest of the last duels of equals; 0 before the first. */
+double kds_state_floor(const kds_state *s);
+/* Seed of the next duel. */
+uint64_t kds_state_bout_seed(const kds_state *s);
 /* A hash over what decisions follow from, for proving that two ways led to one state. */
 kds_id kds_state_hash(const kds_state *s);
 /* The chain value after a decision: hash of the previous value and the decision's deriving fields.

@@ -44,6 +44,7 @@ static kds_code apply_campaign(kds_state *s, const cJSON *body, kds_err *e)
 {
     (void)e;
     s->seed = (uint64_t)kds_json_int(body, "seed", 0);
+    s->measured = kds_json_bool(body, "measured", false);
     s->descriptor_version = (int)kds_json_int(kds_json_at(body, "descriptors"), "version", 1);
     return KDS_OK;
 }
@@ -52,6 +53,7 @@ static kds_code apply_epoch(kds_state *s, const cJSON *body, kds_err *e)
 {
     (void)body, (void)e;
     s->epochs++;
+    s->floor_epoch = 0; /* another session: noise is measured again */
     return KDS_OK;
 }
 
@@ -266,7 +268,9 @@ static kds_code accept_candidate(kds_state *s, const kds_flight *f, const cJSON 
     s->last_accept = f->decision;
     if (kds_json_bool(body, "best", false)) {
         s->best = f->candidate;
-        s->best_fitness = cell->fitness;
+        s->best_fitness = kds_json_num(body, "speedup", cell->fitness);
+        s->best_low = kds_json_num(body, "speedup_low", s->best_fitness);
+        s->best_high = kds_json_num(body, "speedup_high", s->best_fitness);
     }
     return KDS_OK;
 }
@@ -351,9 +355,11 @@ kds_code kds_state_apply(kds_state *s, const char *kind, const cJSON *body, kds_
         const char *kind;
         kds_code (*apply)(kds_state *, const cJSON *, kds_err *);
     } table[] = {
-        {"CAMPAIGN", apply_campaign}, {"EPOCH", apply_epoch},       {"DECISION", apply_decision},
-        {"REQUEST", apply_request},   {"RESPONSE", apply_response}, {"CANDIDATE", apply_candidate},
-        {"STAGE", apply_stage},       {"ACCEPT", apply_accept},     {"REJECT", apply_reject},
+        {"CAMPAIGN", apply_campaign}, {"EPOCH", apply_epoch},
+        {"DECISION", apply_decision}, {"REQUEST", apply_request},
+        {"RESPONSE", apply_response}, {"CANDIDATE", apply_candidate},
+        {"STAGE", apply_stage},       {"DUEL", kds_state_apply_duel},
+        {"ACCEPT", apply_accept},     {"REJECT", apply_reject},
         {"STOP", apply_stop},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)

@@ -31,6 +31,7 @@ int fake_gpu_set_up(void **state)
     setenv("CUDA_PATH", folder, 1);
     snprintf(folder, sizeof folder, "%s/fake_cuda/driver", KDS_BINARY_DIR);
     setenv("LD_LIBRARY_PATH", folder, 1);
+    setenv("HOME", cli_path("."), 1); /* where the fakes look for what they are to do */
     return 0;
 }
 

@@ -220,18 +220,21 @@ static void test_help_everywhere(void **state)
     cJSON_Delete(doctor);
 }
 
-/* Nothing may be accepted on a GPU by times of different sessions. */
-static void a_gpu_is_refused_with_what_to_type(void **state)
+/* Devices that cannot be meant leave no trace. */
+static void wrong_devices_are_refused(void **state)
 {
     (void)state;
-    REFUSES(2, "bench duel", "run", task(), "-o", "gpu", "--device", "cuda:0");
+    REFUSES(2, "names cuda:0 twice", "run", task(), "-o", "gpu", "--device", "cuda:0,cuda:0");
+    REFUSES(2, "cuda:0,cuda:1 or all", "run", task(), "-o", "gpu", "--device", "cuda:0,");
+    REFUSES(2, "names no GPU", "run", task(), "-o", "gpu", "--device", "cuda:first");
+    REFUSES(2, "no device 'tpu'", "run", task(), "-o", "gpu", "--device", "tpu");
     assert_int_not_equal(access(cli_path("gpu"), F_OK), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_gpu_is_refused_with_what_to_type),
+        cmocka_unit_test(wrong_devices_are_refused),
         cmocka_unit_test(test_run_and_look),
         cmocka_unit_test(test_times_are_called_modelled),
         cmocka_unit_test(test_same_seed_same_decisions),

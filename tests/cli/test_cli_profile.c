@@ -45,9 +45,7 @@ static const char *task(void)
 
 static const char *script_path(void)
 {
-    static char path[1200];
-    snprintf(path, sizeof path, "%s/fake_cuda/toolkit/extras/CUPTI/lib64/script", KDS_BINARY_DIR);
-    return path;
+    return cli_path("fake_cupti");
 }
 
 /* What the fake CUPTI does from now on; NULL: it works. */

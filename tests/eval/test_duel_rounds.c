@@ -54,7 +54,8 @@ static void clear_cases(void **state)
     assert_non_null(strstr(d.why, "hopeless"));
     d = fight(rounds_of(2), 0.01, 0.001, &random);
     assert_int_equal(d.verdict, KDS_DUEL_NOT_FASTER);
-    assert_int_equal(d.rounds, 8);
+    assert_int_equal(d.rounds, KDS_DUEL_FUTILE);
+    assert_non_null(strstr(d.why, "in none of 3 rounds"));
     /* Too noisy to tell. */
     d = fight(rounds_of(1), -0.005, 0.05, &random);
     assert_int_equal(d.verdict, KDS_DUEL_UNRESOLVED);
@@ -87,6 +88,25 @@ static void rows_count_by_weight(void **state)
     d->rows[0][0] = -0.1;
     d->rows[0][1] = 0.1;
     assert_true(fabs(kds_duel_round_value(d, 0) + 0.05) < 1e-15);
+}
+
+/* Want of a gain ends a duel after three rounds, unless the estimate is what is wanted; one round
+ * with a gain is enough to go on. */
+static void no_gain_is_given_up(void **state)
+{
+    (void)state;
+    kds_duel_rounds *d = rounds_of(1);
+    kds_duel_rule whole = rule;
+    kds_duel out;
+    whole.to_the_look = true;
+    for (d->count = 0; d->count < 3; d->count++)
+        d->rows[d->count][0] = -0.002;
+    assert_true(kds_duel_over(&rule, d, &out));
+    assert_int_equal(out.verdict, KDS_DUEL_NOT_FASTER);
+    assert_true(fabs(out.gain - expm1(0.002)) < 1e-12);
+    assert_false(kds_duel_over(&whole, d, &out));
+    d->rows[1][0] = -0.003;
+    assert_false(kds_duel_over(&rule, d, &out));
 }
 
 /* Between looks nothing is decided. */
@@ -141,8 +161,11 @@ static void size_and_power(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(clear_cases),          cmocka_unit_test(one_slow_row_forbids),
-        cmocka_unit_test(rows_count_by_weight), cmocka_unit_test(only_planned_looks_decide),
+        cmocka_unit_test(clear_cases),
+        cmocka_unit_test(one_slow_row_forbids),
+        cmocka_unit_test(rows_count_by_weight),
+        cmocka_unit_test(no_gain_is_given_up),
+        cmocka_unit_test(only_planned_looks_decide),
         cmocka_unit_test(size_and_power),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,24 +66,46 @@ ENTRY(int cuGetErrorString(int result, const char **out))
     return result > 0 ? OK : INVALID_VALUE;
 }
 
+#define FIRST 7
+
+/* As many as $HOME/fake_gpus says. */
+static int devices(void)
+{
+    char path[1000];
+    const char *home = getenv("HOME");
+    int count = 1;
+    (void)snprintf(path, sizeof path, "%s/fake_gpus", home != NULL ? home : "");
+    FILE *f = fopen(path, "r");
+    if (f != NULL && fscanf(f, "%d", &count) != 1)
+        count = 1;
+    if (f != NULL)
+        (void)fclose(f);
+    return count;
+}
+
+static int is_device(int device)
+{
+    return device >= FIRST && device < FIRST + devices();
+}
+
 ENTRY(int cuDeviceGetCount(int *count))
 {
     ENTER();
-    *count = 1;
+    *count = devices();
     return OK;
 }
 
 ENTRY(int cuDeviceGet(int *device, int ordinal))
 {
     ENTER();
-    *device = 7;
-    return ordinal == 0 ? OK : INVALID_DEVICE;
+    *device = FIRST + ordinal;
+    return is_device(*device) ? OK : INVALID_DEVICE;
 }
 
 ENTRY(int cuDeviceGetName(char *out, int size, int device))
 {
     (void)snprintf(out, (size_t)size, "Simulated GPU");
-    return device == 7 ? OK : INVALID_DEVICE;
+    return is_device(device) ? OK : INVALID_DEVICE;
 }
 
 ENTRY(int cuDeviceGetUuid_v2(kds_cuda_uuid *out, int device))
@@ -92,19 +114,20 @@ ENTRY(int cuDeviceGetUuid_v2(kds_cuda_uuid *out, int device))
     if (getcwd(folder, sizeof folder) == NULL)
         return INVALID_VALUE;
     fake_uuid(folder, out);
-    return device == 7 ? OK : INVALID_DEVICE;
+    out->bytes[15] ^= (unsigned char)(device - FIRST);
+    return is_device(device) ? OK : INVALID_DEVICE;
 }
 
 ENTRY(int cuDeviceGetPCIBusId(char *out, int size, int device))
 {
     (void)snprintf(out, (size_t)size, "0000:17:00.0");
-    return device == 7 ? OK : INVALID_DEVICE;
+    return is_device(device) ? OK : INVALID_DEVICE;
 }
 
 ENTRY(int cuDeviceTotalMem_v2(size_t *bytes, int device))
 {
     *bytes = (size_t)1 << 30;
-    return device == 7 ? OK : INVALID_DEVICE;
+    return is_device(device) ? OK : INVALID_DEVICE;
 }
 
 ENTRY(int cuDeviceGetAttribute(int *out, int attribute, int device))
@@ -122,7 +145,7 @@ ENTRY(int cuDeviceGetAttribute(int *out, int attribute, int device))
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         if (values[i][0] == attribute) {
             *out = values[i][1];
-            return device == 7 ? OK : INVALID_DEVICE;
+            return is_device(device) ? OK : INVALID_DEVICE;
         }
     return INVALID_VALUE;
 }
@@ -134,7 +157,7 @@ static struct kds_cuda_context_st {
 ENTRY(int cuDevicePrimaryCtxRetain(kds_cuda_context *out, int device))
 {
     ENTER();
-    if (device != 7 || gpu.memory != NULL)
+    if (!is_device(device) || gpu.memory != NULL)
         return INVALID_DEVICE;
     gpu.memory = kds_sim_memory_create();
     *out = &the_context;
@@ -159,7 +182,7 @@ ENTRY(int cuDevicePrimaryCtxRelease_v2(int device))
     }
     kds_sim_memory_free(gpu.memory);
     gpu.memory = NULL;
-    return device == 7 ? OK : INVALID_DEVICE;
+    return is_device(device) ? OK : INVALID_DEVICE;
 }
 
 ENTRY(int cuCtxSetCurrent(kds_cuda_context context))

@@ -1,0 +1,326 @@
+/* Duels in a campaign. What is to be fought follows from the state (commit.h); here it is begun,
+ * and its outcome recorded. Before anything else is fought in an epoch, and once an hour, a kernel
+ * fights a copy of itself: what such duels show is noise, and no gain below it counts. One in fifty
+ * duels is such a one, too, and looks like any other to the process that fights it. */
+#include "search/engine/campaign.h"
+
+#include "eval/duel_replay.h"
+#include "search/base/clock.h"
+#include "search/engine/commit.h"
+#include "search/engine/duel_bench.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TAG_BOUTS (UINT64_C(1) << 61) /* duels; candidates have their decision's number */
+#define HOPELESS 0.05
+#define FLOOR_SECONDS 3600.0
+#define FLOOR_FAILURES 3 /* in a row */
+#define FLOOR_MOST 0.05  /* equals that differ by more: nothing can be measured here */
+
+static kds_code out_of_memory(kds_err *e)
+{
+    return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+}
+
+/* A kernel with its parent, whose plan it may inherit. */
+typedef struct side {
+    char *source, *parent;
+    size_t len;
+} side;
+
+static void side_free(side *s)
+{
+    free(s->source);
+    free(s->parent);
+}
+
+static kds_code load_side(kds_campaign *c, kds_id id, side *s, kds_err *e)
+{
+    char hex[KDS_ID_HEX];
+    kds_candidate_row row;
+    kds_id parent;
+    size_t ignored = 0;
+    kds_id_format(id, hex);
+    kds_code code = kds_ledger_get(c->ledger, id, &s->source, &s->len, e);
+    if (code == KDS_OK)
+        code = kds_ledger_find(c->ledger, hex, &row, e);
+    if (code == KDS_OK && kds_id_parse(row.parent, &parent))
+        code = kds_ledger_get(c->ledger, parent, &s->parent, &ignored, e);
+    return code;
+}
+
+/* The kernel's copy, under other names. One that launches by its parent's plan has none. */
+static kds_code copy_side(const side *from, side *to, kds_err *e)
+{
+    kds_code code = kds_duel_rename(from->source, from->len, &to->source, &to->len, e);
+    if (code == KDS_OK && from->parent && !(to->parent = strdup(from->parent)))
+        code = out_of_memory(e);
+    return code;
+}
+
+/* Where noise is measured, and where a speed-up will be told, the estimate is what is wanted. */
+static bool wants_estimate(kds_bout_purpose p)
+{
+    return p == KDS_BOUT_FLOOR || p == KDS_BOUT_CONFIRM || p == KDS_BOUT_REPORT;
+}
+
+static void choose_options(const kds_campaign *c, kds_bout_purpose p, kds_gpu_duel_options *o)
+{
+    const kds_task *t = c->task;
+    memset(o, 0, sizeof *o);
+    o->seed = kds_state_bout_seed(c->state);
+    o->margin = kds_commit_margin(t, c->state);
+    o->floor = kds_state_floor(c->state);
+    o->max_regress = t->max_regress;
+    o->hopeless = HOPELESS;
+    o->to_the_look = wants_estimate(p);
+    for (int i = 0; i < t->row_count && o->row_count < KDS_GPU_DUEL_ROWS; i++)
+        if (t->rows[i].set == KDS_ROWS_PRODUCTION)
+            o->rows[o->row_count++] = i;
+}
+
+kds_code kds_campaign_check_rows(const kds_task *t, kds_err *e)
+{
+    int rows = 0;
+    for (int i = 0; i < t->row_count; i++)
+        rows += t->rows[i].set == KDS_ROWS_PRODUCTION;
+    if (rows <= KDS_GPU_DUEL_ROWS)
+        return KDS_OK;
+    return kds_fail(e, KDS_INVALID,
+                    "%s has %d production rows; on a GPU at most %d can be fought "
+                    "over: make it two tasks of one family",
+                    t->name, rows, KDS_GPU_DUEL_ROWS);
+}
+
+static kds_code begin(kds_campaign *c, const kds_duel_lane *lane, const side sides[2], bool fresh,
+                      const char *not_on, kds_err *e)
+{
+    kds_gpu_duel_options o;
+    kds_gpu_duel_side s[2];
+    if (c->duel_count == KDS_DUEL_LANES)
+        return kds_fail(e, KDS_FAILED, "more than %d duels at once", KDS_DUEL_LANES);
+    choose_options(c, lane->purpose, &o);
+    for (int i = 0; i < 2; i++)
+        s[i] = (kds_gpu_duel_side){
+            .source = sides[i].source, .len = sides[i].len, .parent = sides[i].parent};
+    kds_duel_lane *kept = &c->duels[c->duel_count++];
+    *kept = *lane;
+    kept->tag = TAG_BOUTS + c->duel_tags++;
+    return kds_evaluator_fight(c->evaluator, kept->tag, s, &o, fresh, not_on, e);
+}
+
+/* A kernel against its copy; the baseline's if it has none. */
+static kds_code begin_equals(kds_campaign *c, kds_bout_purpose purpose, kds_id id, kds_err *e)
+{
+    side sides[2] = {{NULL, NULL, 0}, {NULL, NULL, 0}};
+    kds_err err = {0};
+    kds_code code = load_side(c, id, &sides[0], &err);
+    if (code == KDS_OK)
+        code = copy_side(&sides[0], &sides[1], &err);
+    if (code == KDS_INVALID && !kds_id_equal(id, c->state->baseline)) {
+        side_free(&sides[0]);
+        side_free(&sides[1]);
+        return begin_equals(c, purpose, c->state->baseline, e);
+    }
+    if (code == KDS_OK) {
+        kds_duel_lane lane = {.decision = -1,
+                              .purpose = purpose,
+                              .candidate = kds_id_of(sides[1].source, sides[1].len),
+                              .incumbent = id};
+        c->equals_under_way = true;
+        code = begin(c, &lane, sides, false, NULL, &err);
+    }
+    if (code != KDS_OK && e)
+        *e = err;
+    side_free(&sides[0]);
+    side_free(&sides[1]);
+    return code;
+}
+
+static kds_code begin_bout(kds_campaign *c, const kds_flight *f, const kds_bout_need *n, kds_err *e)
+{
+    side sides[2] = {{NULL, NULL, 0}, {NULL, NULL, 0}};
+    kds_duel_lane lane = {.decision = f->decision,
+                          .purpose = n->purpose,
+                          .candidate = f->candidate,
+                          .incumbent = n->incumbent};
+    kds_code code = load_side(c, n->incumbent, &sides[0], e);
+    if (code == KDS_OK)
+        code = load_side(c, f->candidate, &sides[1], e);
+    if (code == KDS_OK)
+        code = begin(c, &lane, sides, n->fresh, n->not_on[0] ? n->not_on : NULL, e);
+    side_free(&sides[0]);
+    side_free(&sides[1]);
+    return code;
+}
+
+static bool is_fighting(const kds_campaign *c, int64_t decision)
+{
+    for (int i = 0; i < c->duel_count; i++)
+        if (c->duels[i].decision == decision)
+            return true;
+    return false;
+}
+
+kds_code kds_campaign_fight(kds_campaign *c, const kds_flight *f, bool *ready, kds_err *e)
+{
+    kds_bout_need need;
+    bool needed = false;
+    *ready = false;
+    if (is_fighting(c, f->decision))
+        return KDS_OK;
+    kds_code code = kds_commit_bout(&c->selector, c->state, f, &needed, &need, e);
+    if (code != KDS_OK || !needed) {
+        *ready = code == KDS_OK;
+        return code;
+    }
+    /* One after the other: each duel's seed and margin follow from those before it. */
+    if (c->equals_under_way || c->duel_count)
+        return KDS_OK;
+    if (c->state->floor_epoch < KDS_FLOOR_NEEDED)
+        return begin_equals(c, KDS_BOUT_FLOOR, c->state->best, e);
+    if (c->state->since_hidden >= KDS_HIDDEN_EVERY - 1)
+        return begin_equals(c, KDS_BOUT_HIDDEN, need.incumbent, e);
+    return begin_bout(c, f, &need, e);
+}
+
+kds_code kds_campaign_watch_floor(kds_campaign *c, kds_err *e)
+{
+    double now = kds_clock_monotonic();
+    if (!c->state->measured || c->duel_count || kds_id_is_zero(c->state->best) ||
+        c->state->floor_epoch < KDS_FLOOR_NEEDED || now - c->last_floor < FLOOR_SECONDS)
+        return KDS_OK;
+    return begin_equals(c, KDS_BOUT_FLOOR, c->state->best, e);
+}
+
+/* ---- Outcomes ---- */
+
+/* What the record says in short; false: out of memory. */
+static bool add_outcome(cJSON *o, const cJSON *record, const char *why)
+{
+    static const char *const copied[] = {"verdict", "gain",      "low",   "high",    "p",
+                                         "worst",   "worst_row", "floor", "ended_by"};
+    const cJSON *finding = kds_json_at(record, "finding");
+    bool ok = true;
+    if (!record)
+        return kds_json_add_str(o, "failed", "workers") && kds_json_add_str(o, "why", why);
+    if (finding)
+        return kds_json_add_str(o, "failed", kds_json_str(finding, "arm", "child")) &&
+               kds_json_add_str(o, "failure", kds_json_str(finding, "verdict", "")) &&
+               kds_json_add_str(o, "why", kds_json_str(finding, "message", ""));
+    for (size_t i = 0; ok && i < sizeof copied / sizeof *copied; i++) {
+        cJSON *value = cJSON_Duplicate(kds_json_at(record, copied[i]), true);
+        ok = value && cJSON_AddItemToObject(o, copied[i], value);
+    }
+    return ok && kds_json_add_int(o, "rounds", kds_json_int(record, "counted", 0)) &&
+           kds_json_add_num(o, "margin",
+                            kds_json_num(kds_json_at(record, "rule"), "margin", NAN)) &&
+           kds_json_add_str(o, "why", kds_json_str(record, "why", ""));
+}
+
+static cJSON *duel_body(const kds_campaign *c, const kds_duel_lane *lane, const kds_fought *f,
+                        const cJSON *record, kds_id record_id, const char *why)
+{
+    cJSON *o = cJSON_CreateObject();
+    bool ok = o && kds_json_add_int(o, "duel", c->state->bouts);
+    if (ok && lane->decision >= 0)
+        ok = kds_json_add_int(o, "decision", lane->decision);
+    ok = ok && kds_json_add_id(o, "candidate", lane->candidate) &&
+         kds_json_add_str(o, "purpose", kds_bout_purpose_name(lane->purpose)) &&
+         kds_json_add_id(o, "incumbent", lane->incumbent) && add_outcome(o, record, why) &&
+         kds_json_add_str(o, "device", f->device) &&
+         kds_json_add_str(o, "fingerprint", f->fingerprint) &&
+         (!record || kds_json_add_id(o, "record", record_id)) &&
+         kds_json_add_num(o, "seconds", f->seconds);
+    if (ok)
+        return o;
+    cJSON_Delete(o);
+    return NULL;
+}
+
+/* The verdict must follow from the rounds, or nothing came of the duel. */
+static const cJSON *believe(const kds_fought *f, char *why, size_t size)
+{
+    kds_duel replayed;
+    kds_err err = {0};
+    snprintf(why, size, "%s", f->why);
+    if (!f->record || kds_duel_replay(f->record, &replayed, &err) == KDS_OK)
+        return f->record;
+    snprintf(why, size, "its record does not hold: %.600s", err.message);
+    return NULL;
+}
+
+/* Equals that cannot be fought, or that differ by too much, end the campaign. */
+static kds_code look_at_floor(kds_campaign *c, int64_t before, const char *why, kds_err *e)
+{
+    const kds_state *s = c->state;
+    if (s->floor_count == before) {
+        if (++c->floor_failures < FLOOR_FAILURES)
+            return KDS_OK;
+        return kds_fail(e, *why ? KDS_DEVICE_LOST : KDS_TOO_NOISY,
+                        "%d duels of a kernel with its copy came to nothing%s%.600s; `kdasearch "
+                        "resume %s` continues",
+                        FLOOR_FAILURES, *why ? ": " : ", disturbed by clocks or other processes",
+                        why, c->dir);
+    }
+    c->floor_failures = 0;
+    c->last_floor = kds_clock_monotonic();
+    double floor = kds_state_floor(s);
+    if (s->floor_epoch >= KDS_FLOOR_NEEDED && floor > FLOOR_MOST)
+        return kds_fail(e, KDS_TOO_NOISY,
+                        "a kernel and its copy differ by up to %.1f %% here: too much to tell what "
+                        "is faster. Other work on this GPU, or its clocks? `kdasearch resume %s` "
+                        "continues",
+                        100 * expm1(floor), c->dir);
+    if (s->floor_epoch == KDS_FLOOR_NEEDED)
+        kds_campaign_tell(c, "notice", "equal kernels differ by up to %.2f %% here (measured)",
+                          100 * expm1(floor));
+    return KDS_OK;
+}
+
+static kds_code record_duel(kds_campaign *c, const kds_duel_lane *lane, const kds_fought *f,
+                            kds_err *e)
+{
+    char why[800];
+    kds_id id = {0, 0};
+    const cJSON *record = believe(f, why, sizeof why);
+    int64_t floors = c->state->floor_count;
+    char *text = record ? kds_json_print(record) : NULL;
+    kds_code code = record && !text ? out_of_memory(e) : KDS_OK;
+    if (code == KDS_OK && text)
+        code = kds_campaign_put(c, "duel", text, strlen(text), &id, e);
+    free(text);
+    cJSON *body = code == KDS_OK ? duel_body(c, lane, f, record, id, why) : NULL;
+    if (code == KDS_OK)
+        code = body ? kds_campaign_record(c, &(kds_record){"DUEL", body}, 1, e) : out_of_memory(e);
+    cJSON_Delete(body);
+    if (code == KDS_OK && lane->purpose == KDS_BOUT_FLOOR)
+        code = look_at_floor(c, floors, record ? "" : why, e);
+    if (code == KDS_OK && lane->purpose == KDS_BOUT_HIDDEN && record &&
+        strcmp(kds_json_str(record, "verdict", ""), "faster") == 0)
+        kds_campaign_tell(c, "warning",
+                          "a kernel was taken for faster than its copy (%lld of %lld such duels)",
+                          (long long)c->state->hidden_faster, (long long)c->state->hidden);
+    return code;
+}
+
+void kds_campaign_fought(void *campaign, const kds_fought *f)
+{
+    kds_campaign *c = campaign;
+    kds_err err = {0};
+    int i = 0;
+    while (i < c->duel_count && c->duels[i].tag != f->tag)
+        i++;
+    if (i == c->duel_count)
+        return;
+    kds_duel_lane lane = c->duels[i];
+    c->duels[i] = c->duels[--c->duel_count];
+    if (lane.decision < 0)
+        c->equals_under_way = false;
+    kds_code code = record_duel(c, &lane, f, &err);
+    if (code != KDS_OK)
+        kds_campaign_fail(c, code, err.message);
+}

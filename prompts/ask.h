@@ -11,6 +11,7 @@ typedef struct kds_ask_parent {
     const char *source;
     size_t source_len;
     const cJSON *report;    /* the judge's report (eval/judge.h); NULL if there is none */
+    const cJSON *before;    /* the report of its own parent; NULL if there is none */
     const char *hypothesis; /* of the edit that made it; may be NULL */
 } kds_ask_parent;
 
@@ -29,6 +30,9 @@ typedef struct kds_ask {
     const char *target;        /* explore: the cell in words */
     const kds_ask_note *notes; /* oldest first */
     int note_count;
+    const struct kds_knowledge *knowledge; /* what may be told; NULL for nothing */
+    size_t knowledge_bytes;
+    int capability; /* of the device, 90 for 9.0; 0 if not known */
 } kds_ask;
 
 #endif

@@ -1,4 +1,5 @@
-# Turns text files into one C file: cmake -DOUT=templates.c -DFILES=a.md,b.md -P embed.cmake
+# Turns text files into one C file with a table of them, declared in a header:
+# cmake -DOUT=templates.c -DTABLE=kds_templates -DHEADER=prompts/template.h -DFILES=a.md,b.md -P embed.cmake
 # Byte arrays, as string literals have a length limit in C17.
 string(REPLACE "," ";" FILES "${FILES}")
 set(arrays "")
@@ -14,5 +15,5 @@ foreach(file ${FILES})
     math(EXPR number "${number} + 1")
 endforeach()
 file(WRITE ${OUT}
-    "#include \"prompts/template.h\"\n\n${arrays}"
-    "const kds_template kds_templates[] = {\n${table}    {NULL, NULL, 0},\n};\n")
+    "#include \"${HEADER}\"\n\n${arrays}"
+    "const kds_template ${TABLE}[] = {\n${table}    {NULL, NULL, 0},\n};\n")

@@ -23,9 +23,11 @@ static bool add_header(kds_endpoint *x, const char *line)
 static bool make_headers(kds_endpoint *x)
 {
     bool ok = add_header(x, "Content-Type: application/json") &&
-              add_header(x, "Accept: application/json") && add_header(x, "Expect:");
+              add_header(x, "Accept: application/json") && add_header(x, "Expect:") &&
+              (!x->messages || add_header(x, "anthropic-version: 2023-06-01"));
     if (ok && x->key) {
-        char *line = kds_secret_header(x->key);
+        char *line =
+            kds_secret_header(x->key, x->messages ? "x-api-key: " : "Authorization: Bearer ");
         ok = line && add_header(x, line);
         kds_secret_wipe(line);
         free(line);
@@ -43,10 +45,18 @@ static kds_code take_options(kds_endpoint *x, const kds_endpoint_options *o, kds
         return kds_fail(e, KDS_INVALID,
                         "token-field is '%s'; it may be max_tokens or max_completion_tokens",
                         field);
+    if (x->messages && o->max_tokens <= 0)
+        return kds_fail(e, KDS_INVALID, "the messages API needs a limit on reply tokens");
+    if (x->messages && o->reasoning && *o->reasoning)
+        return kds_fail(e, KDS_INVALID,
+                        "the messages API has no reasoning effort; give its thinking budget with "
+                        "extra-json, such as {\"thinking\": {\"type\": \"enabled\", "
+                        "\"budget_tokens\": 4000}, \"temperature\": null}");
     x->model = strdup(o->model);
     x->token_field = strdup(field);
     x->key_env = strdup(o->key_env ? o->key_env : "");
-    if (!x->model || !x->token_field || !x->key_env)
+    x->reasoning = strdup(o->reasoning ? o->reasoning : "");
+    if (!x->model || !x->token_field || !x->key_env || !x->reasoning)
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
     x->temperature = o->temperature;
     x->max_tokens = o->max_tokens;
@@ -56,6 +66,34 @@ static kds_code take_options(kds_endpoint *x, const kds_endpoint_options *o, kds
     x->usd_per_prompt = o->usd_per_million_prompt / 1e6;
     x->usd_per_completion = o->usd_per_million_completion / 1e6;
     return KDS_OK;
+}
+
+/* What the user adds to every request, checked. */
+static kds_code take_extra(kds_endpoint *x, const char *text, kds_err *e)
+{
+    static const char *const ours[] = {"model", "messages", "system", "stream"};
+    kds_json_doc *doc = NULL;
+    if (!text || !*text)
+        return KDS_OK;
+    kds_code code = kds_json_parse(&doc, "extra-json", text, strlen(text), false, e);
+    const cJSON *root = code == KDS_OK ? kds_json_root(doc) : NULL;
+    if (code == KDS_OK && !cJSON_IsObject(root))
+        code = kds_fail(e, KDS_INVALID, "extra-json must be a JSON object");
+    for (size_t i = 0; i < sizeof ours / sizeof *ours && code == KDS_OK; i++)
+        if (kds_json_at(root, ours[i]))
+            code = kds_fail(e, KDS_INVALID, "extra-json may not set \"%s\"", ours[i]);
+    if (code == KDS_OK && !(x->extra = cJSON_Duplicate(root, true)))
+        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    kds_json_free(doc);
+    return code;
+}
+
+static kds_code take_api(kds_endpoint *x, const char *api, kds_err *e)
+{
+    x->messages = api && strcmp(api, "messages") == 0;
+    return !api || x->messages || strcmp(api, "chat") == 0
+               ? KDS_OK
+               : kds_fail(e, KDS_INVALID, "api is '%s'; it may be chat or messages", api);
 }
 
 kds_code kds_endpoint_create(kds_endpoint **out, const kds_endpoint_options *o, kds_err *e)
@@ -70,8 +108,9 @@ kds_code kds_endpoint_create(kds_endpoint **out, const kds_endpoint_options *o, 
         code = kds_fail(e, KDS_FAILED, "libcurl cannot be started");
         goto out;
     }
-    if ((code = kds_endpoint_url_read(&url, o->url, e)) != KDS_OK ||
-        (code = take_options(x, o, e)) != KDS_OK)
+    if ((code = take_api(x, o->api, e)) != KDS_OK ||
+        (code = kds_endpoint_url_read(&url, o->url, x->messages, e)) != KDS_OK ||
+        (code = take_options(x, o, e)) != KDS_OK || (code = take_extra(x, o->extra, e)) != KDS_OK)
         goto out;
     x->url = url.full;
     x->host = url.host;
@@ -112,8 +151,9 @@ static void transfer_free(kds_transfer *t)
 
 void kds_endpoint_cancel_all(kds_endpoint *x)
 {
-    while (x->transfers)
-        transfer_free(x->transfers);
+    for (; x; x = x->next)
+        while (x->transfers)
+            transfer_free(x->transfers);
 }
 
 void kds_endpoint_free(kds_endpoint *x)
@@ -121,10 +161,11 @@ void kds_endpoint_free(kds_endpoint *x)
     if (!x)
         return;
     kds_endpoint_cancel_all(x);
+    kds_endpoint_free(x->next);
     for (struct curl_slist *h = x->headers; h; h = h->next)
         kds_secret_wipe(h->data);
     curl_slist_free_all(x->headers);
-    if (x->multi)
+    if (x->multi && !x->joined)
         curl_multi_cleanup(x->multi);
     kds_secret_free(x->key);
     free(x->url);
@@ -132,14 +173,41 @@ void kds_endpoint_free(kds_endpoint *x)
     free(x->model);
     free(x->key_env);
     free(x->token_field);
+    free(x->reasoning);
+    cJSON_Delete(x->extra);
     if (x->curl_ready)
         curl_global_cleanup();
     free(x);
 }
 
+const char *kds_endpoint_api(const kds_endpoint *x)
+{
+    return x->messages ? "messages" : "chat";
+}
+
 int kds_endpoint_in_flight(const kds_endpoint *x)
 {
-    return x->in_flight;
+    int n = 0;
+    for (; x; x = x->next)
+        n += x->in_flight;
+    return n;
+}
+
+void kds_endpoint_join(kds_endpoint *first, kds_endpoint *x)
+{
+    curl_multi_cleanup(x->multi);
+    x->multi = first->multi;
+    x->joined = true;
+    while (first->next)
+        first = first->next;
+    first->next = x;
+}
+
+kds_endpoint *kds_endpoint_at(kds_endpoint *first, int i)
+{
+    while (first && i-- > 0)
+        first = first->next;
+    return first;
 }
 
 /* Takes a piece of the body; refusing it (too large, out of memory) ends the transfer. */
@@ -260,9 +328,10 @@ static void finish(kds_transfer *t, CURLcode result, kds_completion_fn *fn, void
 static int clip_timeout(const kds_endpoint *x, int timeout_ms)
 {
     double now = kds_clock_monotonic(), wait = timeout_ms < 0 ? INT_MAX : timeout_ms;
-    for (const kds_transfer *t = x->transfers; t; t = t->next)
-        if (t->last_byte > 0)
-            wait = fmin(wait, ceil(fmax(t->last_byte + x->idle_timeout - now, 0) * 1000));
+    for (; x; x = x->next)
+        for (const kds_transfer *t = x->transfers; t; t = t->next)
+            if (t->last_byte > 0)
+                wait = fmin(wait, ceil(fmax(t->last_byte + x->idle_timeout - now, 0) * 1000));
     return (int)wait;
 }
 
@@ -316,7 +385,7 @@ kds_code kds_endpoint_wait(kds_endpoint *x, struct pollfd *fds, int count, int t
 {
     int left;
     CURLMsg *m;
-    if (!x || x->in_flight == 0)
+    if (!x || kds_endpoint_in_flight(x) == 0)
         return ask_descriptors(fds, count, timeout_ms, e);
     kds_code code = wait_sockets(x, fds, count, timeout_ms, e);
     if (code == KDS_OK)
@@ -334,6 +403,7 @@ kds_code kds_endpoint_wait(kds_endpoint *x, struct pollfd *fds, int count, int t
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &mine);
         finish((kds_transfer *)(void *)mine, result, fn, user);
     }
-    end_silent(x, fn, user);
+    for (; x; x = x->next)
+        end_silent(x, fn, user);
     return KDS_OK;
 }

@@ -1,8 +1,8 @@
-/* The endpoint client: OpenAI-compatible chat completions over libcurl multi, many requests in
- * flight on one thread. One submit is one HTTP request; retrying is the caller's (each attempt is
- * recorded before it is sent). The key is read from the environment variable named in the
- * configuration, held in memory that is wiped, sent only to the configured host, and never part of
- * any text that this module returns. */
+/* The endpoint client: OpenAI-compatible chat completions, or Anthropic's messages, over libcurl
+ * multi, many requests in flight on one thread. One submit is one HTTP request; retrying is the
+ * caller's (each attempt is recorded before it is sent). The key is read from the environment
+ * variable named in the configuration, held in memory that is wiped, sent only to the configured
+ * host, and never part of any text that this module returns. */
 #ifndef KDS_PROMPTS_ENDPOINT_H
 #define KDS_PROMPTS_ENDPOINT_H
 
@@ -12,12 +12,19 @@
 typedef struct kds_endpoint kds_endpoint;
 
 typedef struct kds_endpoint_options {
-    const char *url; /* base ("http://127.0.0.1:8000/v1"); "/chat/completions" is appended */
+    const char *url; /* base ("http://127.0.0.1:8000/v1"); "/chat/completions", or "/messages", is
+                        appended */
+    const char *api; /* "chat" or "messages"; NULL for chat */
     const char *model;
     const char *key_env; /* name of the variable; NULL or "" for no key */
     double temperature;  /* negative: not sent */
     int64_t max_tokens;
-    const char *token_field; /* "max_tokens" or "max_completion_tokens" */
+    const char *token_field; /* chat: "max_tokens" or "max_completion_tokens" */
+    const char *reasoning;   /* chat: sent as "reasoning_effort"; NULL or "" not to */
+    /* A JSON object whose keys are put into every request over ours, a null taking ours out; NULL
+     * or
+     * "" for none. */
+    const char *extra;
     /* Seconds; 0 for 10, 60 and 600. Idle is the longest silence once the reply's body has begun: a
      * server that does not stream is silent while the model thinks, which only `total` bounds. */
     double connect_timeout, idle_timeout, total_timeout;
@@ -25,11 +32,21 @@ typedef struct kds_endpoint_options {
 } kds_endpoint_options;
 
 /* KDS_INVALID: not an http(s) URL, credentials or a query in the URL, no model, key variable unset
- * or empty (named). "/chat/completions" is not appended twice. Proxy variables are honoured as
+ * or empty (named), extra that is no object or changes model, prompt or streaming, messages without
+ * max_tokens. What is appended to the URL is not appended twice. Proxy variables are honoured as
  * libcurl does, but never for a loopback host, nor for a key that would travel in plain http. */
 KDS_MUST_USE kds_code kds_endpoint_create(kds_endpoint **out, const kds_endpoint_options *o,
                                           kds_err *e);
 void kds_endpoint_free(kds_endpoint *x);
+
+/* Puts `x` behind `first`: they are waited for, counted and freed together, through the first. Each
+ * keeps its own URL, key and limits. Neither may have requests in flight. */
+void kds_endpoint_join(kds_endpoint *first, kds_endpoint *x);
+/* The i-th of those joined (0: the first itself); NULL beyond the last. */
+kds_endpoint *kds_endpoint_at(kds_endpoint *first, int i);
+
+/* "chat" or "messages": how its requests and replies are written. */
+const char *kds_endpoint_api(const kds_endpoint *x);
 
 /* The body that a request will carry: what is recorded (it holds no key). Owned by the caller
  * (free()). */
@@ -58,6 +75,7 @@ typedef struct kds_completion {
     size_t text_len;
     int64_t prompt_tokens, completion_tokens; /* as the server says; -1 if it does not */
     double cost_usd; /* of the tokens that the server named; 0 if it named none */
+    bool account;    /* FATAL: of the account or the key, not of this request */
     double seconds;
     double
         retry_after;   /* seconds from the Retry-After header (seconds or date); negative if none */
@@ -77,8 +95,9 @@ void kds_endpoint_reread(const kds_endpoint *x, long status, const char *raw, si
  */
 KDS_MUST_USE kds_code kds_endpoint_submit(kds_endpoint *x, uint64_t request, const char *body,
                                           kds_err *e);
+/* Of all that are joined. */
 int kds_endpoint_in_flight(const kds_endpoint *x);
-/* Drops all requests in flight; their completions are never delivered. */
+/* Drops all requests in flight, of all that are joined; their completions are never delivered. */
 void kds_endpoint_cancel_all(kds_endpoint *x);
 /* Waits at most timeout_ms for sockets or for any of `fds` (poll's format; revents are filled in),
  * then completes transfers, calling fn for each that ended. `x` may be NULL: then it is poll(). A

@@ -23,6 +23,38 @@ static bool add_message(const kds_endpoint *x, cJSON *messages, const char *role
     return ok;
 }
 
+/* The text of `system` in the form of the messages API. */
+static bool add_system(const kds_endpoint *x, cJSON *body, const char *text)
+{
+    kds_buf clean;
+    size_t len = strlen(text);
+    kds_buf_init(&clean, 3 * len + 1);
+    kds_text_sanitize_utf8(&clean, text, len);
+    kds_secret_scrub(x->key, &clean);
+    bool ok = clean.bad == KDS_OK && kds_json_add_str(body, "system", clean.data);
+    kds_buf_free(&clean);
+    return ok;
+}
+
+/* The user's own keys over ours; a null takes ours out. */
+static bool add_extra(cJSON *body, const cJSON *extra)
+{
+    const cJSON *item = NULL;
+    bool ok = true;
+    cJSON_ArrayForEach(item, extra)
+    {
+        cJSON_DeleteItemFromObjectCaseSensitive(body, item->string);
+        if (cJSON_IsNull(item))
+            continue;
+        cJSON *copy = cJSON_Duplicate(item, true);
+        if (!copy || !cJSON_AddItemToObject(body, item->string, copy)) {
+            cJSON_Delete(copy);
+            ok = false;
+        }
+    }
+    return ok;
+}
+
 char *kds_endpoint_body(const kds_endpoint *x, const char *system, const char *user)
 {
     char *text = NULL;
@@ -34,13 +66,15 @@ char *kds_endpoint_body(const kds_endpoint *x, const char *system, const char *u
         ok = false;
     }
     if (ok && system && *system)
-        ok = add_message(x, messages, "system", system);
+        ok = x->messages ? add_system(x, body, system) : add_message(x, messages, "system", system);
     ok = ok && add_message(x, messages, "user", user);
     if (ok && x->temperature >= 0)
         ok = kds_json_add_num(body, "temperature", x->temperature);
     if (ok && x->max_tokens > 0)
-        ok = kds_json_add_int(body, x->token_field, x->max_tokens);
-    ok = ok && kds_json_add_bool(body, "stream", false);
+        ok = kds_json_add_int(body, x->messages ? "max_tokens" : x->token_field, x->max_tokens);
+    if (ok && *x->reasoning)
+        ok = kds_json_add_str(body, "reasoning_effort", x->reasoning);
+    ok = ok && kds_json_add_bool(body, "stream", false) && add_extra(body, x->extra);
     if (ok)
         text = kds_json_print(body);
     cJSON_Delete(body);

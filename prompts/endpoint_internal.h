@@ -23,10 +23,12 @@ typedef struct kds_transfer {
 struct kds_endpoint {
     bool curl_ready; /* curl_global_init is counted by libcurl; each endpoint holds one count */
     CURLM *multi;
-    char *url;  /* with /chat/completions; no credentials */
-    char *host; /* with port, for messages */
-    char *model, *key_env, *token_field;
-    bool direct; /* no proxy: a loopback host, or a key over plain http */
+    char *url;     /* with /chat/completions; no credentials */
+    char *host;    /* with port, for messages */
+    bool messages; /* Anthropic's API */
+    char *model, *key_env, *token_field, *reasoning;
+    cJSON *extra; /* NULL for none */
+    bool direct;  /* no proxy: a loopback host, or a key over plain http */
     kds_secret *key;
     struct curl_slist *headers;
     double temperature;
@@ -35,6 +37,8 @@ struct kds_endpoint {
     double usd_per_prompt, usd_per_completion; /* of one token */
     kds_transfer *transfers;
     int in_flight;
+    kds_endpoint *next; /* joined behind this one */
+    bool joined;        /* the multi handle is the first one's */
 };
 
 /* What came back, before it is judged. Strings may be NULL. */
@@ -58,7 +62,8 @@ typedef struct kds_endpoint_url {
     char *full, *host; /* owned by the caller */
     bool loopback, secure;
 } kds_endpoint_url;
-KDS_MUST_USE kds_code kds_endpoint_url_read(kds_endpoint_url *out, const char *base, kds_err *e);
+KDS_MUST_USE kds_code kds_endpoint_url_read(kds_endpoint_url *out, const char *base, bool messages,
+                                            kds_err *e);
 /* The host that a Location header points to; "the same host" if it is relative. */
 void kds_location_host(const char *location, char *out, size_t size);
 

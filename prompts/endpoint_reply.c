@@ -122,10 +122,14 @@ static bool error_is(const cJSON *root, const char *what)
            strcmp(kds_json_str(error, "type", ""), what) == 0;
 }
 
+/* Servers say it by code or, with status 400, only in words. */
 static bool quota_is_spent(const cJSON *root)
 {
+    const char *words = server_words(root);
     return error_is(root, "insufficient_quota") || error_is(root, "billing_hard_limit_reached") ||
-           error_is(root, "insufficient_credits");
+           error_is(root, "insufficient_credits") || error_is(root, "billing_error") ||
+           (words && (strcasestr(words, "credit balance is too low") ||
+                      strcasestr(words, "exceeded your current quota")));
 }
 
 /* Statuses that a later attempt may cure. */
@@ -150,8 +154,12 @@ static void judge_status(const kds_endpoint *x, long status, const kds_answer *a
         say(x, out, KDS_OUTCOME_FATAL,
             "%s redirects (HTTP %ld) to %s; redirects are not followed, give the final URL",
             x->host, status, a->location ? host : "nowhere");
-    } else if (status == 429 && quota_is_spent(root)) {
-        say(x, out, KDS_OUTCOME_FATAL, "the account's quota is used up (HTTP 429)%s%s", sep, said);
+    } else if ((status == 429 || status == 400 || status == 403) && quota_is_spent(root)) {
+        say(x, out, KDS_OUTCOME_FATAL,
+            "the account's quota is used up (HTTP %ld): top it up or raise its limit, then "
+            "resume%s%s",
+            status, sep, said);
+        out->account = true;
     } else if (may_pass(status)) {
         say(x, out, KDS_OUTCOME_RETRY, "%s answered HTTP %ld%s%s", x->host, status, sep, said);
     } else if (error_is(root, "content_filter")) {
@@ -176,6 +184,7 @@ static void judge_status(const kds_endpoint *x, long status, const kds_answer *a
         say(x, out, KDS_OUTCOME_FATAL, "%s refused the request (HTTP %ld)%s%s", x->host, status,
             sep, said);
     }
+    out->account |= status == 401 || status == 402 || status == 403 || status == 404;
 }
 
 /* libcurl could not finish the exchange. */
@@ -231,9 +240,18 @@ static int64_t token_count(const cJSON *usage, const char *key)
 
 static void take_usage(const kds_endpoint *x, const cJSON *root, kds_completion *out)
 {
+    static const char *const inputs[] = {"input_tokens", "cache_creation_input_tokens",
+                                         "cache_read_input_tokens"};
     const cJSON *usage = kds_json_at(root, "usage");
     out->prompt_tokens = token_count(usage, "prompt_tokens");
     out->completion_tokens = token_count(usage, "completion_tokens");
+    if (kds_json_at(usage, "output_tokens")) { /* the messages API */
+        out->completion_tokens = token_count(usage, "output_tokens");
+        for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
+            if (token_count(usage, inputs[i]) >= 0)
+                out->prompt_tokens = (out->prompt_tokens > 0 ? out->prompt_tokens : 0) +
+                                     token_count(usage, inputs[i]);
+    }
     if (out->prompt_tokens > 0)
         out->cost_usd += (double)out->prompt_tokens * x->usd_per_prompt;
     if (out->completion_tokens > 0)
@@ -250,15 +268,12 @@ static void take_content(const cJSON *content, kds_buf *text)
         cJSON_ArrayForEach(part, content) kds_buf_puts(text, kds_json_str(part, "text", ""));
 }
 
-/* A parsed reply of the expected form. */
-static void judge_choice(const kds_endpoint *x, const cJSON *choice, kds_buf *text,
-                         kds_completion *out)
+/* A reply of the expected form: its content and why it ended, in the words of chat completions. */
+static void judge_content(const kds_endpoint *x, const cJSON *content, const char *why,
+                          const char *refusal, kds_buf *text, kds_completion *out)
 {
     char words[321];
-    const cJSON *message = kds_json_at(choice, "message");
-    const char *why = kds_json_str(choice, "finish_reason", "");
-    const char *refusal = kds_json_str(message, "refusal", NULL);
-    take_content(kds_json_at(message, "content"), text);
+    take_content(content, text);
     kds_secret_scrub(x->key, text);
     if (text->bad == KDS_TOO_LARGE) {
         say(x, out, KDS_OUTCOME_MALFORMED, "the reply's text is longer than %u bytes",
@@ -273,7 +288,8 @@ static void judge_choice(const kds_endpoint *x, const cJSON *choice, kds_buf *te
     } else if (strcmp(why, "length") == 0) {
         say(x, out, KDS_OUTCOME_LENGTH,
             "the reply was cut off at %s = %lld; raise reply-tokens if this happens often",
-            x->token_field ? x->token_field : "max_tokens", (long long)x->max_tokens);
+            x->token_field && !x->messages ? x->token_field : "max_tokens",
+            (long long)x->max_tokens);
     } else if (text->len == 0) {
         say(x, out, KDS_OUTCOME_EMPTY, "the reply has no content (finish_reason '%s')",
             excerpt(x, why, strlen(why), 40, words));
@@ -284,6 +300,30 @@ static void judge_choice(const kds_endpoint *x, const cJSON *choice, kds_buf *te
         out->text = text->data;
         out->text_len = text->len;
     }
+}
+
+static void judge_choice(const kds_endpoint *x, const cJSON *choice, kds_buf *text,
+                         kds_completion *out)
+{
+    const cJSON *message = kds_json_at(choice, "message");
+    judge_content(x, kds_json_at(message, "content"), kds_json_str(choice, "finish_reason", ""),
+                  kds_json_str(message, "refusal", NULL), text, out);
+}
+
+/* A reply of the messages API. */
+static bool is_message(const cJSON *root)
+{
+    return strcmp(kds_json_str(root, "type", ""), "message") == 0 &&
+           cJSON_IsArray(kds_json_at(root, "content"));
+}
+
+static void judge_message(const kds_endpoint *x, const cJSON *root, kds_buf *text,
+                          kds_completion *out)
+{
+    const char *why = kds_json_str(root, "stop_reason", "");
+    bool refused = strcmp(why, "refusal") == 0;
+    judge_content(x, kds_json_at(root, "content"), strcmp(why, "max_tokens") == 0 ? "length" : why,
+                  refused ? "stop_reason refusal" : NULL, text, out);
 }
 
 /* application/json, text/json, anything/...+json, or nothing said. */
@@ -339,7 +379,9 @@ static void judge_success(const kds_endpoint *x, const kds_answer *a, const cJSO
     }
     if (choices && !cJSON_IsArray(choices))
         choices = NULL;
-    if (!choices)
+    if (is_message(root))
+        judge_message(x, root, text, out);
+    else if (!choices)
         judge_other(x, a, out);
     else if (!cJSON_IsObject(choices->child))
         say(x, out, KDS_OUTCOME_EMPTY, "the reply has no choices");

@@ -1,5 +1,5 @@
-/* The endpoint's URL: only http and https, no credentials, no query, "/chat/completions" appended
- * once. A refused URL is not shown if it may hold a password. */
+/* The endpoint's URL: only http and https, no credentials, no query, "/chat/completions" or
+ * "/messages" appended once. A refused URL is not shown if it may hold a password. */
 #include "prompts/endpoint_internal.h"
 #include "search/base/text.h"
 
@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#define TAIL "/chat/completions"
 
 /* Whether a host is this machine: a name reserved for it, or an address of its loopback net. */
 static bool is_loopback(const char *host)
@@ -36,7 +34,7 @@ static char *part(CURLU *u, CURLUPart what)
 }
 
 /* The path with the tail put on, unless somebody gave it already. */
-static kds_code append_tail(CURLU *u, kds_err *e)
+static kds_code append_tail(CURLU *u, const char *tail, kds_err *e)
 {
     char *path = part(u, CURLUPART_PATH);
     kds_buf b;
@@ -45,8 +43,8 @@ static kds_code append_tail(CURLU *u, kds_err *e)
     curl_free(path);
     while (b.len > 0 && b.data[b.len - 1] == '/')
         b.data[--b.len] = '\0';
-    if (!kds_text_ends_with(b.data, TAIL))
-        kds_buf_puts(&b, TAIL);
+    if (!kds_text_ends_with(b.data, tail))
+        kds_buf_puts(&b, tail);
     kds_code code = kds_buf_check(&b, "the path of the endpoint's URL", e);
     if (code == KDS_OK && curl_url_set(u, CURLUPART_PATH, b.data, 0) != CURLUE_OK)
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
@@ -86,7 +84,7 @@ static kds_code check_parts(CURLU *u, const char *base, kds_endpoint_url *out, k
     return code;
 }
 
-kds_code kds_endpoint_url_read(kds_endpoint_url *out, const char *base, kds_err *e)
+kds_code kds_endpoint_url_read(kds_endpoint_url *out, const char *base, bool messages, kds_err *e)
 {
     kds_endpoint_url r = {NULL, NULL, false, false};
     char *full = NULL, *host = NULL, *port = NULL;
@@ -111,7 +109,7 @@ kds_code kds_endpoint_url_read(kds_endpoint_url *out, const char *base, kds_err 
     if (code == KDS_OK)
         code = check_parts(u, base, &r, e);
     if (code == KDS_OK)
-        code = append_tail(u, e);
+        code = append_tail(u, messages ? "/messages" : "/chat/completions", e);
     if (code != KDS_OK)
         goto out;
     full = part(u, CURLUPART_URL);

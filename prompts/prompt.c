@@ -1,6 +1,6 @@
 /* Rendering an ask. Fields are made once, then rendered; if the result is too long, what may be cut
- * is cut by exactly what is too much (notes from the oldest, then the task's card, then the
- * failure) and rendered again. Sources are never cut: edits must match them byte for byte. */
+ * is cut by exactly what is too much (notes from the oldest, knowledge, then the task's card, then
+ * the failure) and rendered again. Sources are never cut: edits must match them byte for byte. */
 #include "prompts/prompt_internal.h"
 #include "search/base/text.h"
 
@@ -25,24 +25,38 @@ enum {
     OTHER_NUMBERS,
     OTHER_SOURCE,
     NOTES,
+    KNOWLEDGE,
     FAILURE,
     TARGET,
     INSTRUCTION,
     FIELD_COUNT
 };
 
-static const char *const FIELD_NAMES[FIELD_COUNT] = {
-    "task_name",        "task_function",     "card",           "card_cut",      "device",
-    "parent_id",        "parent_hypothesis", "parent_numbers", "parent_source", "other_id",
-    "other_hypothesis", "other_numbers",     "other_source",   "notes",         "failure",
-    "target",           "instruction"};
+static const char *const FIELD_NAMES[FIELD_COUNT] = {"task_name",
+                                                     "task_function",
+                                                     "card",
+                                                     "card_cut",
+                                                     "device",
+                                                     "parent_id",
+                                                     "parent_hypothesis",
+                                                     "parent_numbers",
+                                                     "parent_source",
+                                                     "other_id",
+                                                     "other_hypothesis",
+                                                     "other_numbers",
+                                                     "other_source",
+                                                     "notes",
+                                                     "knowledge",
+                                                     "failure",
+                                                     "target",
+                                                     "instruction"};
 
 /* One prompt while it is made. */
 typedef struct rendering {
     const kds_ask *ask;
     kds_buf parts[FIELD_COUNT];
     int first_note; /* older ones are left out */
-    size_t card_len, failure_len;
+    size_t card_len, failure_len, knowledge_len;
     kds_err *e;
 } rendering;
 
@@ -88,7 +102,7 @@ static void fill_parent(rendering *r, const kds_ask_parent *p, int id, int hypot
     kds_buf_printf(&r->parts[id], "%.8s", p->id ? p->id : "?");
     if (p->hypothesis)
         add_line(&r->parts[hypothesis], p->hypothesis);
-    kds_prompt_numbers(&r->parts[numbers], p->report);
+    kds_prompt_numbers(&r->parts[numbers], p->report, p->before);
     add_fenced(&r->parts[source], "cuda", p->source, p->source_len);
 }
 
@@ -147,6 +161,18 @@ static void fill_failure(rendering *r)
     kds_buf_free(&safe);
 }
 
+/* What is known of kernels with the parent's numbers. A failure comes first: with one to mend there
+ * is enough to read. */
+static void fill_knowledge(rendering *r)
+{
+    const kds_ask *a = r->ask;
+    bool told = !a->failure || !*a->failure;
+    kds_buf_reset(&r->parts[KNOWLEDGE]);
+    if (told && a->knowledge && strcmp(a->operator_name, "simplify") != 0)
+        (void)kds_knowledge_render(a->knowledge, a->parent.report, a->capability, r->knowledge_len,
+                                   a->decision, &r->parts[KNOWLEDGE]);
+}
+
 static kds_code render_template(rendering *r, const char *name, kds_buf *out)
 {
     kds_field fields[FIELD_COUNT];
@@ -191,6 +217,12 @@ static bool cut(rendering *r, size_t excess)
             r->first_note++;
             fill_notes(r);
         } while (r->first_note < a->note_count && before - r->parts[NOTES].len < excess);
+        return true;
+    }
+    size_t knowledge = r->parts[KNOWLEDGE].len;
+    if (knowledge > 0) {
+        r->knowledge_len = knowledge > excess + 64 ? knowledge - excess - 64 : 0;
+        fill_knowledge(r);
         return true;
     }
     size_t card = r->parts[CARD].len, failure = r->parts[FAILURE].len;
@@ -239,7 +271,11 @@ static kds_code check_ask(const kds_ask *a, kds_err *e)
 kds_code kds_prompt_render(const kds_ask *ask, size_t cap, kds_buf *system, kds_buf *user,
                            kds_err *e)
 {
-    rendering r = {.ask = ask, .card_len = SIZE_MAX, .failure_len = SIZE_MAX, .e = e};
+    rendering r = {.ask = ask,
+                   .card_len = SIZE_MAX,
+                   .failure_len = SIZE_MAX,
+                   .knowledge_len = ask->knowledge_bytes,
+                   .e = e};
     kds_code code = check_ask(ask, e);
     if (code != KDS_OK)
         return code;
@@ -253,6 +289,7 @@ kds_code kds_prompt_render(const kds_ask *ask, size_t cap, kds_buf *system, kds_
     fill_parent(&r, &ask->parent, PARENT_ID, PARENT_HYPOTHESIS, PARENT_NUMBERS, PARENT_SOURCE);
     fill_parent(&r, &ask->other, OTHER_ID, OTHER_HYPOTHESIS, OTHER_NUMBERS, OTHER_SOURCE);
     fill_notes(&r);
+    fill_knowledge(&r);
     fill_card(&r);
     fill_failure(&r);
     for (;;) {

@@ -137,39 +137,69 @@ static void add_values(kds_buf *out, const char *title, const cJSON *object)
         kds_buf_puts(out, "\n\n");
 }
 
-/* One ratio of two counters with what it means; nothing if they are missing. */
-static void add_ratio(kds_buf *out, const cJSON *counters, const char *over, const char *under,
-                      const char *fmt_name, const char *meaning)
+/* How the kernel works: each derived number with its meaning and, where its last edit moved it,
+ * what it was before. */
+static void add_measures(kds_buf *out, const cJSON *report, const cJSON *before)
 {
-    double a = kds_json_num(counters, over, NAN), b = kds_json_num(counters, under, 0);
-    if (isfinite(a) && b > 0)
-        kds_buf_printf(out, "- %s: %.3g %s\n", fmt_name, a / b, meaning);
-}
-
-static void add_ratios(kds_buf *out, const cJSON *counters)
-{
-    size_t before = out->len;
-    add_ratio(out, counters, "l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum",
-              "l1tex__t_requests_pipe_lsu_mem_global_op_ld.sum", "sectors per global load request",
-              "(4 bytes per lane and coalesced: 4; 16 bytes per lane: 16)");
-    add_ratio(out, counters, "l1tex__t_sectors_pipe_lsu_mem_global_op_st.sum",
-              "l1tex__t_requests_pipe_lsu_mem_global_op_st.sum", "sectors per global store request",
-              "(the same scale)");
-    add_ratio(out, counters, "l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum",
-              "sim__unique_sectors_ld.sum", "times each loaded sector was loaded",
-              "(1 is the least)");
-    add_ratio(out, counters, "l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_ld.sum",
-              "l1tex__data_pipe_lsu_wavefronts_mem_shared_op_ld.sum",
-              "bank conflicts per shared load wavefront", "(0 is the least)");
-    add_ratio(out, counters, "smsp__inst_executed.sum", "sm__warps_launched.sum",
-              "instructions per warp", "");
-    add_ratio(out, counters, "smsp__thread_inst_executed.sum", "smsp__inst_executed.sum",
-              "active lanes per instruction", "(32 is the most)");
-    if (out->len > before)
+    const kds_knowledge_name *n;
+    size_t start = out->len;
+    for (int i = 0; (n = kds_knowledge_name_at(i)) != NULL; i++) {
+        double value = 0, old = 0;
+        if (!kds_knowledge_value(report, 0, n->name, &value) || value == 0)
+            continue;
+        kds_buf_printf(out, "- %s: %.3g", n->name, value);
+        if (kds_knowledge_value(before, 0, n->name, &old) && fabs(value - old) > 0.03 * fabs(old))
+            kds_buf_printf(out, " (%.3g before its last edit)", old);
+        kds_buf_printf(out, "%s%s\n", *n->meaning ? ": " : "", n->meaning);
+    }
+    if (out->len > start)
         kds_buf_putc(out, '\n');
 }
 
-void kds_prompt_numbers(kds_buf *out, const cJSON *report)
+/* "Rows are limited by memory (3), latency (2)." */
+static void add_limiters(kds_buf *out, const cJSON *rows)
+{
+    const char *seen[16];
+    int counts[16] = {0}, kinds = 0;
+    const cJSON *row;
+    cJSON_ArrayForEach(row, rows)
+    {
+        const char *limiter = kds_json_str(row, "limiter", "");
+        int k = 0;
+        while (k < kinds && strcmp(seen[k], limiter) != 0)
+            k++;
+        if (!*limiter || !text_is(row, "set", "production") || (k == kinds && kinds == 16))
+            continue;
+        kinds += k == kinds;
+        seen[k] = limiter;
+        counts[k]++;
+    }
+    for (int k = 0; k < kinds; k++) {
+        kds_buf_puts(out, k ? ", " : "What bounds the rows' longest launch, by the time model: ");
+        add_name(out, seen[k]);
+        kds_buf_printf(out, " (%d)", counts[k]);
+    }
+    if (kinds)
+        kds_buf_puts(out, ".\n\n");
+}
+
+/* How far all rows are from their bound, in words, and what the last edit did to it. */
+static void add_standing(kds_buf *out, const cJSON *report, const cJSON *before)
+{
+    double share = 0, old = kds_json_num(before, "fitness", NAN),
+           now = kds_json_num(report, "fitness", NAN);
+    if (kds_knowledge_value(report, 0, "of_bound", &share) && share > 0)
+        kds_buf_printf(out, "On average it reaches %.0f %% of the bound: %s\n\n", 100 * share,
+                       share > 0.85 ? "little is left but traffic that need not be."
+                       : share > 0.55
+                           ? "latency, narrow accesses or instructions still cost a part."
+                           : "most of its time is not the compulsory traffic.");
+    if (isfinite(old) && isfinite(now) && old > 0)
+        kds_buf_printf(out, "Its last edit made it %.3fx as fast as its own parent was.\n\n",
+                       now / old);
+}
+
+void kds_prompt_numbers(kds_buf *out, const cJSON *report, const cJSON *before)
 {
     const cJSON *rows = kds_json_at(report, "rows"), *flag;
     const cJSON *counters = kds_json_at(report, "counters");
@@ -189,7 +219,9 @@ void kds_prompt_numbers(kds_buf *out, const cJSON *report)
                        fitness);
     add_rows(out, rows);
     add_failures(out, rows);
-    add_ratios(out, counters);
+    add_standing(out, report, before);
+    add_limiters(out, rows);
+    add_measures(out, report, before);
     add_values(out, "Compiled: ", kds_json_at(report, "facts"));
     add_values(out, "Counters: ", counters);
     int n = 0;

@@ -25,6 +25,8 @@ typedef struct kds_reply {
     kds_reply_problem problem;
     char message[600];    /* for the model: what was wrong and what is expected; escaped */
     char hypothesis[400]; /* the text after "Hypothesis:", one line, escaped; "" if none */
+    char prediction[200]; /* the same after "Prediction:" */
+    double predicted;     /* the factor in it, of "1.15x" or "1.15 times"; 0 if none */
     int edits;            /* SEARCH/REPLACE blocks applied; 0 for a full source */
 } kds_reply;
 

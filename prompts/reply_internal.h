@@ -29,7 +29,7 @@ typedef struct kds_reply_parts {
     int kernel_count;                           /* may exceed the array */
     kds_reply_block plain; /* the last block that is neither blank nor a kernel */
     int plain_count;
-    kds_span hypothesis;
+    kds_span hypothesis, prediction;
     const char *broken; /* what never ends; static; NULL if all is whole */
 } kds_reply_parts;
 

@@ -1,6 +1,6 @@
-/* Finding fences, edits and the hypothesis in a reply: one pass over its lines. PCRE2 recognises a
- * marker, always on one line and with limits on its work, so that the whole is linear whatever the
- * reply holds. */
+/* Finding fences, edits, hypothesis and prediction in a reply: one pass over its lines. PCRE2
+ * recognises a marker, always on one line and with limits on its work, so that the whole is linear
+ * whatever the reply holds. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "prompts/reply_internal.h"
 
@@ -10,7 +10,7 @@
 #define LINE_CAP 4096 /* no marker is longer */
 #define NESTING 3     /* fences whose content begins with a fence are looked into */
 
-enum { FENCE, SEARCH, DIVIDER, REPLACE, HYPOTHESIS, PATTERN_COUNT };
+enum { FENCE, SEARCH, DIVIDER, REPLACE, HYPOTHESIS, PREDICTION, PATTERN_COUNT };
 
 static const char *const PATTERNS[PATTERN_COUNT] = {
     [FENCE] = "^([ \\t]*)(`{3,}|~{3,})[ \\t]*(.*)$",
@@ -18,10 +18,11 @@ static const char *const PATTERNS[PATTERN_COUNT] = {
     [DIVIDER] = "^ {0,3}={5,9}[ \\t]*$",
     [REPLACE] = "^ {0,3}>{5,9} ?REPLACE[ \\t]*$",
     [HYPOTHESIS] = "^[\\s#>*_\\-]*(?i:hypothesis)[*_]*\\s*:[*_\\s]*(.*)$",
+    [PREDICTION] = "^[\\s#>*_\\-]*(?i:prediction)[*_]*\\s*:[*_\\s]*(.*)$",
 };
 
 /* The first character of a marker behind blanks; NULL: any. */
-static const char *const STARTS[PATTERN_COUNT] = {"`~", "<", "=", ">", NULL};
+static const char *const STARTS[PATTERN_COUNT] = {"`~", "<", "=", ">", NULL, NULL};
 
 typedef struct matcher {
     pcre2_code *codes[PATTERN_COUNT];
@@ -215,6 +216,8 @@ static void prose_line(scanner *s, kds_span line, const char *next)
     } else if (s->out->hypothesis.len == 0 && matches(s->m, HYPOTHESIS, line, &rest, 1)) {
         s->out->hypothesis = kds_span_trim(rest);
         s->wants_hypothesis = s->out->hypothesis.len == 0;
+    } else if (s->out->prediction.len == 0 && matches(s->m, PREDICTION, line, &rest, 1)) {
+        s->out->prediction = kds_span_trim(rest);
     } else if (s->wants_hypothesis) {
         s->out->hypothesis = kds_span_trim(line);
         s->wants_hypothesis = s->out->hypothesis.len == 0;

@@ -137,14 +137,14 @@ size_t kds_secret_scrub(const kds_secret *s, kds_buf *text)
     return found;
 }
 
-char *kds_secret_header(const kds_secret *s)
+char *kds_secret_header(const kds_secret *s, const char *prefix)
 {
-    static const char NAME[] = "Authorization: Bearer ";
-    char *line = malloc(sizeof NAME + s->len);
+    size_t n = strlen(prefix);
+    char *line = malloc(n + s->len + 1);
     if (!line)
         return NULL;
-    memcpy(line, NAME, sizeof NAME - 1);
-    memcpy(line + sizeof NAME - 1, s->bytes, s->len + 1);
+    memcpy(line, prefix, n);
+    memcpy(line + n, s->bytes, s->len + 1);
     return line;
 }
 

@@ -19,9 +19,9 @@ void kds_secret_free(kds_secret *s);
 /* Replaces every occurrence by "[key]", in place, also where characters of it are written as JSON
  * or URL escapes; returns how many there were. `s` may be NULL. */
 size_t kds_secret_scrub(const kds_secret *s, kds_buf *text);
-/* "Authorization: Bearer ..." for libcurl. The caller wipes it with kds_secret_wipe and frees it.
- * NULL if out of memory. */
-char *kds_secret_header(const kds_secret *s);
+/* The key after `prefix` ("Authorization: Bearer "), for libcurl. The caller wipes it with
+ * kds_secret_wipe and frees it. NULL if out of memory. */
+char *kds_secret_header(const kds_secret *s, const char *prefix);
 void kds_secret_wipe(char *text);
 
 #endif

@@ -72,6 +72,7 @@ KDS_API const char *kds_version(void);
     X(TOO_NOISY, 22, "device too noisy to measure on")                                             \
     X(SELF_TEST, 23, "self-test failed")                                                           \
     X(UNREACHABLE, 30, "endpoint unreachable")                                                     \
+    X(PENDING_MAIL, 31, "waiting for replies by mail")                                             \
     X(DIVERGED, 40, "replay diverged from the record")                                             \
     X(NOT_CONFIRMED, 41, "claim not confirmed")                                                    \
     X(STOPPED, 130, "stopped by request after a checkpoint")

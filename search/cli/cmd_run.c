@@ -1,5 +1,6 @@
 /* `run` and `resume`: a campaign from its beginning, or from where it stopped. */
 #include "search/cli/command.h"
+#include "search/cli/dry_run.h"
 #include "search/cli/progress.h"
 #include "search/cli/shell.h"
 
@@ -18,6 +19,11 @@ static kds_code run_campaign(kds_campaign *c, const kds_args *args, const char *
     kds_campaign_close(c);
     if (code == KDS_OK)
         return kds_show_outcome(archive, args->json, e);
+    if (code == KDS_PENDING_MAIL) {
+        kds_err ignored = {0};
+        if (kds_show_outcome(archive, args->json, &ignored) != KDS_OK)
+            kds_err_clear(&ignored);
+    }
     if (code == KDS_STOPPED) {
         char word[1200];
         kds_err ignored = {0}; /* nothing may have been accepted yet */
@@ -47,6 +53,8 @@ static void announce(const kds_args *args, const char *archive)
 static kds_code run(const kds_args *args, kds_err *e)
 {
     const char *archive = kds_args_flag(args, "output");
+    if (kds_args_flag(args, "dry-run"))
+        return kds_dry_run(args->operands[0], args->settings, args->json, e);
     kds_campaign *c = NULL;
     if (!archive)
         archive = "archive";
@@ -77,7 +85,10 @@ const kds_command kds_command_run = {
             "try. The first Ctrl-C finishes what runs, the second stops at once; nothing is lost "
             "either way, and\n"
             "`kdasearch resume` continues.",
-    .flags = {{"output", 'o', "FOLDER", "the archive folder [archive]"}},
+    .flags = {{"output", 'o', "FOLDER", "the archive folder [archive]"},
+              {"dry-run", 0, NULL,
+               "judge the task's own kernels, show the first prompt and estimate what the model "
+               "calls would cost; nothing is sent and nothing is kept"}},
     .run = run};
 
 const kds_command kds_command_resume = {

@@ -6,6 +6,7 @@
 
 #include "search/base/text.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,51 @@ static kds_code print_call(void *user, const cJSON *row, kds_err *e)
     return KDS_OK;
 }
 
+static kds_code keep_prediction(void *user, const cJSON *row, kds_err *e)
+{
+    cJSON **kept = user;
+    cJSON_Delete(*kept);
+    *kept = cJSON_Duplicate(row, true);
+    return *kept ? KDS_OK : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+}
+
+/* What its model predicted: {"prediction", "predicted"}; *out stays NULL if nothing. */
+static kds_code load_prediction(kds_ledger *l, const kds_candidate_row *r, cJSON **out, kds_err *e)
+{
+    cJSON *args = cJSON_CreateArray();
+    cJSON_AddItemToArray(args, cJSON_CreateNumber((double)r->decision));
+    kds_code code = kds_ledger_select(
+        l,
+        "SELECT json_extract(body, '$.prediction') AS prediction, json_extract(body, "
+        "'$.predicted') AS predicted FROM events WHERE kind = 'CANDIDATE' AND json_extract(body, "
+        "'$.decision') = ?1 AND json_extract(body, '$.prediction') IS NOT NULL",
+        args, keep_prediction, out, e);
+    cJSON_Delete(args);
+    return code;
+}
+
+/* The prediction beside what came of it: how much faster than its parent it is. */
+static kds_code print_prediction(kds_ledger *l, const kds_candidate_row *r, kds_err *e)
+{
+    kds_candidate_row parent;
+    kds_err none = {0};
+    cJSON *p = NULL;
+    char safe[400];
+    kds_code code = load_prediction(l, r, &p, e);
+    if (code != KDS_OK || !p)
+        return code;
+    const char *text = kds_json_str(p, "prediction", "");
+    kds_text_escape_into(safe, sizeof safe, text, strlen(text), false);
+    printf("predicted   %s", safe);
+    if (r->parent[0] && kds_ledger_find(l, r->parent, &parent, &none) == KDS_OK &&
+        isfinite(r->fitness) && isfinite(parent.fitness) && parent.fitness > 0)
+        printf("  (came out %.3fx its parent, %s)", r->fitness / parent.fitness,
+               kds_view_archive_origin(l));
+    printf("\n");
+    cJSON_Delete(p);
+    return KDS_OK;
+}
+
 static kds_code show_text(kds_ledger *l, const kds_candidate_row *r, const cJSON *report,
                           bool all_rows, kds_err *e)
 {
@@ -58,14 +104,18 @@ static kds_code show_text(kds_ledger *l, const kds_candidate_row *r, const cJSON
     kds_text_escape(&safe, r->hypothesis, strlen(r->hypothesis), false);
     kds_buf_puts(&safe, "\noutcome     ");
     kds_text_escape(&safe, r->why, strlen(r->why), false);
-    printf("hypothesis  %s%s\n\nstages\n", safe.data, r->accepted ? " (accepted)" : "");
+    printf("hypothesis  %s%s\n", safe.data, r->accepted ? " (accepted)" : "");
     kds_buf_free(&safe);
+    kds_code code = print_prediction(l, r, e);
+    if (code != KDS_OK)
+        return code;
+    printf("\nstages\n");
     cJSON *args = cJSON_CreateArray();
     cJSON_AddItemToArray(args, cJSON_CreateNumber((double)r->decision));
-    kds_code code = kds_ledger_select(l,
-                                      "SELECT stage, verdict, seconds, message, log FROM "
-                                      "evaluations WHERE decision = ?1 ORDER BY seq",
-                                      args, print_stage, NULL, e);
+    code = kds_ledger_select(l,
+                             "SELECT stage, verdict, seconds, message, log FROM "
+                             "evaluations WHERE decision = ?1 ORDER BY seq",
+                             args, print_stage, NULL, e);
     if (code == KDS_OK && r->model[0]) {
         printf("\nmodel calls\n");
         code = kds_ledger_select(
@@ -97,8 +147,13 @@ static kds_code show_text(kds_ledger *l, const kds_candidate_row *r, const cJSON
     return code;
 }
 
-static kds_code show_json(const kds_candidate_row *r, const cJSON *report, kds_err *e)
+static kds_code show_json(kds_ledger *l, const kds_candidate_row *r, const cJSON *report,
+                          kds_err *e)
 {
+    cJSON *prediction = NULL;
+    kds_code code = load_prediction(l, r, &prediction, e);
+    if (code != KDS_OK)
+        return code;
     cJSON *o = kds_view_candidate_json(r);
     cJSON *copy = report ? cJSON_Duplicate(report, true) : cJSON_CreateNull();
     if (o && copy) {
@@ -106,7 +161,11 @@ static kds_code show_json(const kds_candidate_row *r, const cJSON *report, kds_e
         cJSON_AddItemToObject(o, "report", copy);
     } else
         cJSON_Delete(copy);
-    kds_code code = o ? kds_view_json(o, e) : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    if (o && prediction)
+        (void)(kds_json_add_str(o, "prediction", kds_json_str(prediction, "prediction", NULL)) &&
+               kds_json_add_num(o, "predicted", kds_json_num(prediction, "predicted", NAN)));
+    cJSON_Delete(prediction);
+    code = o ? kds_view_json(o, e) : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     cJSON_Delete(o);
     return code;
 }
@@ -139,7 +198,7 @@ static kds_code run(const kds_args *args, kds_err *e)
     if (code == KDS_OK && report && !kds_amdahl_add(report, args->operands[0], row.fitness))
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
     if (code == KDS_OK)
-        code = args->json ? show_json(&row, report, e)
+        code = args->json ? show_json(l, &row, report, e)
                           : show_text(l, &row, report, kds_args_flag(args, "rows") != NULL, e);
     if (code == KDS_OK && !args->json)
         kds_amdahl_print(stdout, report);

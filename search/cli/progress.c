@@ -115,10 +115,13 @@ static void response_line(kds_progress *p, const cJSON *o)
     char text[600];
     if (p->terminal && strcmp(kds_json_str(o, "outcome", ""), "ok") == 0)
         return;
-    snprintf(text, sizeof text, "reply to request %lld: %s, %lld + %lld tokens, %.4f USD",
-             (long long)kds_json_int(o, "request", 0), kds_json_str(o, "outcome", ""),
-             (long long)kds_json_int(o, "prompt_tokens", 0),
-             (long long)kds_json_int(o, "completion_tokens", 0), kds_json_num(o, "cost_usd", 0));
+    int64_t prompt = kds_json_int(o, "prompt_tokens", 0),
+            completion = kds_json_int(o, "completion_tokens", 0);
+    int n = snprintf(text, sizeof text, "reply to request %lld: %s",
+                     (long long)kds_json_int(o, "request", 0), kds_json_str(o, "outcome", ""));
+    if (prompt >= 0 && completion >= 0) /* a server, or a reply by mail, may not say */
+        snprintf(text + n, sizeof text - (size_t)n, ", %lld + %lld tokens, %.4f USD",
+                 (long long)prompt, (long long)completion, kds_json_num(o, "cost_usd", 0));
     plain_line(p, "", text);
 }
 

@@ -2,18 +2,32 @@
  * builds the same. */
 #include "search/engine/ask.h"
 
+#include "search/base/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A recorded report; *out stays NULL if `hex` names none. */
+static kds_code load_report(kds_ledger *ledger, const char *hex, cJSON **out, kds_err *e)
+{
+    kds_id id;
+    char *text = NULL;
+    size_t len = 0;
+    if (!kds_id_parse(hex, &id))
+        return KDS_OK;
+    kds_code code = kds_ledger_get(ledger, id, &text, &len, e);
+    if (code == KDS_OK)
+        *out = kds_json_parse_record(text, len);
+    free(text);
+    return code;
+}
 
 /* Source, report and hypothesis of one parent. */
 static kds_code gather_parent(kds_gathered *g, int i, kds_ask_parent *out, kds_ledger *ledger,
                               kds_id id, kds_err *e)
 {
     kds_candidate_row row;
-    kds_id report;
-    char *text = NULL;
-    size_t len = 0;
     kds_id_format(id, g->hex[i]);
     kds_code code = kds_ledger_get(ledger, id, &g->source[i], &out->source_len, e);
     if (code == KDS_OK)
@@ -24,13 +38,9 @@ static kds_code gather_parent(kds_gathered *g, int i, kds_ask_parent *out, kds_l
     out->source = g->source[i];
     snprintf(g->hypothesis[i], sizeof g->hypothesis[i], "%s", row.hypothesis);
     out->hypothesis = g->hypothesis[i];
-    if (kds_id_parse(row.report, &report)) {
-        if ((code = kds_ledger_get(ledger, report, &text, &len, e)) != KDS_OK)
-            return kds_err_prefix(e, code, "report of %.8s", g->hex[i]);
-        g->report[i] = kds_json_parse_record(text, len);
-        out->report = g->report[i];
-        free(text);
-    }
+    if ((code = load_report(ledger, row.report, &g->report[i], e)) != KDS_OK)
+        return kds_err_prefix(e, code, "report of %.8s", g->hex[i]);
+    out->report = g->report[i];
     return KDS_OK;
 }
 
@@ -57,6 +67,22 @@ kds_code kds_gather(kds_gathered *g, const kds_selector *s, const kds_state *sta
     g->ask.notes = g->notes;
     g->ask.note_count = state->note_count;
     return KDS_OK;
+}
+
+kds_code kds_gather_past(kds_gathered *g, kds_ledger *ledger, kds_err *e)
+{
+    kds_candidate_row row, older;
+    kds_ask_parent *parents[2] = {&g->ask.parent, &g->ask.other};
+    kds_err none = {0};
+    kds_code code = KDS_OK;
+    for (int i = 0; i < 2 && code == KDS_OK; i++) {
+        if (!g->hex[i][0] || kds_ledger_find(ledger, g->hex[i], &row, &none) != KDS_OK ||
+            !row.parent[0] || kds_ledger_find(ledger, row.parent, &older, &none) != KDS_OK)
+            continue;
+        code = load_report(ledger, older.report, &g->before[i], e);
+        parents[i]->before = g->before[i];
+    }
+    return code;
 }
 
 /* Keeps the last failed stage of the candidate's own decision. */
@@ -124,11 +150,19 @@ void kds_gather_target(kds_gathered *g, const kds_task *task, const cJSON *targe
     }
 }
 
+int kds_capability_of(const char *arch)
+{
+    int64_t n = 0;
+    bool ok = strncmp(arch, "sm_", 3) == 0 && kds_text_parse_i64(arch + 3, &n) && n > 0 && n < 1000;
+    return ok ? (int)n : 0;
+}
+
 void kds_gathered_free(kds_gathered *g)
 {
     for (int i = 0; i < 2; i++) {
         free(g->source[i]);
         cJSON_Delete(g->report[i]);
+        cJSON_Delete(g->before[i]);
     }
     free(g->failure);
     memset(g, 0, sizeof *g);

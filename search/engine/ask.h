@@ -11,6 +11,7 @@ typedef struct kds_gathered {
     kds_ask ask;
     char *source[2];
     cJSON *report[2];
+    cJSON *before[2]; /* of the parents' own parents */
     char hypothesis[2][400];
     char hex[2][KDS_ID_HEX];
     kds_ask_note notes[KDS_NOTES_MAX];
@@ -24,11 +25,15 @@ typedef struct kds_gathered {
 KDS_MUST_USE kds_code kds_gather(kds_gathered *g, const kds_selector *s, const kds_state *state,
                                  const char *operator_name, kds_id parent, kds_id other,
                                  kds_err *e);
+/* For a prompt: what the parents' own parents were. */
+KDS_MUST_USE kds_code kds_gather_past(kds_gathered *g, kds_ledger *ledger, kds_err *e);
 /* For a repair: what was wrong with the parent, from its record. */
 KDS_MUST_USE kds_code kds_gather_failure(kds_gathered *g, kds_ledger *ledger, kds_id candidate,
                                          kds_err *e);
 /* For an exploration: the DECISION's target in words. */
 void kds_gather_target(kds_gathered *g, const kds_task *task, const cJSON *target);
+/* "sm_90" to 90; 0 for anything else. */
+int kds_capability_of(const char *arch);
 void kds_gathered_free(kds_gathered *g);
 
 #endif

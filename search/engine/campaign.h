@@ -7,9 +7,11 @@
 
 #include "archive/ledger.h"
 #include "prompts/endpoint.h"
+#include "prompts/knowledge.h"
 #include "search/base/log.h"
 #include "search/engine/ask.h"
 #include "search/engine/evaluate.h"
+#include "search/engine/models.h"
 #include "search/engine/select.h"
 
 #include <stdatomic.h>
@@ -23,6 +25,8 @@ typedef struct kds_lane {
     int tries;       /* requests of this epoch */
 } kds_lane;
 
+/* Budgets that are told of before they are spent. */
+enum { KDS_BUDGET_TIME, KDS_BUDGET_EVALS, KDS_BUDGET_COST, KDS_BUDGET_TOKENS, KDS_BUDGETS };
 /* A duel under way. */
 typedef struct kds_duel_lane {
     uint64_t tag;
@@ -47,7 +51,11 @@ struct kds_campaign {
     kds_state *state;
     kds_selector selector;
     kds_evaluator *evaluator;
-    kds_endpoint *endpoint; /* NULL without one */
+    kds_models *models;       /* that may be asked */
+    kds_endpoint *endpoint;   /* of all models; NULL without one */
+    struct kds_mailbox *mail; /* NULL without one; open while the campaign runs */
+    kds_knowledge *knowledge; /* what models may be told; NULL until the first prompt */
+    int capability;           /* of the device, 90 for 9.0; 0: not known */
     kds_log *log;
     kds_event_fn *fn;
     void *user;
@@ -67,12 +75,15 @@ struct kds_campaign {
     int stop_fd;        /* eventfd: wakes the loop */
     atomic_int stops;
     double started, stopped_at, last_accept, last_progress, last_status;
-    bool exhausted;  /* nothing new can be proposed from the present state */
-    bool closing;    /* a budget is spent: no new decisions, what is under way is finished */
-    const char *why; /* the campaign ends, why */
-    bool ended;      /* the STOP of this epoch is recorded */
-    bool heard;      /* the endpoint has answered in this epoch */
-    kds_code code;   /* what ends the loop, with `error` */
+    double mail_scanned, mail_idle_since; /* idle: nothing but mail is waited for; 0: no */
+    bool mail_fresh;                      /* a reply is still being written, as it seems */
+    bool exhausted;                       /* nothing new can be proposed from the present state */
+    bool closing;          /* a budget is spent: no new decisions, what is under way is finished */
+    const char *why;       /* the campaign ends, why */
+    bool ended;            /* the STOP of this epoch is recorded */
+    bool heard;            /* the endpoint has answered in this epoch */
+    int told[KDS_BUDGETS]; /* how much of each budget was told of: 1 half, 2 four fifths */
+    kds_code code;         /* what ends the loop, with `error` */
     kds_err error;
 };
 
@@ -108,10 +119,35 @@ KDS_MUST_USE kds_code kds_campaign_request(kds_campaign *c, const cJSON *decisio
 bool kds_campaign_can_pay(kds_campaign *c, const cJSON *request);
 /* The body of a STAGE event that ends a decision without a child; NULL: out of memory. */
 cJSON *kds_campaign_no_child(int64_t decision, const char *why);
+/* Sends a recorded request on its way, through the endpoint or as a file. */
+KDS_MUST_USE kds_code kds_campaign_send(kds_campaign *c, kds_lane *lane, uint64_t request,
+                                        const char *body, kds_err *e);
+/* The text of a recorded reply (its outcome was "ok") and, if it says so, the model that wrote it.
+ * `x` may be NULL. */
+KDS_MUST_USE kds_code kds_campaign_reread(const kds_endpoint *x, const char *api, const char *raw,
+                                          size_t len, kds_buf *text, char model[64], kds_err *e);
 /* Sends what a lane's decision waits for: a first, repeated or corrected request. */
 KDS_MUST_USE kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e);
 void kds_campaign_completed(void *campaign, const kds_completion *done);
 
+/* campaign_budget.c: tells of budgets that are half or nearly spent, each once in an epoch.
+ * `silent`: what is used already is not told. */
+void kds_campaign_watch_budgets(kds_campaign *c, bool silent);
+
+/* campaign_mail.c: the mailbox's side of it. Begin opens the mailbox where it is the proposer, and
+ * takes back prompts that nobody waits for. */
+KDS_MUST_USE kds_code kds_campaign_mail_begin(kds_campaign *c, kds_err *e);
+void kds_campaign_mail_end(kds_campaign *c);
+/* Decisions that wait for a reply by mail; whether that is all that may. */
+int kds_campaign_mail_out(const kds_campaign *c);
+bool kds_campaign_mail_full(const kds_campaign *c);
+/* Writes a recorded prompt's file. */
+KDS_MUST_USE kds_code kds_campaign_mail_post(kds_campaign *c, const char *text, size_t len,
+                                             kds_err *e);
+/* Takes what has come, if it is time or `now`. */
+KDS_MUST_USE kds_code kds_campaign_mail_step(kds_campaign *c, bool now, kds_err *e);
+/* KDS_PENDING_MAIL if nothing is left to do but to wait for mail, and that for long enough. */
+KDS_MUST_USE kds_code kds_campaign_mail_drain(kds_campaign *c, kds_err *e);
 /* campaign_duel.c: where times are measured. */
 KDS_MUST_USE kds_code kds_campaign_check_rows(const kds_task *t, kds_err *e);
 /* *ready: a flight with a verdict may be committed. Else its next duel is under way, or was begun.

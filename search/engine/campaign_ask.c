@@ -4,59 +4,52 @@
  * asks again. */
 #include "search/engine/campaign.h"
 
+#include "eval/descriptor_names.h"
+#include "eval/device.h"
+#include "prompts/mail.h"
 #include "prompts/prompt.h"
 #include "prompts/reply.h"
 #include "search/base/clock.h"
 #include "search/base/random.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 kds_code kds_campaign_open_endpoint(kds_campaign *c, kds_err *e)
 {
-    const kds_settings *s = c->settings;
-    if (!*kds_settings_text(s, "url") || !*kds_settings_text(s, "model"))
-        return kds_fail(e, KDS_USAGE, "--proposer endpoint needs --url and --model");
-    kds_endpoint_options o = {.url = kds_settings_text(s, "url"),
-                              .model = kds_settings_text(s, "model"),
-                              .key_env = kds_settings_text(s, "key-env"),
-                              .temperature = kds_settings_double(s, "temperature"),
-                              .max_tokens = kds_settings_int(s, "reply-tokens"),
-                              .token_field = kds_settings_text(s, "token-field"),
-                              .connect_timeout = 20,
-                              .idle_timeout = kds_settings_double(s, "request-timeout"),
-                              .total_timeout = kds_settings_double(s, "request-timeout"),
-                              .usd_per_million_prompt = kds_settings_double(s, "price-prompt"),
-                              .usd_per_million_completion =
-                                  kds_settings_double(s, "price-completion")};
-    if (kds_settings_double(s, "max-cost") > 0 && o.usd_per_million_prompt <= 0 &&
-        o.usd_per_million_completion <= 0)
-        return kds_fail(e, KDS_USAGE,
-                        "--max-cost needs --price-prompt and --price-completion to count with");
-    return kds_endpoint_create(&c->endpoint, &o, e);
+    return kds_models_connect(c->models, &c->endpoint, e);
 }
 
-/* Most that a request may cost: its bytes as if three made a token, and the longest reply. */
-static double reserve_usd(const kds_campaign *c, size_t prompt_bytes)
+/* The client of a model; NULL by mail. */
+static kds_endpoint *endpoint_of(const kds_campaign *c, const kds_model *m)
 {
-    return (double)prompt_bytes / 3 * kds_settings_double(c->settings, "price-prompt") / 1e6 +
-           kds_settings_double(c->settings, "reply-tokens") *
-               kds_settings_double(c->settings, "price-completion") / 1e6;
+    return c->endpoint ? kds_models_endpoint(c->models, c->endpoint, m) : NULL;
 }
 
-/* The body of a REQUEST event for a prompt that is stored. */
-static cJSON *request_body(const kds_campaign *c, int64_t decision, int attempt, kds_id prompt,
-                           size_t bytes)
+/* How requests to a model are sent now. */
+static const char *api_now(const kds_campaign *c, const kds_model *m)
+{
+    return c->endpoint ? kds_endpoint_api(endpoint_of(c, m)) : "mail";
+}
+
+/* The body of a REQUEST event for a prompt that is stored. Nothing is reserved for mail: what its
+ * model costs is known only if a reply says so. */
+static cJSON *request_body(const kds_campaign *c, const kds_model *m, int64_t decision, int attempt,
+                           kds_id prompt, size_t bytes)
 {
     cJSON *o = cJSON_CreateObject();
     if (o && kds_json_add_int(o, "request", c->state->requests) &&
         kds_json_add_int(o, "decision", decision) && kds_json_add_int(o, "attempt", attempt) &&
-        kds_json_add_str(o, "model", c->selector.model) && kds_json_add_id(o, "prompt", prompt) &&
-        kds_json_add_int(o, "max_tokens", kds_settings_int(c->settings, "reply-tokens")) &&
-        kds_json_add_num(o, "reserved_usd", reserve_usd(c, bytes)) &&
+        kds_json_add_str(o, "api", api_now(c, m)) &&
+        kds_json_add_str(o, "model", *m->name ? m->name : NULL) &&
+        kds_json_add_id(o, "prompt", prompt) &&
+        kds_json_add_int(o, "prompt_bytes", (int64_t)bytes) &&
+        kds_json_add_int(o, "max_tokens", kds_settings_int(m->settings, "reply-tokens")) &&
+        kds_json_add_num(o, "reserved_usd", c->endpoint ? kds_model_reserve_usd(m, bytes) : 0) &&
         kds_json_add_num(o, "reserved_tokens",
-                         (double)bytes / 3 + kds_settings_double(c->settings, "reply-tokens")))
+                         c->endpoint ? kds_model_reserve_tokens(m, bytes) : 0))
         return o;
     cJSON_Delete(o);
     return NULL;
@@ -72,6 +65,12 @@ bool kds_campaign_can_pay(kds_campaign *c, const cJSON *request)
     double one = kds_json_num(request, "reserved_usd", 0);
     double most = kds_json_num(request, "reserved_tokens", 0);
     double used = (double)(c->state->prompt_tokens + c->state->completion_tokens);
+    /* What is under way may have gone to a dearer model. */
+    size_t bytes = (size_t)kds_json_num(request, "prompt_bytes", 0);
+    for (int i = 0; i < c->models->count && c->endpoint; i++) {
+        one = fmax(one, kds_model_reserve_usd(&c->models->items[i], bytes));
+        most = fmax(most, kds_model_reserve_tokens(&c->models->items[i], bytes));
+    }
     if ((cost <= 0 || c->state->cost_usd + waiting * one <= cost) &&
         (tokens <= 0 || used + waiting * most <= tokens))
         return true;
@@ -79,6 +78,20 @@ bool kds_campaign_can_pay(kds_campaign *c, const cJSON *request)
     c->why = "the rest of the budget could not pay for another request";
     kds_campaign_drop(c);
     return false;
+}
+
+/* What models may be told, and of which architecture the device is. */
+static kds_code open_knowledge(kds_campaign *c, kds_err *e)
+{
+    char arch[16], first[80]; /* several GPUs of a campaign are of one model */
+    const char *device = kds_evaluator_device(c->evaluator);
+    kds_err none = {0};
+    if (c->knowledge)
+        return KDS_OK;
+    snprintf(first, sizeof first, "%.*s", (int)strcspn(device, ","), device);
+    if (kds_device_arch(first, arch, sizeof arch, &none) == KDS_OK)
+        c->capability = kds_capability_of(arch);
+    return kds_knowledge_load(&c->knowledge, kds_knowledge_files, kds_descriptor_name_known, e);
 }
 
 /* Gathers the ask of a decision, new (its body) or under way (its flight). */
@@ -93,6 +106,13 @@ static kds_code gather(kds_campaign *c, kds_gathered *g, const cJSON *decision, 
     for (int i = 0; !f && i < cJSON_GetArraySize(list) && i < 2; i++)
         (void)kds_id_parse(cJSON_GetArrayItem(list, i)->valuestring, &parents[i]);
     kds_code code = kds_gather(g, &c->selector, c->state, operator_name, parents[0], parents[1], e);
+    if (code == KDS_OK)
+        code = kds_gather_past(g, c->ledger, e);
+    if (code == KDS_OK)
+        code = open_knowledge(c, e);
+    g->ask.knowledge = c->knowledge;
+    g->ask.knowledge_bytes = (size_t)kds_settings_int(c->settings, "knowledge-bytes");
+    g->ask.capability = c->capability;
     if (code == KDS_OK && strcmp(operator_name, "repair") == 0)
         code = kds_gather_failure(g, c->ledger, parents[0], e);
     if (code == KDS_OK && decision)
@@ -105,17 +125,38 @@ static kds_code gather(kds_campaign *c, kds_gathered *g, const cJSON *decision, 
     return code;
 }
 
+/* The text that is recorded and sent; NULL: out of memory. */
+static char *prompt_text(const kds_campaign *c, const kds_model *m, const kds_ask *ask,
+                         int64_t decision, const char *system, const char *user)
+{
+    if (c->endpoint)
+        return kds_endpoint_body(endpoint_of(c, m), system, user);
+    return kds_mail_prompt_text(
+        &(kds_mail_prompt){.request = c->state->requests,
+                           .decision = decision,
+                           .operator_name = ask->operator_name,
+                           .task = ask->task_name,
+                           .device = ask->device,
+                           .model = m->name,
+                           .max_tokens = kds_settings_int(m->settings, "reply-tokens"),
+                           .system = system,
+                           .user = user});
+}
+
 kds_code kds_campaign_request(kds_campaign *c, const cJSON *decision, const kds_flight *f,
                               const char *problem, cJSON **request, char **body, kds_err *e)
 {
     kds_gathered g;
     kds_buf system, user;
     kds_id prompt;
-    size_t cap = (size_t)kds_settings_int(c->settings, "prompt-bytes");
+    const kds_model *m =
+        kds_models_find(c->models, f ? f->model : kds_json_str(decision, "model", ""));
+    size_t cap = kds_model_prompt_cap(m);
     kds_buf_init(&system, cap);
     kds_buf_init(&user, cap);
     memset(&g, 0, sizeof g);
     char *text = NULL;
+    int64_t number = f ? f->decision : c->state->decisions;
     kds_code code = gather(c, &g, decision, f, e);
     if (code != KDS_OK)
         goto out;
@@ -125,14 +166,13 @@ kds_code kds_campaign_request(kds_campaign *c, const cJSON *decision, const kds_
     }
     if ((code = kds_prompt_render(&g.ask, cap, &system, &user, e)) != KDS_OK)
         goto out;
-    if (!(text = kds_endpoint_body(c->endpoint, system.data, user.data))) {
+    if (!(text = prompt_text(c, m, &g.ask, number, system.data, user.data))) {
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
         goto out;
     }
     if ((code = kds_campaign_put(c, "prompt", text, strlen(text), &prompt, e)) != KDS_OK)
         goto out;
-    int64_t number = f ? f->decision : c->state->decisions;
-    if (!(*request = request_body(c, number, f ? f->attempts + 1 : 1, prompt, strlen(text))))
+    if (!(*request = request_body(c, m, number, f ? f->attempts + 1 : 1, prompt, strlen(text))))
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
     else {
         *body = text;
@@ -168,6 +208,18 @@ static kds_code no_child(kds_campaign *c, int64_t decision, const char *why, kds
     return code;
 }
 
+kds_code kds_campaign_send(kds_campaign *c, kds_lane *lane, uint64_t request, const char *body,
+                           kds_err *e)
+{
+    const kds_flight *f = kds_state_flight(c->state, lane->decision);
+    const kds_model *m = kds_models_find(c->models, f ? f->model : "");
+    kds_code code = c->endpoint ? kds_endpoint_submit(endpoint_of(c, m), request, body, e)
+                                : kds_campaign_mail_post(c, body, strlen(body), e);
+    if (code == KDS_OK)
+        lane->asking = true;
+    return code;
+}
+
 /* Records a request and sends it. */
 static kds_code send_request(kds_campaign *c, kds_lane *lane, cJSON *request, const char *body,
                              kds_err *e)
@@ -177,9 +229,8 @@ static kds_code send_request(kds_campaign *c, kds_lane *lane, cJSON *request, co
         return no_child(c, lane->decision, c->why, e);
     kds_code code = kds_campaign_record(c, &(kds_record){"REQUEST", request}, 1, e);
     if (code == KDS_OK)
-        code = kds_endpoint_submit(c->endpoint, number, body, e);
+        code = kds_campaign_send(c, lane, number, body, e);
     if (code == KDS_OK) {
-        lane->asking = true;
         lane->retry_at = 0;
         lane->tries++;
     }
@@ -194,7 +245,8 @@ static kds_code send_again(kds_campaign *c, kds_lane *lane, const kds_flight *f,
     kds_code code = kds_ledger_get(c->ledger, f->prompt, &body, &len, e);
     if (code != KDS_OK)
         return code;
-    cJSON *request = request_body(c, f->decision, f->attempts + 1, f->prompt, len);
+    cJSON *request = request_body(c, kds_models_find(c->models, f->model), f->decision,
+                                  f->attempts + 1, f->prompt, len);
     code = request ? send_request(c, lane, request, body, e)
                    : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     cJSON_Delete(request);
@@ -222,29 +274,45 @@ static kds_code send_new(kds_campaign *c, kds_lane *lane, const kds_flight *f, c
     return code;
 }
 
-/* The text of a recorded raw reply, whose outcome was "ok". */
-static kds_code reply_text(kds_campaign *c, const kds_flight *f, kds_buf *text, kds_err *e)
+kds_code kds_campaign_reread(const kds_endpoint *x, const char *api, const char *raw, size_t len,
+                             kds_buf *text, char model[64], kds_err *e)
 {
     kds_completion reread;
+    kds_mail_reply mail;
+    model[0] = '\0';
+    if (strcmp(api, "mail") != 0) {
+        kds_endpoint_reread(x, 200, raw, len, text, &reread);
+        return kds_buf_check(text, "the text of a reply", e);
+    }
+    kds_code code = kds_mail_read(raw, len, false, text, &mail, e);
+    if (code == KDS_OK)
+        memcpy(model, mail.model, sizeof mail.model);
+    return code;
+}
+
+static kds_code reply_text(kds_campaign *c, const kds_flight *f, kds_buf *text, char model[64],
+                           kds_err *e)
+{
     char *raw = NULL;
     size_t len = 0;
     kds_code code = kds_ledger_get(c->ledger, f->reply, &raw, &len, e);
     if (code == KDS_OK)
-        kds_endpoint_reread(c->endpoint, 200, raw, len, text, &reread);
+        code = kds_campaign_reread(endpoint_of(c, kds_models_find(c->models, f->model)), f->api,
+                                   raw, len, text, model, e);
     free(raw);
-    return code == KDS_OK ? kds_buf_check(text, "the text of a reply", e) : code;
+    return code;
 }
 
 /* Reads the recorded reply of a flight: a candidate, a correction, or no child. */
 static kds_code use_reply(kds_campaign *c, kds_lane *lane, const kds_flight *f, kds_err *e)
 {
-    char *parent = NULL;
+    char *parent = NULL, model[64];
     size_t parent_len = 0;
     kds_reply reply;
     kds_buf source, text;
     kds_buf_init(&source, KDS_SOURCE_CAP);
     kds_buf_init(&text, KDS_REPLY_CAP);
-    kds_code code = reply_text(c, f, &text, e);
+    kds_code code = reply_text(c, f, &text, model, e);
     if (code == KDS_OK)
         code = kds_ledger_get(c->ledger, f->parents[0], &parent, &parent_len, e);
     if (code == KDS_OK)
@@ -264,8 +332,14 @@ static kds_code use_reply(kds_campaign *c, kds_lane *lane, const kds_flight *f, 
         kds_id_format(f->parents[i], hex);
         cJSON_AddItemToArray(parents, cJSON_CreateString(hex));
     }
-    cJSON *body = kds_candidate_body(f->decision, f->operator_name, f->model, parents, source.data,
-                                     source.len, reply.hypothesis);
+    cJSON *body = kds_candidate_body(f->decision, f->operator_name, model[0] ? model : f->model,
+                                     parents, source.data, source.len, reply.hypothesis);
+    if (body && reply.prediction[0] &&
+        !(kds_json_add_str(body, "prediction", reply.prediction) &&
+          kds_json_add_num(body, "predicted", reply.predicted > 0 ? reply.predicted : NAN))) {
+        cJSON_Delete(body);
+        body = NULL;
+    }
     kds_id id;
     code = body ? kds_campaign_put(c, "source", source.data, source.len, &id, e)
                 : kds_fail(e, KDS_NO_MEMORY, "out of memory");
@@ -280,18 +354,39 @@ out:
     return code;
 }
 
+/* Puts the prompt of a flight that waits for mail into the folder again. */
+static kds_code post_again(kds_campaign *c, kds_lane *lane, const kds_flight *f, kds_err *e)
+{
+    char *text = NULL;
+    size_t len = 0;
+    kds_code code = kds_ledger_get(c->ledger, f->prompt, &text, &len, e);
+    if (code == KDS_OK)
+        code = kds_campaign_mail_post(c, text, len, e);
+    lane->asking = code == KDS_OK;
+    free(text);
+    return code;
+}
+
 kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e)
 {
     const kds_flight *f = kds_state_flight(c->state, lane->decision);
     if (!f || f->has_candidate || f->has_verdict || lane->asking ||
         (lane->retry_at > 0 && kds_clock_monotonic() < lane->retry_at))
         return KDS_OK;
-    if (!c->endpoint)
+    if (!c->endpoint && !c->mail)
         return no_child(c, f->decision, "the campaign was resumed without its model", e);
-    if (f->attempts == 0)
+    bool again = f->awaiting || strcmp(f->outcome, "retry") == 0 ||
+                 strcmp(f->outcome, "fatal") == 0 || strcmp(f->outcome, "malformed") == 0;
+    const char *api = f->api[0] ? f->api : "chat"; /* early records do not say */
+    const kds_model *m = kds_models_find(c->models, f->model);
+    bool mailed = strcmp(api, "mail") == 0;
+    if (again && c->mail && mailed)
+        return post_again(c, lane, f, e);
+    /* Not asked yet, or now in another way, or of another model. */
+    if (f->attempts == 0 ||
+        (again && (strcmp(api, api_now(c, m)) != 0 || strcmp(m->name, f->model) != 0)))
         return send_new(c, lane, f, NULL, e);
-    if (f->awaiting || strcmp(f->outcome, "retry") == 0 || strcmp(f->outcome, "fatal") == 0 ||
-        strcmp(f->outcome, "malformed") == 0)
+    if (again)
         return send_again(c, lane, f, e);
     if (strcmp(f->outcome, "ok") == 0)
         return use_reply(c, lane, f, e);
@@ -310,7 +405,7 @@ static double call_cost(kds_campaign *c, const kds_flight *f, const kds_completi
         kds_ledger_get(c->ledger, f->prompt, &prompt, &len, NULL) != KDS_OK)
         return done->cost_usd;
     free(prompt);
-    return reserve_usd(c, len);
+    return kds_model_reserve_usd(kds_models_find(c->models, f->model), len);
 }
 
 static kds_code record_response(kds_campaign *c, const kds_flight *f, const kds_completion *done,
@@ -380,7 +475,7 @@ void kds_campaign_completed(void *campaign, const kds_completion *done)
     if (code == KDS_OK &&
         (done->outcome == KDS_OUTCOME_RETRY || done->outcome == KDS_OUTCOME_MALFORMED))
         code = plan_retry(c, lane, done, &err);
-    else if (code == KDS_OK && done->outcome == KDS_OUTCOME_FATAL && c->heard &&
+    else if (code == KDS_OK && done->outcome == KDS_OUTCOME_FATAL && c->heard && !done->account &&
              (done->status == 400 || done->status == 413 || done->status == 422))
         code = no_child(c, lane->decision, done->message, &err); /* this question, not the server */
     else if (code == KDS_OK && done->outcome == KDS_OUTCOME_FATAL)

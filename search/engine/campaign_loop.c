@@ -156,7 +156,7 @@ static const char *budget_spent(const kds_campaign *c)
         return "max-tokens";
     if (target > 0 && s->best_fitness >= target)
         return "target";
-    if (c->endpoint && s->barren >= BARREN_MAX)
+    if (c->selector.endpoint && s->barren >= BARREN_MAX)
         return "nothing new in " KDS_STR(BARREN_MAX) " decisions of the model in a row";
     if (stall > 0 && s->decisions > 1 && kds_clock_monotonic() - c->last_accept >= stall)
         return "stall";
@@ -209,8 +209,7 @@ static kds_code decide(kds_campaign *c, bool *made, kds_err *e)
     if (code == KDS_OK && !lane)
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
     if (code == KDS_OK && request) {
-        code = kds_endpoint_submit(c->endpoint, number, body, e);
-        lane->asking = true;
+        code = kds_campaign_send(c, lane, number, body, e);
         lane->tries = 1;
     }
 out:
@@ -226,7 +225,8 @@ out:
 static kds_code decide_due(kds_campaign *c, kds_err *e)
 {
     int64_t opening = kds_selector_opening(&c->selector);
-    while (!c->closing && !c->exhausted && c->state->flight_count < c->in_flight_max) {
+    while (!c->closing && !c->exhausted && c->state->flight_count < c->in_flight_max &&
+           !kds_campaign_mail_full(c)) {
         bool made = false;
         if (c->state->decisions >= opening && c->state->committed < opening)
             return KDS_OK;
@@ -367,7 +367,8 @@ static kds_code turn(kds_campaign *c, bool *over, kds_err *e)
     kds_code code = KDS_OK;
     const kds_flight *ready = NULL;
     if (!atomic_load(&c->stops)) {
-        if ((code = advance(c, e)) == KDS_OK)
+        if ((code = kds_campaign_mail_step(c, false, e)) == KDS_OK &&
+            (code = advance(c, e)) == KDS_OK)
             code = pursue(c, e);
         if (code == KDS_OK)
             code = kds_campaign_watch_floor(c, e);
@@ -381,6 +382,8 @@ static kds_code turn(kds_campaign *c, bool *over, kds_err *e)
             *over = true;
             return KDS_OK;
         }
+        if (code == KDS_OK)
+            code = kds_campaign_mail_drain(c, e);
         const char *spent = code == KDS_OK && !c->closing ? budget_spent(c) : NULL;
         if (spent && c->state->committed >= kds_selector_opening(&c->selector)) {
             c->closing = true;
@@ -419,15 +422,17 @@ kds_code kds_campaign_run(kds_campaign *c, kds_event_fn *fn, void *user, kds_err
     c->stopped_at = 0;
     c->closing = c->exhausted = c->ended = false;
     c->why = NULL;
-    kds_code code = KDS_OK;
+    kds_code code = kds_campaign_mail_begin(c, &err);
     const char *why_not = NULL;
     if (!kds_evaluator_counts(c->evaluator, &why_not))
         kds_campaign_tell(c, "notice", "no counters, so cells are made of compile facts: %.600s",
                           why_not);
+    kds_campaign_watch_budgets(c, true);
     while (code == KDS_OK && !over && !stop_now(c)) {
         code = turn(c, &over, &err);
         if (code == KDS_OK)
             kds_campaign_progress(c, false);
+        kds_campaign_watch_budgets(c, false);
     }
     if (code == KDS_OK && !over) {
         code = kds_fail(&err, KDS_STOPPED, "stopped; `kdasearch resume %s` continues", c->dir);

@@ -43,6 +43,9 @@ void kds_campaign_close(kds_campaign *c)
         return;
     kds_evaluator_close(c->evaluator);
     kds_endpoint_free(c->endpoint);
+    kds_models_free(c->models);
+    kds_campaign_mail_end(c);
+    kds_knowledge_free(c->knowledge);
     kds_ledger_close(c->ledger);
     kds_log_close(c->log);
     kds_state_free(c->state);
@@ -69,27 +72,29 @@ static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
 {
     const char *proposer = kds_settings_text(c->settings, "proposer");
     const char *order = kds_settings_text(c->settings, "order");
-    bool endpoint = strcmp(proposer, "endpoint") == 0;
-    c->strict = strcmp(order, "strict") == 0 || (strcmp(order, "auto") == 0 && !endpoint);
+    bool endpoint = strcmp(proposer, "endpoint") == 0, mail = strcmp(proposer, "mailbox") == 0;
+    c->strict = strcmp(order, "strict") == 0 || (strcmp(order, "auto") == 0 && !endpoint && !mail);
     c->in_flight_max = (int)kds_settings_int(c->settings, "in-flight");
+    if (mail && !c->strict) /* what waits for people does not take the place of what runs */
+        c->in_flight_max += (int)kds_settings_int(c->settings, "mailbox-out");
     kds_evaluator_options o = {.task = c->task,
                                .settings = c->settings,
                                .gate_seed = gate_seed,
                                .stage = kds_campaign_stage,
                                .fought = kds_campaign_fought,
                                .user = c};
-    kds_code code = endpoint ? kds_campaign_open_endpoint(c, e) : KDS_OK;
+    kds_code code = kds_models_read(&c->models, c->settings, e);
+    if (code == KDS_OK && endpoint)
+        code = kds_campaign_open_endpoint(c, e);
     if (code == KDS_OK)
         code = kds_evaluator_create(&c->evaluator, &o, e);
     if (code == KDS_OK)
         code = kds_evaluator_prepare(c->evaluator, e);
     if (code == KDS_OK && kds_evaluator_measures(c->evaluator))
         code = kds_campaign_check_rows(c->task, e);
-    c->selector =
-        (kds_selector){.task = c->task,
-                       .ledger = c->ledger,
-                       .endpoint = endpoint,
-                       .model = endpoint ? kds_settings_text(c->settings, "model") : NULL};
+    c->selector = (kds_selector){.task = c->task, .ledger = c->ledger};
+    if (c->models)
+        kds_selector_configure(&c->selector, c->settings, c->models);
     return code;
 }
 

@@ -28,12 +28,13 @@ static const kds_option options[] = {
      "where candidates run: sim (or sim:GPU with a GPU that `doctor` lists), where times are "
      "modelled; cuda:N, the GPU of that number, where they are measured; cuda:0,cuda:1 or all: "
      "several GPUs of one model. A campaign may be resumed on others of the same kind"},
-    {"proposer", KDS_OPTION_CHOICE, "builtin", 0, 0, "builtin|endpoint", RUN, "NAME",
-     "who makes children: builtin (no model) or endpoint (a language model)"},
+    {"proposer", KDS_OPTION_CHOICE, "builtin", 0, 0, "builtin|endpoint|mailbox", RUN, "NAME",
+     "who makes children: builtin (no model), endpoint (a language model), or mailbox (a language "
+     "model elsewhere: prompts are written as files, replies read from files)"},
     {"order", KDS_OPTION_CHOICE, "auto", 0, 0, "auto|strict|arrival", FIXED, "ORDER",
      "strict: commit in decision order, so that two runs of one seed are equal; arrival: as "
      "results come; auto: "
-     "strict for builtin, arrival for endpoint"},
+     "strict for builtin, arrival with a model"},
     {"in-flight", KDS_OPTION_INT, "8", 1, 256, NULL, FIXED, "N", "decisions under way at a time"},
     {"gate-seeds", KDS_OPTION_INT, "2", 1, 16, NULL, FIXED | KDS_FOR_EVAL, "N",
      "secret input seeds that every candidate is checked with, per row"},
@@ -53,8 +54,11 @@ static const kds_option options[] = {
      "after the first Ctrl-C, time for what runs to finish"},
     /* The endpoint. */
     {"url", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "URL",
-     "base URL of an OpenAI-compatible server, for example http://127.0.0.1:8000/v1"},
-    {"model", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "NAME", "model name as the server knows it"},
+     "base URL of the server, for example http://127.0.0.1:8000/v1"},
+    {"api", KDS_OPTION_CHOICE, "chat", 0, 0, "chat|messages", RUN, "NAME",
+     "how the server is spoken to: chat (OpenAI's chat completions) or messages (Anthropic's)"},
+    {"model", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "NAME",
+     "model name as the server knows it; with the mailbox a hint for whoever answers"},
     {"key-env", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "NAME",
      "environment variable that holds the key; the key itself is never stored or shown"},
     {"temperature", KDS_OPTION_DOUBLE, "0.8", -1, 10, NULL, RUN, "T",
@@ -62,7 +66,26 @@ static const kds_option options[] = {
     {"reply-tokens", KDS_OPTION_INT, "8192", 16, 1e7, NULL, RUN, "N", "most tokens of one reply"},
     {"token-field", KDS_OPTION_CHOICE, "max_tokens", 0, 0, "max_tokens|max_completion_tokens", RUN,
      "NAME", "what the server calls the limit on reply tokens"},
+    {"context-tokens", KDS_OPTION_INT, "0", 0, 1e8, NULL, RUN, "N",
+     "the model's context: a prompt is kept to what it leaves beside the longest reply (0: not "
+     "known)"},
+    {"models", KDS_OPTION_TEXT, "", 0, 16000, NULL, RUN, "JSON",
+     "several models at once: a list of objects with name, weight (how often it is asked) and any "
+     "option of a model of its own (url, api, model, key-env, prices, ...)"},
+    {"reasoning", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "EFFORT",
+     "sent as reasoning_effort to a server that knows it, for example low or high"},
+    {"extra-json", KDS_OPTION_TEXT, "", 0, 0, NULL, RUN, "JSON",
+     "an object whose keys are put into every request; a null takes a key out"},
+    /* The mailbox. */
+    {"mailbox-out", KDS_OPTION_INT, "8", 1, 256, NULL, RUN, "N",
+     "prompts that wait for replies by mail at a time, beside what --in-flight allows (which alone "
+     "counts in strict order)"},
+    {"mailbox-wait", KDS_OPTION_DURATION, "0", 0, 1e9, NULL, RUN, "TIME",
+     "time to wait for a reply by mail when nothing else is left to do; then the campaign ends, to "
+     "be resumed"},
     {"prompt-bytes", KDS_OPTION_INT, "120000", 4096, 4e6, NULL, RUN, "N", "longest prompt"},
+    {"knowledge-bytes", KDS_OPTION_INT, "5000", 0, 100000, NULL, RUN, "N",
+     "most of a prompt that knowledge notes may take (0: none are shown)"},
     {"attempts", KDS_OPTION_INT, "6", 1, 100, NULL, RUN, "N",
      "times that one question is sent before its decision is given up"},
     {"request-timeout", KDS_OPTION_DURATION, "10m", 1, 86400, NULL, RUN, "TIME",

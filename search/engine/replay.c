@@ -18,6 +18,7 @@ typedef struct replay {
     kds_state *state;
     kds_task *task;
     kds_settings *settings;
+    kds_models *models;
     kds_selector selector;
     kds_choice choice; /* derived for the last DECISION; its candidate is compared with the
                           CANDIDATE that follows */
@@ -61,7 +62,7 @@ static kds_code replay_reply(replay *r, const kds_flight *f, const cJSON *body, 
 {
     char *raw = NULL, *parent = NULL;
     size_t raw_len = 0, parent_len = 0;
-    kds_completion reread;
+    char model[64];
     kds_reply reply = {0};
     kds_buf source, text;
     char hex[KDS_ID_HEX];
@@ -69,7 +70,7 @@ static kds_code replay_reply(replay *r, const kds_flight *f, const cJSON *body, 
     kds_buf_init(&text, KDS_REPLY_CAP);
     kds_code code = kds_ledger_get(r->ledger, f->reply, &raw, &raw_len, e);
     if (code == KDS_OK)
-        kds_endpoint_reread(NULL, 200, raw, raw_len, &text, &reread);
+        code = kds_campaign_reread(NULL, f->api, raw, raw_len, &text, model, e);
     if (code == KDS_OK)
         code = kds_ledger_get(r->ledger, f->parents[0], &parent, &parent_len, e);
     if (code == KDS_OK)
@@ -93,7 +94,7 @@ static kds_code replay_candidate(replay *r, const cJSON *body, kds_err *e)
     const kds_flight *f = kds_state_flight(r->state, kds_json_int(body, "decision", -1));
     if (!f)
         return KDS_OK; /* kds_state_apply says what is wrong */
-    if (strcmp(f->proposer, "endpoint") == 0)
+    if (kds_proposer_is_model(f->proposer))
         return replay_reply(r, f, body, e);
     r->children++;
     if (!r->chosen || !r->choice.candidate || !cJSON_Compare(r->choice.candidate, body, true))
@@ -189,15 +190,18 @@ static kds_code replay_duel(replay *r, const cJSON *body, kds_err *e)
 /* The settings in force from this epoch on decide who proposes. */
 static kds_code replay_epoch(replay *r, const cJSON *body, kds_err *e)
 {
+    kds_models_free(r->models);
     kds_settings_free(r->settings);
+    r->models = NULL;
     r->settings = NULL;
     kds_code code = kds_settings_create(&r->settings, e);
     if (code == KDS_OK)
         code = kds_settings_from_json(r->settings, kds_json_at(body, "settings"), e);
+    if (code == KDS_OK)
+        code = kds_models_read(&r->models, r->settings, e);
     if (code != KDS_OK)
         return code;
-    r->selector.endpoint = strcmp(kds_settings_text(r->settings, "proposer"), "endpoint") == 0;
-    r->selector.model = r->selector.endpoint ? kds_settings_text(r->settings, "model") : NULL;
+    kds_selector_configure(&r->selector, r->settings, r->models);
     return KDS_OK;
 }
 
@@ -272,6 +276,7 @@ kds_code kds_replay_decisions(const char *archive_dir, char **json, kds_err *e)
         kds_choice_free(&r.choice);
     cJSON_Delete(r.recorded);
     cJSON_Delete(r.derived);
+    kds_models_free(r.models);
     kds_settings_free(r.settings);
     kds_state_free(r.state);
     kds_task_free(r.task);

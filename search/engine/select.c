@@ -37,6 +37,14 @@ static const operator_entry endpoint_operators[] = {{"mutate", 4, true, false},
                                                     {"simplify", 0.3, true, false},
                                                     {"tune", 2, false, false}};
 
+void kds_selector_configure(kds_selector *s, const kds_settings *settings, const kds_models *models)
+{
+    s->proposer = kds_settings_text(settings, "proposer");
+    s->endpoint = strcmp(s->proposer, "builtin") != 0;
+    s->models = s->endpoint ? models : NULL;
+    s->model = s->endpoint && *models->items[0].name ? models->items[0].name : NULL;
+}
+
 void kds_choice_free(kds_choice *c)
 {
     cJSON_Delete(c->decision);
@@ -288,12 +296,21 @@ static cJSON *pick_target(const kds_selector *s, const kds_state *state, const k
     return NULL;
 }
 
+/* Which model is asked, by a stream of its own. */
+static const char *pick_model(const kds_selector *s, const kds_state *state)
+{
+    if (!s->models || s->models->count < 2)
+        return s->model;
+    kds_random r = kds_random_stream(state->seed, (uint64_t)state->decisions, "model");
+    return kds_models_draw(s->models, kds_random_unit(&r))->name;
+}
+
 /* The oldest failed child that waits to be mended. */
 static kds_code select_repair(const kds_selector *s, const kds_state *state, kds_choice *out,
                               kds_err *e)
 {
     kds_id none = {0, 0};
-    out->decision = decision_body(state, "repair", "endpoint", s->model, NULL,
+    out->decision = decision_body(state, "repair", s->proposer, pick_model(s, state), NULL,
                                   state->repairs[0].candidate, none);
     return finish_decision(state, out, e);
 }
@@ -327,8 +344,8 @@ static kds_code select_endpoint(const kds_selector *s, const kds_state *state, k
         if (explore && !target)
             continue;
         kds_id none = {0, 0};
-        out->decision = decision_body(state, op->name, "endpoint", s->model, cell, cell->elite,
-                                      other ? other->elite : none);
+        out->decision = decision_body(state, op->name, s->proposer, pick_model(s, state), cell,
+                                      cell->elite, other ? other->elite : none);
         if (target && (!out->decision || !cJSON_AddItemToObject(out->decision, "target", target)))
             cJSON_Delete(target);
         *made = true;

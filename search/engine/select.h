@@ -5,15 +5,21 @@
 
 #include "archive/ledger.h"
 #include "eval/task.h"
+#include "search/engine/models.h"
 #include "search/engine/state.h"
 
 /* What decisions are made with, beside the state. All borrowed. */
 typedef struct kds_selector {
-    const kds_task *task; /* the frozen task */
-    kds_ledger *ledger;   /* for sources and reports by id */
-    bool endpoint;        /* a model proposes; else the built-in proposer alone */
-    const char *model;    /* its name; NULL without one */
+    const kds_task *task;     /* the frozen task */
+    kds_ledger *ledger;       /* for sources and reports by id */
+    bool endpoint;            /* a model proposes; else the built-in proposer alone */
+    const char *proposer;     /* "builtin", "endpoint", "mailbox" */
+    const char *model;        /* its name, or for the mailbox a hint; NULL without one */
+    const kds_models *models; /* if several may be asked; NULL or one: `model` */
 } kds_selector;
+/* Who proposes, as the settings in force say; borrows from them. */
+void kds_selector_configure(kds_selector *s, const kds_settings *settings,
+                            const kds_models *models);
 
 /* A decision with what follows from it at once. */
 typedef struct kds_choice {

@@ -87,8 +87,10 @@ static kds_code check_value(const kds_option *o, const char *value, kds_err *e)
     bool fits = true;
     switch (o->type) {
     case KDS_OPTION_TEXT:
-        if (strlen(value) > 2000)
-            return kds_fail(e, KDS_USAGE, "option --%s: longer than 2000 characters", o->name);
+        number = o->max > 0 ? o->max : 2000;
+        if ((double)strlen(value) > number)
+            return kds_fail(e, KDS_USAGE, "option --%s: longer than %.0f characters", o->name,
+                            number);
         return KDS_OK;
     case KDS_OPTION_CHOICE:
         if (!choice_has(o->choices, value))
@@ -242,8 +244,13 @@ static kds_code set_from_file(kds_settings *s, const kds_json_doc *doc, const cJ
                               kds_err *e)
 {
     char number[40];
+    char *list = NULL;
     const char *value = NULL;
-    if (cJSON_IsString(item))
+    if (cJSON_IsArray(item) && strcmp(item->string, "models") == 0) {
+        if (!(list = kds_json_print(item)))
+            return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+        value = list;
+    } else if (cJSON_IsString(item))
         value = item->valuestring;
     else if (cJSON_IsBool(item))
         value = cJSON_IsTrue(item) ? "true" : "false";
@@ -253,7 +260,9 @@ static kds_code set_from_file(kds_settings *s, const kds_json_doc *doc, const cJ
     } else
         return kds_json_fail(doc, item, e, "must be a text, a number, true or false");
     kds_err why = {0};
-    if (kds_settings_set_from(s, item->string, value, KDS_FROM_FILE, &why) != KDS_OK)
+    kds_code code = kds_settings_set_from(s, item->string, value, KDS_FROM_FILE, &why);
+    free(list);
+    if (code != KDS_OK)
         return kds_json_fail(doc, item, e, "%s", why.message);
     return KDS_OK;
 }

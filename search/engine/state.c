@@ -47,6 +47,11 @@ kds_flight *kds_state_flight(const kds_state *s, int64_t decision)
     return NULL;
 }
 
+bool kds_proposer_is_model(const char *proposer)
+{
+    return strcmp(proposer, "endpoint") == 0 || strcmp(proposer, "mailbox") == 0;
+}
+
 const char *kds_bout_purpose_name(kds_bout_purpose p)
 {
     static const char *const names[] = {"cell",   "baseline", "best",  "confirm",

@@ -75,6 +75,7 @@ typedef struct kds_flight {
     kds_id prompt;    /* of the last request */
     kds_id reply;     /* of the last response; zero if none */
     char outcome[16]; /* of the last response; "" if none */
+    char api[12];     /* how the last request was sent: "chat", "messages", "mail" */
     int64_t last_request;
     bool has_candidate;
     kds_id candidate, norm;
@@ -83,7 +84,7 @@ typedef struct kds_flight {
     kds_id report, program; /* zero if none */
     char stage[16];
     char message[400];
-    char hypothesis[200];
+    char hypothesis[200], prediction[120];
     char target[160];                 /* JSON of the decision's target; "" if none */
     kds_bout bouts[KDS_FLIGHT_BOUTS]; /* in their order; beyond that none is kept */
     int bout_count;
@@ -98,7 +99,7 @@ typedef struct kds_repair {
 /* What came of an earlier idea, for prompts: the last KDS_NOTES_MAX of models. */
 #define KDS_NOTES_MAX 12
 typedef struct kds_note {
-    char hypothesis[200], outcome[120];
+    char hypothesis[200], outcome[280];
 } kds_note;
 
 typedef struct kds_operator_score {
@@ -170,6 +171,9 @@ kds_id kds_state_hash(const kds_state *s);
 /* The chain value after a decision: hash of the previous value and the decision's deriving fields.
  */
 kds_id kds_state_chain(kds_id previous, const cJSON *decision);
+
+/* "endpoint" and "mailbox": what asks a model, whose replies come in no fixed order. */
+bool kds_proposer_is_model(const char *proposer);
 
 void kds_cell_format(uint64_t key, char out[17]);
 bool kds_cell_parse(const char *hex, uint64_t *out);

@@ -151,6 +151,9 @@ static kds_code apply_request(kds_state *s, const cJSON *body, kds_err *e)
     f->awaiting = true;
     f->last_request = request;
     (void)kds_json_id(body, "prompt", &f->prompt);
+    copy_text(f->api, sizeof f->api, body, "api");
+    if (kds_json_str(body, "model", NULL)) /* asked of another one than was decided */
+        copy_text(f->model, sizeof f->model, body, "model");
     return KDS_OK;
 }
 
@@ -191,9 +194,10 @@ static kds_code apply_candidate(kds_state *s, const cJSON *body, kds_err *e)
         return kds_fail(e, KDS_DAMAGED, "a CANDIDATE event has no id");
     f->has_candidate = true;
     copy_text(f->hypothesis, sizeof f->hypothesis, body, "hypothesis");
+    copy_text(f->prediction, sizeof f->prediction, body, "prediction");
     /* What a model proposes becomes known when it is committed, because replies arrive in no fixed
      * order. */
-    if (strcmp(f->proposer, "endpoint") != 0 && !kds_map_put(s->proposed, f->norm, f->decision))
+    if (!kds_proposer_is_model(f->proposer) && !kds_map_put(s->proposed, f->norm, f->decision))
         return out_of_memory(e);
     return KDS_OK;
 }
@@ -217,7 +221,7 @@ static kds_code apply_stage(kds_state *s, const cJSON *body, kds_err *e)
 /* What a model may be asked to mend: its own child, with a verdict that has something to say. */
 static bool is_repairable(const kds_flight *f, kds_verdict v)
 {
-    return f->has_candidate && strcmp(f->proposer, "endpoint") == 0 &&
+    return f->has_candidate && kds_proposer_is_model(f->proposer) &&
            f->repair_depth < KDS_REPAIRS_MAX && v != KDS_VERDICT_OK && v != KDS_VERDICT_DUPLICATE &&
            v != KDS_VERDICT_NO_CHILD;
 }
@@ -274,7 +278,7 @@ static kds_code accept_candidate(kds_state *s, const kds_flight *f, const cJSON 
 /* Keeps what a model hoped for beside what came of it. */
 static void add_note(kds_state *s, const kds_flight *f, const cJSON *body, bool accepted)
 {
-    if (strcmp(f->proposer, "endpoint") != 0 || !f->hypothesis[0])
+    if (!kds_proposer_is_model(f->proposer) || !f->hypothesis[0])
         return;
     if (s->note_count == KDS_NOTES_MAX)
         memmove(&s->notes[0], &s->notes[1], sizeof s->notes[0] * (size_t)--s->note_count);
@@ -287,6 +291,9 @@ static void add_note(kds_state *s, const kds_flight *f, const cJSON *body, bool 
                  fitness->valuedouble, accepted ? "accepted" : "not accepted");
     else
         snprintf(n->outcome, sizeof n->outcome, "%s", verdict);
+    size_t len = strlen(n->outcome);
+    if (f->prediction[0])
+        snprintf(n->outcome + len, sizeof n->outcome - len, " (predicted: %s)", f->prediction);
 }
 
 /* Takes a decision out of flight; its candidate becomes known to duplicate detection. */

@@ -97,6 +97,115 @@ static void test_a_model_proposes(void **state)
     chat_server_stop(server);
 }
 
+/* Anthropic's API, and a campaign that goes on with the other one. */
+static void test_messages_api(void **state)
+{
+    (void)state;
+    const chat_script script = {.seed = 1, .by_body = true, .key = KEY};
+    chat_server *server = serve(&script);
+    EXPECT(0, "run", task(), "-o", "messages", "--max-evals", "8", MODEL, PRICES, "--api",
+           "messages", "--extra-json", "{\"top_k\": 5}");
+    assert_accounts_agree("messages", server);
+    EXPECT(0, "resume", "messages", "--api", "chat", "--max-evals", "12", "--extra-json", "");
+    assert_accounts_agree("messages", server);
+    EXPECT(0, "check", "messages");
+    EXPECT(0, "replay", "messages");
+    cJSON *replay = JSON("replay", "messages");
+    assert_true(kds_json_int(replay, "replies", 0) >= 4);
+    cJSON_Delete(replay);
+    assert_key_nowhere();
+    chat_server_stop(server);
+}
+
+/* Two models on two servers with two keys, from the config file: each is asked by its weight, in
+ * its own API, with its own key alone; the accounts add up, and the record can be replayed. */
+static void test_several_models(void **state)
+{
+    (void)state;
+    char urls[2][64], config[1200];
+    const chat_script scripts[2] = {{.seed = 1, .by_body = true, .key = KEY},
+                                    {.seed = 2, .by_body = true, .key = "sk-another-key-456789"}};
+    chat_server *servers[2];
+    for (int i = 0; i < 2; i++) {
+        servers[i] = serve(&scripts[i]);
+        snprintf(urls[i], sizeof urls[i], "%s", url);
+    }
+    setenv("TEST_OTHER_KEY", "sk-another-key-456789", 1);
+    snprintf(config, sizeof config,
+             "{ \"proposer\": \"endpoint\", // two of them\n  \"models\": [\n"
+             "  {\"name\": \"small\", \"model\": \"s\", \"url\": \"%s\", \"weight\": 2,"
+             "   \"key-env\": \"TEST_CHAT_KEY\", \"price-prompt\": 1},\n"
+             "  {\"name\": \"big\", \"model\": \"b\", \"url\": \"%s\", \"api\": \"messages\","
+             "   \"key-env\": \"TEST_OTHER_KEY\", \"price-prompt\": 10}\n] }\n",
+             urls[0], urls[1]);
+    cli_write("config.json", config, strlen(config));
+    setenv("KDASEARCH_CONFIG", cli_path("config.json"), 1);
+    EXPECT(0, "run", task(), "-o", "several", "--max-evals", "16", "--seed", "5");
+    unsetenv("KDASEARCH_CONFIG");
+    int64_t prompt = 0, completion = 0;
+    double cost = 0;
+    for (int i = 0; i < 2; i++) {
+        chat_counts counts = chat_server_counts(servers[i]);
+        assert_true(counts.requests > 0);
+        assert_int_equal(counts.unauthorised, 0);
+        prompt += counts.prompt_tokens;
+        completion += counts.completion_tokens;
+        cost += (double)counts.prompt_tokens * (i ? 10 : 1) / 1e6;
+    }
+    cJSON *status = JSON("status", "several");
+    assert_int_equal(kds_json_int(status, "prompt_tokens", -1), prompt);
+    assert_int_equal(kds_json_int(status, "completion_tokens", -1), completion);
+    assert_true(kds_json_num(status, "cost_usd", 0) > 0.999 * cost &&
+                kds_json_num(status, "cost_usd", 0) < 1.001 * cost);
+    cJSON_Delete(status);
+    EXPECT(0, "check", "several");
+    EXPECT(0, "replay", "several");
+    /* The list is part of the record: a resume needs no config file. */
+    EXPECT(0, "resume", "several", "--max-evals", "18");
+    EXPECT(0, "replay", "several");
+    REFUSES(3, "did you mean 'model'", "run", task(), "-o", "none", "--proposer", "endpoint",
+            "--models", "[{\"modle\": \"x\"}]");
+    assert_key_nowhere();
+    unsetenv("TEST_OTHER_KEY");
+    for (int i = 0; i < 2; i++)
+        chat_server_stop(servers[i]);
+}
+
+/* An account that runs dry ends the run at once, whatever was heard before and however the server
+ * says it, and the decision is asked again at resume. */
+static void test_breaker(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *text, *says;
+    } ends[] = {
+        {429, "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"pay\"}}", "top it up"},
+        {400, "{\"error\":{\"message\":\"Your credit balance is too low\"}}", "top it up"},
+        {402, "{\"error\":{\"message\":\"broke\"}}", "top up the account"},
+        {403, "{\"error\":{\"message\":\"no\"}}", "check $TEST_CHAT_KEY"},
+        {404, "{\"error\":{\"message\":\"gone\"}}", "no such model"},
+    };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        char name[30];
+        const chat_step steps[] = {
+            {.answer = CHAT_OK, .mode = CHAT_MODE_EDIT, .repeat = 2},
+            {.answer = CHAT_STATUS, .status = ends[i].status, .text = ends[i].text}};
+        const chat_script script = {.seed = 1, .steps = steps, .step_count = 2, .key = KEY};
+        chat_server *server = serve(&script);
+        snprintf(name, sizeof name, "dry%zu", i);
+        REFUSES(30, ends[i].says, "run", task(), "-o", name, "--max-evals", "14", "--in-flight",
+                "1", MODEL);
+        assert_int_equal(chat_server_counts(server).requests, 3);
+        chat_server_stop(server);
+        const chat_script good = {.seed = 1, .by_body = true, .key = KEY};
+        server = serve(&good);
+        EXPECT(0, "resume", name, "--url", url, "--max-evals", "5");
+        EXPECT(0, "replay", name);
+        chat_server_stop(server);
+    }
+}
+
 /* Busy and broken answers are retried, and every one of them is in the record. */
 static void test_faults_are_survived(void **state)
 {
@@ -244,6 +353,43 @@ static void test_unreachable(void **state)
     assert_key_nowhere();
 }
 
+/* How often a text is in another one. */
+static int times_in(const char *text, const char *what)
+{
+    int n = 0;
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p++)
+        n++;
+    return n;
+}
+
+/* Half and four fifths of a budget are told of, once each, and not again at resume. */
+static void test_budgets_are_told(void **state)
+{
+    (void)state;
+    cli_result r = CLI("run", task(), "-o", "told", "--max-evals", "10");
+    assert_int_equal(r.status, 0);
+    /* Several commits may fall into one turn: then only the higher of two levels is told. */
+    assert_in_range(times_in(r.err, "of --max-evals used"), 1, 2);
+    assert_int_equal(times_in(r.err, "warning: 80 % of --max-evals used: 8 of 10") +
+                         times_in(r.err, "warning: 90 % of --max-evals used: 9 of 10") +
+                         times_in(r.err, "warning: 100 % of --max-evals used: 10 of 10"),
+                     1);
+    cli_free(&r);
+    r = CLI("resume", "told", "--max-evals", "15");
+    assert_int_equal(times_in(r.err, "of --max-evals used"), 1); /* ten were 67 % already */
+    assert_int_equal(times_in(r.err, "warning: "), 1);
+    cli_free(&r);
+    const chat_script script = {.seed = 1, .by_body = true, .key = KEY};
+    chat_server *server = serve(&script);
+    r = CLI("run", task(), "-o", "told2", "--max-cost", "0.05", "--reply-tokens", "100",
+            "--max-tokens", "1000000", "--max-evals", "14", "--in-flight", "2", MODEL, PRICES);
+    assert_int_equal(r.status, 0);
+    assert_true(times_in(r.err, "of --max-cost used: ") >= 1);
+    assert_int_equal(times_in(r.err, "of --max-tokens used: "), 0);
+    cli_free(&r);
+    chat_server_stop(server);
+}
+
 /* The money that is left decides whether another request is sent. */
 static void test_cost_is_capped(void **state)
 {
@@ -263,9 +409,11 @@ static void test_cost_is_capped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_model_proposes),    cmocka_unit_test(test_faults_are_survived),
-        cmocka_unit_test(test_kills_lose_no_reply), cmocka_unit_test(test_refused_key),
-        cmocka_unit_test(test_unreachable),         cmocka_unit_test(test_cost_is_capped),
+        cmocka_unit_test(test_messages_api),        cmocka_unit_test(test_breaker),
+        cmocka_unit_test(test_several_models),      cmocka_unit_test(test_a_model_proposes),
+        cmocka_unit_test(test_faults_are_survived), cmocka_unit_test(test_kills_lose_no_reply),
+        cmocka_unit_test(test_refused_key),         cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_cost_is_capped),      cmocka_unit_test(test_budgets_are_told),
     };
     return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);
 }

@@ -232,6 +232,7 @@ static void test_crossover_needs_two_cells(void **state)
         world *w = world_create(4, false);
         assert_true(one_step(w, false));
         w->selector.endpoint = endpoint;
+        w->selector.proposer = endpoint ? "endpoint" : "builtin";
         w->selector.model = "test-model";
         assert_int_equal(w->state->cell_count, 1);
         w->state->decisions = 3;

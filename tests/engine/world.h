@@ -55,6 +55,7 @@ UNUSED static world *world_create(uint64_t seed, bool endpoint)
     ASSERT_OK(kds_ledger_memory(&w->ledger, e));
     assert_non_null(w->state = kds_state_create());
     w->selector = (kds_selector){.task = w->task,
+                                 .proposer = endpoint ? "endpoint" : "builtin",
                                  .ledger = w->ledger,
                                  .endpoint = endpoint,
                                  .model = endpoint ? "test-model" : NULL};

@@ -29,6 +29,7 @@ typedef struct result {
     size_t raw_len, text_len;
     int64_t prompt_tokens, completion_tokens;
     double cost, seconds, retry_after;
+    bool account;
     char message[400];
 } result;
 
@@ -69,7 +70,8 @@ static inline void take(void *user, const kds_completion *c)
                   .completion_tokens = c->completion_tokens,
                   .cost = c->cost_usd,
                   .seconds = c->seconds,
-                  .retry_after = c->retry_after};
+                  .retry_after = c->retry_after,
+                  .account = c->account};
     memcpy(r->message, c->message, sizeof r->message);
     in->count++;
     kds_buf_add(&everything, c->raw, c->raw_len < 100000 ? c->raw_len : 100000);
@@ -108,13 +110,15 @@ static inline chat_server *serve(const chat_script *script)
     return s;
 }
 
-static inline kds_endpoint *client_of(int port, const char *key_env)
+/* A client of either API ("chat", "messages"). */
+static inline kds_endpoint *client_api(int port, const char *key_env, const char *api)
 {
     char url[100];
     kds_err e;
     kds_endpoint *x = NULL;
     snprintf(url, sizeof url, "http://127.0.0.1:%d/v1", port);
     kds_endpoint_options o = {.url = url,
+                              .api = api,
                               .model = "test-model",
                               .key_env = key_env,
                               .temperature = 0.5,
@@ -129,12 +133,17 @@ static inline kds_endpoint *client_of(int port, const char *key_env)
     return x;
 }
 
+static inline kds_endpoint *client_of(int port, const char *key_env)
+{
+    return client_api(port, key_env, "chat");
+}
+
 /* One request answered by one step. */
-static inline void one(const chat_step *step, inbox *in)
+static inline void one_api(const chat_step *step, inbox *in, const char *api)
 {
     chat_script script = {.steps = step, .step_count = 1};
     chat_server *s = serve(&script);
-    kds_endpoint *x = client_of(chat_server_port(s), KEY_ENV);
+    kds_endpoint *x = client_api(chat_server_port(s), KEY_ENV, api);
     char *body = kds_endpoint_body(x, "be brief", "write a kernel");
     assert_int_equal(kds_endpoint_submit(x, 0, body, NULL), KDS_OK);
     drain(x, in);
@@ -143,6 +152,11 @@ static inline void one(const chat_step *step, inbox *in)
     free(body);
     kds_endpoint_free(x);
     chat_server_stop(s);
+}
+
+static inline void one(const chat_step *step, inbox *in)
+{
+    one_api(step, in, "chat");
 }
 
 /* Last: what all of the above returned holds no key, in no spelling that is tried here. */

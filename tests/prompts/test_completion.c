@@ -38,6 +38,14 @@ static void test_refused_options(void **state)
             "KDS_TEST_UNSET, which should");
     refused((kds_endpoint_options){URL, .key_env = "sk-hunter2"}, "not the key itself");
     refused((kds_endpoint_options){URL, .key_env = "hf_hunter2"}, "looks like a key");
+    refused((kds_endpoint_options){URL, .api = "grpc"}, "chat or messages");
+    refused((kds_endpoint_options){URL, .api = "messages"}, "limit on reply tokens");
+    refused((kds_endpoint_options){URL, .api = "messages", .max_tokens = 9, .reasoning = "high"},
+            "extra-json");
+    refused((kds_endpoint_options){URL, .extra = "[1]"}, "must be a JSON object");
+    refused((kds_endpoint_options){URL, .extra = "{\"a\":"}, "extra-json:1");
+    refused((kds_endpoint_options){URL, .extra = "{\"stream\":true}"}, "may not set \"stream\"");
+    refused((kds_endpoint_options){URL, .extra = "{\"model\":\"x\"}"}, "may not set \"model\"");
     setenv("KDS_TEST_BAD", "", 1);
     refused((kds_endpoint_options){URL, .key_env = "KDS_TEST_BAD"}, "is empty");
     setenv("KDS_TEST_BAD", "hunter2\r\nX-Evil: 1", 1);
@@ -48,6 +56,28 @@ static void test_refused_options(void **state)
     setenv("KDS_TEST_BAD", huge, 1);
     free(huge);
     refused((kds_endpoint_options){URL, .key_env = "KDS_TEST_BAD"}, "longer than 4096");
+}
+
+/* What a model wants beside the usual: effort, keys of its own, keys taken out. */
+static void test_extra(void **state)
+{
+    (void)state;
+    kds_endpoint_options o = {URL,
+                              .model = "m",
+                              .temperature = 1,
+                              .max_tokens = 5,
+                              .reasoning = "high",
+                              .extra = "{\"temperature\":null,\"top_p\":0.5,\"max_tokens\":7,"
+                                       "\"provider\":{\"only\":[\"a\"]}}"};
+    kds_endpoint *x = NULL;
+    assert_int_equal(kds_endpoint_create(&x, &o, NULL), KDS_OK);
+    char *body = kds_endpoint_body(x, "", "u");
+    assert_string_equal(
+        body, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"u\"}],"
+              "\"reasoning_effort\":\"high\",\"stream\":false,\"top_p\":0.5,\"max_tokens\":7,"
+              "\"provider\":{\"only\":[\"a\"]}}");
+    free(body);
+    kds_endpoint_free(x);
 }
 
 /* The URL that is asked, as the 404 message shows it. */
@@ -100,6 +130,17 @@ static const struct body_case {
     {CHOICE("7"), KDS_OUTCOME_EMPTY, NULL, "no content"},
     {"{\"choices\":[{\"finish_reason\":\"length\",\"message\":{\"content\":\"\"}}]}",
      KDS_OUTCOME_LENGTH, "", "cut off"},
+    {"{\"type\":\"message\",\"stop_reason\":\"end_turn\",\"content\":[{\"type\":\"thinking\","
+     "\"thinking\":\"hm\"},{\"type\":\"text\",\"text\":\"a\"}]}",
+     KDS_OUTCOME_OK, "a", ""},
+    {"{\"type\":\"message\",\"stop_reason\":\"max_tokens\",\"content\":[]}", KDS_OUTCOME_LENGTH, "",
+     "cut off at max_tokens"},
+    {"{\"type\":\"message\",\"stop_reason\":\"end_turn\",\"content\":[]}", KDS_OUTCOME_EMPTY, NULL,
+     "no content"},
+    {"{\"type\":\"message\",\"content\":\"a\"}", KDS_OUTCOME_MALFORMED, NULL,
+     "not the JSON expected"},
+    {"{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}",
+     KDS_OUTCOME_MALFORMED, NULL, "busy"},
     {"{\"choices\":[]}", KDS_OUTCOME_EMPTY, NULL, "no choices"},
     {"{\"choices\":[null]}", KDS_OUTCOME_EMPTY, NULL, "no choices"},
     {"{\"choices\":{\"a\":1}}", KDS_OUTCOME_MALFORMED, NULL, "not the JSON expected"},
@@ -188,8 +229,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused_options), cmocka_unit_test(test_url_forms),
-        cmocka_unit_test(test_bodies),          cmocka_unit_test(test_usage_values),
-        cmocka_unit_test(test_nothing_leaked),
+        cmocka_unit_test(test_extra),           cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_usage_values),    cmocka_unit_test(test_nothing_leaked),
     };
     inbox_begin();
     return cmocka_run_group_tests(tests, NULL, NULL);

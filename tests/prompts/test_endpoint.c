@@ -66,6 +66,50 @@ static void test_ok(void **state)
     chat_server_stop(s);
 }
 
+/* The messages API: its own path, headers, body and usage. */
+static void test_messages(void **state)
+{
+    (void)state;
+    const chat_step step = {.answer = CHAT_OK, .mode = CHAT_MODE_FIXED, .text = "answer"};
+    chat_script script = {.steps = &step, .step_count = 1, .key = KEY};
+    chat_server *s = serve(&script);
+    kds_endpoint *x = client_api(chat_server_port(s), KEY_ENV, "messages");
+    kds_buf sent, headers, text;
+    kds_buf_init(&sent, 1 << 20);
+    kds_buf_init(&headers, 1 << 20);
+    kds_buf_init(&text, KDS_REPLY_CAP);
+    assert_string_equal(kds_endpoint_api(x), "messages");
+    char *body = kds_endpoint_body(x, "be brief, " KEY, "broken \xff byte");
+    assert_string_equal(
+        body, "{\"model\":\"test-model\",\"messages\":[{\"role\":\"user\",\"content\":"
+              "\"broken \xef\xbf\xbd byte\"}],\"system\":\"be brief, [key]\",\"temperature\":0.5,"
+              "\"max_tokens\":1234,\"stream\":false}");
+    inbox in = {.count = 0};
+    assert_int_equal(kds_endpoint_submit(x, 1, body, NULL), KDS_OK);
+    drain(x, &in);
+    const result *r = &in.results[1];
+    assert_int_equal(r->outcome, KDS_OUTCOME_OK);
+    assert_string_equal(r->text, "answer");
+    assert_int_equal(r->prompt_tokens, strlen(body) / 4 + 1); /* read from the cache or not */
+    assert_int_equal(r->completion_tokens, strlen("answer") / 4 + 1);
+    chat_server_last(s, &sent, &headers);
+    assert_non_null(strstr(headers.data, "x-api-key: " KEY "\n"));
+    assert_non_null(strstr(headers.data, "anthropic-version: 20"));
+    assert_null(strstr(headers.data, "Authorization"));
+    /* A recorded reply says by itself of which API it is. */
+    kds_completion c;
+    kds_endpoint_reread(NULL, 200, r->raw, r->raw_len, &text, &c);
+    assert_int_equal(c.outcome, KDS_OUTCOME_OK);
+    assert_string_equal(c.text, "answer");
+    kds_buf_free(&sent);
+    kds_buf_free(&headers);
+    kds_buf_free(&text);
+    free(body);
+    empty(&in);
+    kds_endpoint_free(x);
+    chat_server_stop(s);
+}
+
 static void test_redirect(void **state)
 {
     (void)state;
@@ -298,6 +342,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ok),
+        cmocka_unit_test(test_messages),
         cmocka_unit_test(test_redirect),
         cmocka_unit_test(test_timeouts),
         cmocka_unit_test(test_silence_before_the_reply),

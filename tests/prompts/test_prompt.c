@@ -1,4 +1,5 @@
 /* Prompts: what a model reads, that nothing inserted is taken for a template, and trimming. */
+#include "prompts/knowledge.h"
 #include "prompts/prompt.h"
 #include "prompts/reply.h"
 #include "prompts/template.h"
@@ -21,7 +22,7 @@ static const char REPORT[] =
     "\"rows\":["
     "{\"row\":\"prod_a\",\"set\":\"production\",\"verdict\":\"ok\",\"variant\":\"wide\",\"time_"
     "us\":50,"
-    "\"baseline_us\":100,\"bound_us\":40,\"modelled\":true},"
+    "\"baseline_us\":100,\"bound_us\":40,\"modelled\":true,\"limiter\":\"latency\"},"
     "{\"row\":\"prod_b\",\"set\":\"production\",\"verdict\":\"wrong\",\"time_us\":null,\"errors\":["
     "{\"buffer\":\"y\",\"max_abs\":0.5,\"rel_rmse\":0.25,\"baseline_max_abs\":0.01}]},"
     "{\"row\":\"quick_a\",\"set\":\"quick\",\"verdict\":\"ok\",\"time_us\":1},"
@@ -110,7 +111,8 @@ static void test_mutate(void **state)
     has(&f, "All times are modelled, not measured.");
     has(&f, "- row prod_b: wrong; y: max error 0.5 (baseline 0.01), relative RMSE 0.25");
     has(&f, "- sizes that are not shown: failed");
-    has(&f, "sectors per global load request: 16");
+    has(&f, "- sectors_per_load: 16: 32-byte sectors per global load request");
+    has(&f, "On average it reaches 80 % of the bound");
     has(&f, "registers = 32, tunable.VEC = 4");
     has(&f, "Flags: modelled, a b");
     has(&f, "- first idea -> 0.9x, rejected\n- second\\x0Aidea\\x1B[0m -> ?\n- (no idea given) -> "
@@ -142,6 +144,67 @@ static void test_same_bytes(void **state)
     assert_string_equal(a.system.data, b.system.data);
     end(&a);
     end(&b);
+}
+
+/* What the last edit did stands beside the numbers. */
+static void test_before(void **state)
+{
+    (void)state;
+    fixture f;
+    begin(&f, "mutate");
+    cJSON *before = cJSON_Duplicate(f.report, true);
+    cJSON_SetNumberValue(cJSON_GetObjectItem(before, "fitness"), 1.0);
+    cJSON_SetNumberValue(cJSON_GetObjectItem(cJSON_GetObjectItem(before, "counters"),
+                                             "l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum"),
+                         400);
+    must_render(&f, BIG);
+    lacks(&f, "before its last edit");
+    has(&f, "by the time model: latency (1).");
+    f.ask.parent.before = before;
+    must_render(&f, BIG);
+    has(&f, "- sectors_per_load: 16 (4 before its last edit)");
+    has(&f, "Its last edit made it 1.270x as fast as its own parent was.");
+    lacks(&f, "of_bound: 0.8 (");
+    cJSON_Delete(before);
+    end(&f);
+}
+
+static bool any_name(const char *name)
+{
+    return name[0] != '\0';
+}
+
+/* Knowledge goes before the card when room is short, and a failure leaves no room for it. */
+static void test_knowledge(void **state)
+{
+    (void)state;
+    fixture f;
+    kds_knowledge *k = NULL;
+    begin(&f, "mutate");
+    assert_int_equal(kds_knowledge_load(&k, kds_knowledge_files, any_name, &f.e), KDS_OK);
+    static const char RULE[] = "---\ntitle: T\nwhen: sectors_per_load == 16\nevidence: E\n---\nB\n";
+    kds_knowledge_free(k);
+    const kds_template files[] = {{"a.md", (const unsigned char *)RULE, strlen(RULE)},
+                                  {NULL, NULL, 0}};
+    assert_int_equal(kds_knowledge_load(&k, files, any_name, &f.e), KDS_OK);
+    f.ask.knowledge = k;
+    f.ask.knowledge_bytes = 1000;
+    must_render(&f, BIG);
+    has(&f, "# What is known of kernels with such numbers");
+    has(&f, "## T\n\nB\n\nSeen: E");
+    size_t all = f.system.len + f.user.len;
+    must_render(&f, all - 1);
+    lacks(&f, "# What is known");
+    has(&f, "The card {{failure}}.");
+    f.ask.failure = "it broke";
+    must_render(&f, BIG);
+    lacks(&f, "# What is known");
+    f.ask.failure = NULL;
+    f.ask.operator_name = "simplify";
+    must_render(&f, BIG);
+    lacks(&f, "# What is known");
+    kds_knowledge_free(k);
+    end(&f);
 }
 
 static void test_no_report(void **state)
@@ -442,6 +505,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mutate),
         cmocka_unit_test(test_same_bytes),
+        cmocka_unit_test(test_before),
+        cmocka_unit_test(test_knowledge),
         cmocka_unit_test(test_no_report),
         cmocka_unit_test(test_many_rows),
         cmocka_unit_test(test_failed_parent),

@@ -349,12 +349,49 @@ static void test_hostile(void **state)
     free(blank);
 }
 
+/* The prediction is a line of its own; the first factor in it is what is compared later. */
+static void test_prediction(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *text;
+        double factor;
+    } PREDICTIONS[] = {
+        {"Prediction: sectors per load 4 -> 16, 1.15x", "sectors per load 4 -> 16, 1.15x", 1.15},
+        {"**Prediction:** 2 x", "2 x", 2},
+        {"prediction : about 1.5 times as fast", "about 1.5 times as fast", 1.5},
+        {"- Prediction: 1.2\xc3\x97", "1.2\xc3\x97", 1.2},
+        {"Prediction: 16x16 tiles, 1.3x", "16x16 tiles, 1.3x", 1.3},
+        {"Prediction: 0x10 and 0x", "0x10 and 0x", 0},
+        {"Prediction: 10 % faster", "10 % faster", 0},
+        {"Prediction: 1..2x", "1..2x", 0},
+        {"Prediction:", "", 0},
+        {"My prediction: 2x", "", 0},
+    };
+    for (size_t i = 0; i < sizeof PREDICTIONS / sizeof *PREDICTIONS; i++) {
+        char text[400];
+        kds_reply r;
+        kds_buf source;
+        kds_buf_init(&source, KDS_SOURCE_CAP);
+        snprintf(text, sizeof text, "Hypothesis: h\n%s\n```cuda\n__global__ void z() {}\n```\n",
+                 PREDICTIONS[i].line);
+        assert_int_equal(kds_reply_parse(text, strlen(text), "x", 1, &source, &r, NULL), KDS_OK);
+        assert_int_equal(r.problem, KDS_REPLY_OK);
+        assert_string_equal(r.hypothesis, "h");
+        assert_string_equal(r.prediction, PREDICTIONS[i].text);
+        if (r.predicted != PREDICTIONS[i].factor)
+            fail_msg("%s: %g", PREDICTIONS[i].line, r.predicted);
+        kds_buf_free(&source);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),    cmocka_unit_test(test_edits),
-        cmocka_unit_test(test_matching), cmocka_unit_test(test_encoding),
-        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_table),      cmocka_unit_test(test_edits),
+        cmocka_unit_test(test_matching),   cmocka_unit_test(test_encoding),
+        cmocka_unit_test(test_sizes),      cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_prediction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,7 +61,7 @@ static void test_header(void **state)
 {
     (void)state;
     kds_secret *s = secret("sk-12/ab");
-    char *line = kds_secret_header(s);
+    char *line = kds_secret_header(s, "Authorization: Bearer ");
     assert_string_equal(line, "Authorization: Bearer sk-12/ab");
     size_t len = strlen(line);
     kds_secret_wipe(line);

@@ -42,7 +42,8 @@ struct chat_server {
 typedef struct exchange {
     chat_server *server;
     kds_buf body, headers;
-    const char *authorization;
+    const char *authorization; /* or of /v1/messages the key */
+    bool messages;
 } exchange;
 
 /* A body that is sent in pieces. */
@@ -130,6 +131,38 @@ static cJSON *make_message(const chat_step *step, const char *text)
     return m;
 }
 
+/* The same in the form of the messages API. */
+static char *message_json(const chat_step *step, const char *text, int64_t prompt_tokens,
+                          int64_t completion_tokens, const char *echo)
+{
+    cJSON *root = cJSON_CreateObject(), *block = cJSON_CreateObject();
+    cJSON *content = cJSON_AddArrayToObject(root, "content");
+    cJSON *usage = cJSON_AddObjectToObject(root, "usage");
+    bool none = step->answer == CHAT_NO_CHOICES || step->answer == CHAT_NO_CONTENT ||
+                step->answer == CHAT_REFUSAL;
+    kds_json_add_str(root, "type", "message");
+    kds_json_add_str(root, "role", "assistant");
+    kds_json_add_str(block, "type", "text");
+    kds_json_add_str(block, "text", text);
+    if (none)
+        cJSON_Delete(block);
+    else
+        cJSON_AddItemToArray(content, block);
+    kds_json_add_str(root, "stop_reason",
+                     step->answer == CHAT_LENGTH ? "max_tokens"
+                     : step->answer == CHAT_REFUSAL || step->answer == CHAT_CONTENT_FILTER
+                         ? "refusal"
+                         : "end_turn");
+    kds_json_add_int(usage, "input_tokens", prompt_tokens - 1);
+    kds_json_add_int(usage, "cache_read_input_tokens", 1);
+    kds_json_add_int(usage, "output_tokens", completion_tokens);
+    if (echo)
+        kds_json_add_str(root, "seen", echo);
+    char *json = kds_json_print(root);
+    cJSON_Delete(root);
+    return json;
+}
+
 static char *completion_json(const chat_step *step, const char *text, int64_t prompt_tokens,
                              int64_t completion_tokens, const char *echo)
 {
@@ -188,8 +221,10 @@ static void make_body(kds_buf *out, const exchange *x, const chat_step *step, in
     add_text(&text, x, step);
     *prompt = tokens_of(x->body.len);
     *completion = tokens_of(text.len);
-    char *json = completion_json(step, text.data, *prompt, *completion,
-                                 step->answer == CHAT_ECHO_KEY ? x->authorization : NULL);
+    char *(*form)(const chat_step *, const char *, int64_t, int64_t, const char *) =
+        x->messages ? message_json : completion_json;
+    char *json = form(step, text.data, *prompt, *completion,
+                      step->answer == CHAT_ECHO_KEY ? x->authorization : NULL);
     if (json)
         kds_buf_puts(out, json);
     if (step->answer == CHAT_MALFORMED)
@@ -334,8 +369,8 @@ static int refuse(const exchange *x, const char *method, const char *url, kds_bu
 {
     char want[600];
     const char *key = x->server->script.key;
-    snprintf(want, sizeof want, "Bearer %s", key ? key : "");
-    if (strcmp(method, "POST") != 0 || strcmp(url, "/v1/chat/completions") != 0) {
+    snprintf(want, sizeof want, "%s%s", x->messages ? "" : "Bearer ", key ? key : "");
+    if (strcmp(method, "POST") != 0 || (strcmp(url, "/v1/chat/completions") != 0 && !x->messages)) {
         error_body(body, 404, "there is only POST /v1/chat/completions");
         return 404;
     }
@@ -429,7 +464,9 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *c, const char *
         kds_buf_init(&x->body, BODY_CAP);
         kds_buf_init(&x->headers, 1u << 16);
         MHD_get_connection_values(c, MHD_HEADER_KIND, keep_header, &x->headers);
-        x->authorization = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
+        x->messages = strcmp(url, "/v1/messages") == 0;
+        x->authorization = MHD_lookup_connection_value(c, MHD_HEADER_KIND,
+                                                       x->messages ? "x-api-key" : "Authorization");
         *state = x;
         return MHD_YES;
     }

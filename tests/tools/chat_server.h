@@ -1,6 +1,6 @@
-/* A chat endpoint on the loopback interface for tests: answers POST /v1/chat/completions as a
- * script says, well or badly, and keeps an account of what it was asked and what it charged. In
- * process (this header) or as the program `chat_server` (chat_server_main.c). */
+/* A chat endpoint on the loopback interface for tests: answers POST /v1/chat/completions and
+ * /v1/messages as a script says, well or badly, and keeps an account of what it was asked and what
+ * it charged. In process (this header) or as the program `chat_server` (chat_server_main.c). */
 #ifndef KDS_TESTS_CHAT_SERVER_H
 #define KDS_TESTS_CHAT_SERVER_H
 

@@ -174,6 +174,19 @@ static void test_effects_seen(void **state)
     assert_string_equal(kds_json_str(cJSON_GetArrayItem(inputs, 2), "change", ""),
                         "3 instead of 2");
     cJSON_Delete(report);
+    /* more blocks than needed change nothing, fewer do */
+    task = fresh();
+    change(task, "task.json", "\"value\": \"a\" }",
+           "\"value\": \"a\" },\n    { \"name\": \"layers\", \"dtype\": \"i32\", \"value\": 1 }");
+    change(task, "baseline/kernel.cu", "grid(ceil_div(n, 128))",
+           "grid(ceil_div(n, 128) + (layers - 1) * 2)");
+    report = lint(task, &status);
+    assert_int_equal(status, 0);
+    const cJSON *layers = cJSON_GetArrayItem(kds_json_at(report, "inputs"), 3);
+    assert_true(kds_json_bool(layers, "effect", false));
+    assert_string_equal(kds_json_str(layers, "change", ""), "0 instead of 1");
+    assert_string_equal(kds_json_str(layers, "seen", ""), "an output is not written whole");
+    cJSON_Delete(report);
 }
 
 static void test_formulas(void **state)

@@ -78,6 +78,13 @@ static kds_code run_once(sim_bench *b, kds_program *p, sim_touched *touched, kds
 static kds_code differ(const proving *p, const kds_bench *b, const kds_outputs *got,
                        const kds_outputs *want, char *seen, size_t size, kds_err *e)
 {
+    kds_finding missing;
+    kds_finding_clear(&missing);
+    kds_code done = sim_outputs_complete(b, got, &missing, e);
+    if (done != KDS_OK)
+        return done;
+    if (missing.verdict != KDS_VERDICT_OK)
+        (void)snprintf(seen, size, "an output is not written whole");
     for (int i = 0; i < p->task->buffer_count && !seen[0]; i++) {
         kds_errors errors;
         kds_finding f;
@@ -170,38 +177,46 @@ static kds_scope_entry *entry_of(kds_row *row, const char *name)
     return NULL;
 }
 
-static kds_value changed_value(const kds_scalar_spec *s, kds_value v, char *text, size_t size)
+#define SCALAR_CHANGES 2
+
+/* The value of a scalar changed in one of SCALAR_CHANGES ways; false if there is no such way. */
+static bool changed_value(const kds_scalar_spec *s, kds_value v, int way, kds_value *now,
+                          char *text, size_t size)
 {
     bool real = s->dtype == KDS_DTYPE_F32 || s->dtype == KDS_DTYPE_F64 ||
                 s->dtype == KDS_DTYPE_F16 || s->dtype == KDS_DTYPE_BF16;
     double was = v.is_double ? v.d : (double)v.i;
-    kds_value now =
-        real ? kds_value_double(was != 0 ? 1.5 * was : 0.5) : kds_value_int((int64_t)was + 1);
-    (void)snprintf(text, size, "%.9g instead of %.9g", now.is_double ? now.d : (double)now.i, was);
-    return now;
+    if (way > 0 && (real || (s->dtype == KDS_DTYPE_U8 && was < 1)))
+        return false;
+    *now = real ? kds_value_double(was != 0 ? 1.5 * was : 0.5)
+                : kds_value_int((int64_t)was + (way == 0 ? 1 : -1));
+    (void)snprintf(text, size, "%.9g instead of %.9g", now->is_double ? now->d : (double)now->i,
+                   was);
+    return true;
 }
 
-static bool same_texts(const char *const *a, const char *const *b, int count)
+static bool has_text(const char *const *all, int count, const char *text)
 {
     for (int i = 0; i < count; i++)
-        if (strcmp(a[i], b[i]) != 0)
-            return false;
-    return true;
+        if (strcmp(all[i], text) == 0)
+            return true;
+    return false;
 }
 
-/* Do two plans compile alike? */
-static bool same_groups(const kds_plan *a, const kds_plan *b)
+/* The compilation of the task's plan that serves this one too; -1: there is none. */
+static int find_group(const kds_plan *plan, const kds_compile_group *wanted)
 {
-    if (kds_plan_group_count(a) != kds_plan_group_count(b))
-        return false;
-    for (int i = 0; i < kds_plan_group_count(a); i++) {
-        const kds_compile_group *x = kds_plan_group(a, i), *y = kds_plan_group(b, i);
-        if (x->define_count != y->define_count || x->name_count != y->name_count ||
-            !same_texts(x->defines, y->defines, x->define_count) ||
-            !same_texts(x->names, y->names, x->name_count))
-            return false;
+    for (int i = 0; i < kds_plan_group_count(plan); i++) {
+        const kds_compile_group *g = kds_plan_group(plan, i);
+        bool same = g->define_count == wanted->define_count;
+        for (int k = 0; k < wanted->define_count && same; k++)
+            same = strcmp(g->defines[k], wanted->defines[k]) == 0;
+        for (int k = 0; k < wanted->name_count && same; k++)
+            same = has_text(g->names, g->name_count, wanted->names[k]);
+        if (same)
+            return i;
     }
-    return true;
+    return -1;
 }
 
 static kds_code compile_again(const proving *p, const kds_plan *plan, kds_compiled **out,
@@ -223,12 +238,29 @@ static kds_code compile_again(const proving *p, const kds_plan *plan, kds_compil
     return code;
 }
 
-/* Runs the baseline of the spare task, whose scalar has another value. */
+/* What the spare task's plan needs, which is of one row: taken from the baseline's compilations, or
+ * compiled where a scalar is compiled in. *own is to be freed, *taken to be given to free(). */
+static kds_code find_code(const proving *p, const kds_plan *plan, kds_compiled **taken,
+                          kds_compiled **own, kds_finding *f, kds_err *e)
+{
+    int group = kds_plan_group_count(plan) == 1 ? find_group(p->plan, kds_plan_group(plan, 0)) : -1;
+    if (group < 0)
+        return compile_again(p, plan, own, f, e);
+    kds_compiled *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return no_memory(e);
+    c->module_count = 1;
+    c->modules[0] = p->baseline->modules[group]; /* lent */
+    *taken = c;
+    return KDS_OK;
+}
+
+/* Runs the baseline of the spare task, whose only row has a scalar of another value. */
 static kds_code run_spare(proving *p, effect *x, int regime, const kds_outputs *want, kds_err *e)
 {
     kds_device *device = NULL;
     kds_plan *plan = NULL;
-    kds_compiled *own = NULL;
+    kds_compiled *own = NULL, *taken = NULL;
     kds_program *program = NULL;
     kds_bench *b = NULL;
     kds_outputs *got = NULL;
@@ -238,13 +270,12 @@ static kds_code run_spare(proving *p, effect *x, int regime, const kds_outputs *
     kds_code code = kds_device_open(&device, p->o->device, p->spare, 1, "", e);
     if (code == KDS_OK)
         code = kds_plan_parse(&plan, p->spare, source, strlen(source), NULL, &f, e);
-    if (code == KDS_OK && plan != NULL && !same_groups(plan, p->plan))
-        code = compile_again(p, plan, &own, &f, e);
+    if (code == KDS_OK && plan != NULL)
+        code = find_code(p, plan, &taken, &own, &f, e);
     if (code == KDS_OK && plan != NULL && f.verdict == KDS_VERDICT_OK)
-        code = device->ops->load(device, plan, own != NULL ? own : p->baseline, false, &program, &f,
-                                 e);
+        code = device->ops->load(device, plan, own != NULL ? own : taken, false, &program, &f, e);
     if (code == KDS_OK && program != NULL)
-        code = device->ops->setup(device, p->o->row, PROVE_SEED, regime, &b, e);
+        code = device->ops->setup(device, 0, PROVE_SEED, regime, &b, e);
     if (code == KDS_OK && b != NULL)
         code = run_once((sim_bench *)b, program, NULL, &got, &f, e);
     if (code == KDS_OK)
@@ -255,12 +286,14 @@ static kds_code run_spare(proving *p, effect *x, int regime, const kds_outputs *
         device->ops->unload(program);
     }
     kds_compiled_free(own);
+    free(taken);
     kds_plan_free(plan);
     kds_device_close(device);
     return code;
 }
 
-static kds_code try_scalar(proving *p, effect *x, int regime, const kds_outputs *want, kds_err *e)
+static kds_code try_change(proving *p, effect *x, int regime, int way, const kds_outputs *want,
+                           kds_err *e)
 {
     kds_scalar_spec *s = &p->spare->scalars[x->scalar];
     kds_scope_entry *entry = entry_of(&p->spare->rows[p->o->row], x->name);
@@ -269,21 +302,37 @@ static kds_code try_scalar(proving *p, effect *x, int regime, const kds_outputs 
     kds_code code = kds_task_scalar_value(p->spare, &p->spare->rows[p->o->row], x->scalar, &was, e);
     if (code != KDS_OK)
         return code;
-    const kds_value now = changed_value(s, was, x->change, sizeof x->change);
+    kds_value now;
+    if (!changed_value(s, was, way, &now, x->change, sizeof x->change))
+        return KDS_OK;
     (void)snprintf(number, sizeof number, now.is_double ? "%.17g" : "%.0f",
                    now.is_double ? now.d : (double)now.i);
     kds_expr *changed = NULL, *original = s->value;
     if ((code = kds_expr_parse(&changed, number, strlen(number), e)) != KDS_OK)
         return code;
     const kds_value entry_was = entry != NULL ? entry->value : was;
+    kds_row *rows = p->spare->rows;
+    int row_count = p->spare->row_count;
     s->value = changed;
     if (entry != NULL)
         entry->value = now;
+    p->spare->rows = &rows[p->o->row]; /* what the change does to other rows proves nothing */
+    p->spare->row_count = 1;
     code = run_spare(p, x, regime, want, e);
+    p->spare->rows = rows;
+    p->spare->row_count = row_count;
     s->value = original;
     if (entry != NULL)
         entry->value = entry_was;
     kds_expr_free(changed);
+    return code;
+}
+
+static kds_code try_scalar(proving *p, effect *x, int regime, const kds_outputs *want, kds_err *e)
+{
+    kds_code code = KDS_OK;
+    for (int way = 0; way < SCALAR_CHANGES && code == KDS_OK && !x->shown; way++)
+        code = try_change(p, x, regime, way, want, e);
     return code;
 }
 

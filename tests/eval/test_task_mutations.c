@@ -1,5 +1,6 @@
 /* The list of mistakes that a task's gate must refuse: what is read, and every way of being wrong.
- * That the gates of the shipped tasks refuse theirs is tests/cli/test_cli_lint.c. */
+ * That the gates of the shipped tasks refuse theirs are tests of their own (tests/CMakeLists.txt).
+ */
 #include "tests/eval/task_test.h"
 
 #include "eval/task_mutations.h"

@@ -16,8 +16,9 @@
  * is inside (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). Offsets: 0
  * first, the total last; between them floor((q + t^4) * b) with i = 32 q + r, t = (r + word *
  * 2^-32) / 32 and b = 32 * total / (elements - 1), which ascends by itself and lets the mean length
- * of the segments rise from 0 to four times the overall mean within every 32 of them. At last every
- * value becomes value * scale + shift (the regime) and is rounded once to the type. */
+ * of the segments rise from 0 to four times the overall mean within every 32 of them. Listed: the
+ * numbers that the row gives. At last every value becomes value * scale + shift (the regime) and is
+ * rounded once to the type. */
 #include "eval/fill_table.h"
 #include "eval/task.h"
 #include "search/base/random.h"
@@ -134,6 +135,10 @@ static void draw_values(const kds_filler *f, int64_t first, int64_t count, doubl
         for (int64_t i = 0; i < count; i++)
             out[i] = offset_at(f, first + i, words[i]);
         break;
+    case KDS_FILL_LISTED:
+        for (int64_t i = 0; i < count; i++)
+            out[i] = f->list[first + i];
+        break;
     }
 }
 
@@ -149,7 +154,8 @@ kds_filler kds_task_filler(const kds_task *t, const kds_row *row, int buffer, co
                     .shift = 0,
                     .seed = kds_hash64(&mix, sizeof mix, 0),
                     .buffer = (uint32_t)buffer,
-                    .span = x->span};
+                    .span = x->span,
+                    .list = row->lists[buffer].values};
     kds_err e;
     if (t->buffers[buffer].role == KDS_ROLE_OUT)
         f.fill = (kds_fill){.kind = KDS_FILL_CONSTANT};

@@ -54,4 +54,8 @@ struct kds_nvrtc {
 /* Finds the toolkit's headers beside a library; fills includes. False if there are none. */
 bool kds_nvrtc_find_includes(kds_nvrtc *n);
 
+/* Confines this process to what compiling needs: reading the headers and the library's folder.
+ * Enters a folder of headers. */
+KDS_MUST_USE kds_code kds_nvrtc_confine(const kds_nvrtc *n, kds_err *e);
+
 #endif

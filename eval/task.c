@@ -152,6 +152,14 @@ kds_code kds_task_fill(const kds_task *t, const kds_row *row, int buffer, const 
     return KDS_OK;
 }
 
+int64_t kds_extent_distinct(const kds_extent *x)
+{
+    int64_t count = 1;
+    for (int d = 0; d < x->rank; d++)
+        count *= x->strides[d] == 0 ? 1 : x->shape[d];
+    return count < x->span ? count : x->span;
+}
+
 int64_t kds_extent_offset(const kds_extent *x, int64_t i)
 {
     int64_t offset = 0;
@@ -160,6 +168,12 @@ int64_t kds_extent_offset(const kds_extent *x, int64_t i)
         i /= x->shape[d];
     }
     return offset;
+}
+
+void kds_task_free_lists(kds_row *row)
+{
+    for (int i = 0; i < KDS_BUFFERS_MAX; i++)
+        free(row->lists[i].values);
 }
 
 void kds_task_free(kds_task *t)
@@ -177,6 +191,8 @@ void kds_task_free(kds_task *t)
         free(t->seeds[i].name);
         free(t->seeds[i].source);
     }
+    for (int i = 0; i < t->row_count; i++)
+        kds_task_free_lists(&t->rows[i]);
     free(t->rows);
     free(t->card);
     free(t->baseline);

@@ -34,7 +34,8 @@ typedef enum kds_fill_kind {
     KDS_FILL_CONSTANT,    /* a */
     KDS_FILL_IOTA,        /* a + b * index */
     KDS_FILL_PERMUTATION, /* a bijection of 0..numel-1 */
-    KDS_FILL_OFFSETS      /* ascending from 0 to a: ends of segments, some empty, some long */
+    KDS_FILL_OFFSETS,     /* ascending from 0 to a: ends of segments, some empty, some long */
+    KDS_FILL_LISTED       /* the numbers that the row lists */
 } kds_fill_kind;
 
 typedef struct kds_fill {
@@ -49,6 +50,7 @@ typedef struct kds_fill {
 #define KDS_ROWS_MAX 256
 #define KDS_AXES_MAX 6
 #define KDS_EDGES_MAX 15
+#define KDS_LISTED_MAX 4096 /* numbers of one buffer in a row */
 
 typedef struct kds_tolerance {
     double atol, rtol;     /* every element: |got - want| <= atol + rtol * |want| */
@@ -97,6 +99,11 @@ typedef struct kds_row {
         const char *key;
         kds_dtype dtype;
     } dtypes[KDS_BUFFERS_MAX];
+    /* By buffer; NULL but for those whose fill is "listed". Owned by the task. */
+    struct {
+        double *values;
+        int count;
+    } lists[KDS_BUFFERS_MAX];
 } kds_row;
 
 /* A value regime of the gate: the fills of some inputs are scaled and shifted, so that a kernel
@@ -140,6 +147,8 @@ typedef struct kds_task {
     double max_regress;      /* no production row slower than this fraction; default 0.02 */
     double screen; /* slower than the parent by more than this fraction stops early; default 0.10 */
     double margin; /* smallest gain that counts; default 0.0025 */
+    double share;  /* of a model's GPU time, in (0, 1]; 0: not stated */
+    const char *share_of; /* of what; NULL if not stated */
     int descriptor_version;
     int axis_count;
     kds_axis axes[KDS_AXES_MAX];
@@ -151,8 +160,8 @@ typedef struct kds_task {
         char *name; /* file name without .cu */
         char *source;
     } seeds[16];
-    kds_id hash; /* over all files of the folder but docs/ and solution/: relative path and content,
-                    in order */
+    kds_id hash; /* over all files of the folder but docs/, solution/ and bench/mutations.json:
+                    relative path and content, in order */
     struct kds_task_private *own;
 } kds_task;
 
@@ -178,6 +187,8 @@ KDS_MUST_USE kds_code kds_task_extent(const kds_task *t, const kds_row *row, int
                                       kds_extent *out, kds_err *e);
 KDS_MUST_USE kds_code kds_task_scalar_value(const kds_task *t, const kds_row *row, int scalar,
                                             kds_value *out, kds_err *e);
+/* Elements that are different places in memory: a dimension with stride 0 counts once. */
+int64_t kds_extent_distinct(const kds_extent *x);
 /* Offset in elements of the i-th element in row-major order of the shape. */
 int64_t kds_extent_offset(const kds_extent *x, int64_t i);
 
@@ -190,6 +201,7 @@ typedef struct kds_filler {
     uint64_t seed;       /* of row, regime and secret, already mixed */
     uint32_t buffer;
     int64_t span;
+    const double *list; /* of a listed fill: the span's numbers, borrowed from the row */
 } kds_filler;
 /* The fill of an input with its values for the row; of offsets b is 32 * a / (elements - 1). */
 KDS_MUST_USE kds_code kds_task_fill(const kds_task *t, const kds_row *row, int buffer,

@@ -11,9 +11,10 @@ static const char *const role_names[] = {"in", "out", "inout", NULL};
 static kds_code read_fill(kds_task_loader *l, const cJSON *node, kds_buffer_spec *b)
 {
     static const char *const kinds[] = {"normal",      "uniform", "constant", "iota",
-                                        "permutation", "offsets", NULL};
+                                        "permutation", "offsets", "listed",   NULL};
     static const char *const keys[][2] = {{"mean", "std"},   {"low", "high"}, {"value", NULL},
-                                          {"start", "step"}, {NULL, NULL},    {"total", NULL}};
+                                          {"start", "step"}, {NULL, NULL},    {"total", NULL},
+                                          {NULL, NULL}};
     const cJSON *named = kds_json_at(node, "kind");
     if (!cJSON_IsString(named))
         return kds_json_fail(l->doc, named ? named : node, l->e,
@@ -210,7 +211,7 @@ static kds_code read_change(kds_task_loader *l, const cJSON *node, kds_regime *r
     for (int i = 0; i < l->t->buffer_count; i++) {
         const kds_buffer_spec *b = &l->t->buffers[i];
         if (b->role == KDS_ROLE_OUT || b->fill.kind == KDS_FILL_PERMUTATION ||
-            b->fill.kind == KDS_FILL_OFFSETS)
+            b->fill.kind == KDS_FILL_OFFSETS || b->fill.kind == KDS_FILL_LISTED)
             continue;
         index[n] = i;
         names[n++] = b->name;

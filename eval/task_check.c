@@ -95,6 +95,26 @@ static bool overlaps(const kds_extent *x)
     return false;
 }
 
+/* As many numbers as the buffer has elements, each as the type keeps it. */
+static kds_code check_list(const kds_row *row, int buffer, const kds_extent *x, kds_err *e)
+{
+    if (x->span != x->numel)
+        return kds_fail(e, KDS_INVALID, "a listed buffer must be contiguous");
+    if (row->lists[buffer].count != x->numel)
+        return kds_fail(e, KDS_INVALID, "the row lists %d numbers for %lld elements",
+                        row->lists[buffer].count, (long long)x->numel);
+    bool floating = x->dtype == KDS_DTYPE_F32 || x->dtype == KDS_DTYPE_F16 ||
+                    x->dtype == KDS_DTYPE_BF16 || x->dtype == KDS_DTYPE_F64;
+    for (int i = 0; i < row->lists[buffer].count && !floating; i++) {
+        double v = row->lists[buffer].values[i];
+        unsigned char bytes[8];
+        kds_dtype_store(x->dtype, bytes, v);
+        if (kds_dtype_load(x->dtype, bytes) != v)
+            return kds_fail(e, KDS_INVALID, "%g does not fit %s", v, kds_dtype_name(x->dtype));
+    }
+    return KDS_OK;
+}
+
 /* Whether the type of an input can hold what its fill makes, and its values make sense. */
 static kds_code check_fill(const kds_task *t, const kds_row *row, int buffer, const kds_extent *x,
                            kds_err *e)
@@ -103,6 +123,8 @@ static kds_code check_fill(const kds_task *t, const kds_row *row, int buffer, co
     kds_code code = kds_task_fill(t, row, buffer, x, &fill, e);
     if (code != KDS_OK)
         return code;
+    if (fill.kind == KDS_FILL_LISTED)
+        return check_list(row, buffer, x, e);
     int64_t most = x->dtype == KDS_DTYPE_I64   ? INT64_MAX
                    : x->dtype == KDS_DTYPE_I32 ? INT64_C(1) << 31
                                                : 0;

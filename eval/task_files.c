@@ -1,7 +1,8 @@
 /* The texts of a task folder (card, baseline, reference, seeds) and the hash over its files. The
- * hash covers relative path and content of everything but docs/ and solution/, in byte order of the
- * paths, so that two folders with one hash judge candidates alike. */
+ * hash covers relative path and content of everything but docs/, solution/ and the mutations of the
+ * lint, in byte order of the paths, so that two folders with one hash judge candidates alike. */
 #include "eval/task_internal.h"
+#include "eval/task_mutations.h"
 #include "search/base/file.h"
 #include "search/base/text.h"
 #include <stdlib.h>
@@ -71,7 +72,8 @@ typedef struct hashing {
 static kds_code hash_file(void *user, const char *relative, kds_err *e)
 {
     hashing *h = user;
-    if (kds_text_starts_with(relative, "docs/") || kds_text_starts_with(relative, "solution/"))
+    if (kds_text_starts_with(relative, "docs/") || kds_text_starts_with(relative, "solution/") ||
+        strcmp(relative, KDS_MUTATIONS_FILE) == 0)
         return KDS_OK;
     char *path = kds_path_join(h->dir, relative);
     if (!path)

@@ -38,6 +38,8 @@ int kds_task_choose(kds_task_loader *l, const cJSON *node, const char *what, con
 kds_code kds_task_read_expr(kds_task_loader *l, const cJSON *node, const char *const *names,
                             kds_expr **out);
 
+void kds_task_free_lists(kds_row *row);
+
 /* The steps of a load, in this order. */
 kds_code kds_task_read_buffers(kds_task_loader *l, const cJSON *array); /* task_buffers.c */
 kds_code kds_task_read_regimes(kds_task_loader *l, const cJSON *array); /* may be NULL */

@@ -98,6 +98,12 @@ static bool same_rows(const kds_row *a, const kds_row *b)
         if (a->dtypes[i].dtype != b->dtypes[i].dtype)
             return false;
     }
+    for (int i = 0; i < KDS_BUFFERS_MAX; i++) {
+        for (int k = 0; k < a->lists[i].count && k < b->lists[i].count; k++) {
+            if (a->lists[i].values[k] != b->lists[i].values[k])
+                return false;
+        }
+    }
     return true;
 }
 
@@ -150,7 +156,7 @@ static kds_code check_bytes(lint *l, kds_err *e)
             kds_code code = kds_task_extent(t, row, i, &x, e);
             if (code != KDS_OK)
                 return code;
-            double bytes = (double)x.numel * (double)kds_dtype_size(x.dtype);
+            double bytes = (double)kds_extent_distinct(&x) * (double)kds_dtype_size(x.dtype);
             held += t->buffers[i].role == KDS_ROLE_INOUT ? 2 * bytes : bytes;
         }
         kds_scope scope = row->scope;

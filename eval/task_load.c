@@ -234,10 +234,16 @@ static kds_code read_task_json(kds_task_loader *l)
     t->max_regress = kds_json_opt_double(&r, "max_regress", 0, 10, 0.02);
     t->screen = kds_json_opt_double(&r, "screen", 0, 10, 0.10);
     t->margin = kds_json_opt_double(&r, "margin", 0, 10, 0.0025);
+    t->share = kds_json_opt_double(&r, "share", 0, 1, 0);
+    t->share_of = kds_json_opt_string(&r, "share_of", NULL);
     p.descriptors = kds_json_opt_object(&r, "descriptors");
     kds_code code = kds_json_done(&r);
     if (code != KDS_OK)
         return code;
+    if ((t->share > 0) != (t->share_of != NULL && t->share_of[0]))
+        return kds_json_fail(
+            l->doc, kds_json_at(root, t->share_of ? "share_of" : "share"), l->e,
+            "\"share\" (above 0, at most 1) and \"share_of\" (of what) go together");
     if (!is_slug(t->name) || !is_slug(t->family))
         return kds_json_fail(l->doc, kds_json_at(root, is_slug(t->name) ? "family" : "name"), l->e,
                              "must begin with a-z and hold only a-z, 0-9 and _ (at most 63)");

@@ -74,6 +74,51 @@ static kds_code read_dtypes(kds_task_loader *l, const cJSON *node, const cJSON *
     return code;
 }
 
+static kds_code read_list(kds_task_loader *l, const cJSON *array, kds_row *row, int buffer)
+{
+    int n = cJSON_GetArraySize(array), at = 0;
+    const cJSON *node;
+    if (n < 1 || n > KDS_LISTED_MAX)
+        return kds_json_fail(l->doc, array, l->e, "must list 1 to %d numbers", KDS_LISTED_MAX);
+    double *values = calloc((size_t)n, sizeof *values);
+    if (!values)
+        return kds_fail(l->e, KDS_NO_MEMORY, "out of memory");
+    row->lists[buffer].values = values;
+    cJSON_ArrayForEach(node, array)
+    {
+        if (!cJSON_IsNumber(node) || !isfinite(node->valuedouble))
+            return kds_json_fail(l->doc, node, l->e, "must be a number");
+        values[at++] = node->valuedouble;
+    }
+    row->lists[buffer].count = at;
+    return KDS_OK;
+}
+
+/* The numbers of every buffer whose fill is "listed", under its name. */
+static kds_code read_lists(kds_task_loader *l, const cJSON *node, const cJSON *object, kds_row *row)
+{
+    const kds_task *t = l->t;
+    kds_json_reader r;
+    int listed = 0;
+    for (int i = 0; i < t->buffer_count; i++)
+        listed += t->buffers[i].role != KDS_ROLE_OUT && t->buffers[i].fill.kind == KDS_FILL_LISTED;
+    if (listed > 0 && !object)
+        return kds_json_fail(l->doc, node, l->e,
+                             "the key 'values' is missing (task.json has fills of kind listed)");
+    if (!object)
+        return KDS_OK;
+    kds_json_reader_init(&r, l->doc, object, l->e);
+    kds_code code = KDS_OK;
+    for (int i = 0; i < t->buffer_count && code == KDS_OK; i++) {
+        if (t->buffers[i].role == KDS_ROLE_OUT || t->buffers[i].fill.kind != KDS_FILL_LISTED)
+            continue;
+        const cJSON *array = kds_json_need_array(&r, t->buffers[i].name);
+        if (array)
+            code = read_list(l, array, row, i);
+    }
+    return code == KDS_OK ? kds_json_done(&r) : code;
+}
+
 static kds_code read_seed(kds_task_loader *l, const cJSON *node, const cJSON *seed, kds_row *row)
 {
     if (!seed)
@@ -102,6 +147,7 @@ static kds_code read_row(kds_task_loader *l, const cJSON *node, kds_row_set set)
     row->weight = kds_json_opt_double(&r, "weight", 0, 1e6, 1);
     row->profile = kds_json_opt_bool(&r, "profile", false);
     const cJSON *dtypes = kds_json_opt_object(&r, "dtypes");
+    const cJSON *lists = kds_json_opt_object(&r, "values");
     (void)kds_json_opt_string(&r, "note", NULL);
     kds_code code = kds_json_done(&r);
     if (code != KDS_OK)
@@ -121,7 +167,11 @@ static kds_code read_row(kds_task_loader *l, const cJSON *node, kds_row_set set)
     if (code == KDS_OK)
         code = read_dtypes(l, node, dtypes, row);
     if (code == KDS_OK)
+        code = read_lists(l, node, lists, row);
+    if (code == KDS_OK)
         t->row_count++;
+    else
+        kds_task_free_lists(row);
     return code;
 }
 

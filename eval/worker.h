@@ -1,5 +1,5 @@
-/* The worker processes: `kdasearch worker-compile`, `worker-judge`, `worker-gpu` and
- * `worker-profile`. Each reads frames on descriptor 3, answers each with one frame, and ends when
+/* The worker processes: `kdasearch worker-compile`, `worker-judge`, `worker-gpu`, `worker-profile`
+ * and `worker-prove`. Each reads frames on descriptor 3, answers each with one frame, and ends when
  * the stream ends. The first two confine themselves before reading the first job. */
 #ifndef KDS_EVAL_WORKER_H
 #define KDS_EVAL_WORKER_H
@@ -17,6 +17,8 @@ KDS_MUST_USE kds_code kds_worker_judge(int fd, kds_err *e);
 KDS_MUST_USE kds_code kds_worker_gpu(int fd, kds_err *e);
 /* Holds a CUDA context under the profiler (eval/cuda/profile_job.h). */
 KDS_MUST_USE kds_code kds_worker_profile(int fd, kds_err *e);
+/* Proves rows of a task on the simulator (eval/prove.h). */
+KDS_MUST_USE kds_code kds_worker_prove(int fd, kds_err *e);
 /* What the kernel offers for confinement, for `doctor`: "landlock ABI 4, no new privileges". */
 void kds_worker_confinement(char *out, size_t size);
 /* Confines this process: read-only access to the NULL-terminated folders, nothing else; no new

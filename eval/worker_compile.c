@@ -7,8 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Read access to the headers and to the folder of the library itself. */
-static kds_code confine(const kds_nvrtc *n, kds_err *e)
+kds_code kds_nvrtc_confine(const kds_nvrtc *n, kds_err *e)
 {
     const char *dirs[KDS_NVRTC_INCLUDES + 2] = {NULL};
     int count = 0;
@@ -37,7 +36,7 @@ kds_code kds_worker_compile(int fd, kds_err *e)
     unsetenv("NVRTC_APPEND_FLAGS"); /* options that would not be in the record */
     kds_code bad = kds_nvrtc_open(&n, e);
     if (bad == KDS_OK)
-        bad = confine(n, e);
+        bad = kds_nvrtc_confine(n, e);
     while (bad == KDS_OK) {
         kds_frame job, reply;
         kds_frame_init(&job);

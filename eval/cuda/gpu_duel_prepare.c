@@ -169,7 +169,7 @@ kds_code duel_prepare(duel *d, int i)
         code = count_launches(d, x);
     if (code == KDS_OK && !duel_stopped(d))
         code = one_run_a_set(d, x);
-    if (code == KDS_OK && !duel_stopped(d))
+    if (code == KDS_OK && !duel_stopped(d) && i == 0) /* from then on the card stays busy */
         code = warm_up(d, x);
     if (code == KDS_OK && !duel_stopped(d))
         code = calibrate_pad(d, x);

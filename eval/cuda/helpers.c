@@ -107,13 +107,31 @@ static int kind_code(kds_fill_kind kind)
         return 4;
     case KDS_FILL_OFFSETS:
         return 5;
+    case KDS_FILL_LISTED:
+        break; /* as constants, one by one */
     }
     return -1;
+}
+
+/* Every number of a list is a constant of its own: lists are short, and the bits are then those of
+ * the other fills. */
+static kds_code fill_listed(kds_helpers *h, const kds_filler *f, int64_t first, int64_t count,
+                            kds_cuda_address to, kds_err *e)
+{
+    kds_code code = KDS_OK;
+    for (int64_t i = 0; i < count && code == KDS_OK; i++) {
+        kds_filler one = *f;
+        one.fill = (kds_fill){KDS_FILL_CONSTANT, f->list[first + i], 0};
+        code = kds_helpers_fill(h, &one, 0, 1, to + (uint64_t)i * kds_dtype_size(f->dtype), e);
+    }
+    return code;
 }
 
 kds_code kds_helpers_fill(kds_helpers *h, const kds_filler *f, int64_t first, int64_t count,
                           kds_cuda_address to, kds_err *e)
 {
+    if (f->fill.kind == KDS_FILL_LISTED)
+        return fill_listed(h, f, first, count, to, e);
     long long from = first, n = count, span = f->span;
     int kind = kind_code(f->fill.kind), type = (int)f->dtype;
     double a = f->fill.a, b = f->fill.b, scale = f->scale, shift = f->shift;

@@ -125,16 +125,19 @@ kds_helpers *kds_profiler_helpers(const kds_profiler *p)
     return p->helpers;
 }
 
-/* One run of the work: the range profiler's object and the image that it decodes into. */
+/* One run of the works: the range profiler's object and the image that it decodes into. */
 typedef struct session {
     kds_profiler *p;
     const kds_metric_set *set;
+    const kds_profile_work *works;
+    size_t count;
     kds_cupti_range range;
     uint8_t *data;
     size_t size;
 } session;
 
-/* The object, on the card's context, with room for one range, and what it is to collect. */
+/* The object, on the card's context, with room for a range for each work, and what it is to
+ * collect. */
 static kds_code arm(session *s, kds_err *e)
 {
     const kds_cupti *c = s->p->cupti;
@@ -153,7 +156,8 @@ static kds_code arm(session *s, kds_err *e)
     s->range = size.range = begin.range = configure.range = enable.range;
     size.metrics = s->set->metrics;
     size.count = (size_t)s->set->metric_count;
-    size.ranges = size.nodes = 1;
+    size.ranges = s->count;
+    size.nodes = (uint32_t)s->count;
     code = KDS_CUPTI(c, data_size, &size, e);
     if (code == KDS_OK && (s->data = calloc(1, size.size + 1)) == NULL)
         code = no_memory(e);
@@ -165,7 +169,7 @@ static kds_code arm(session *s, kds_err *e)
     configure.image_size = s->set->image_size;
     configure.range_mode = KDS_CUPTI_USER_RANGE;
     configure.replay_mode = KDS_CUPTI_USER_REPLAY;
-    configure.ranges = 1;
+    configure.ranges = s->count;
     configure.levels = configure.first_level = configure.target_level = 1;
     return code == KDS_OK ? KDS_CUPTI(c, configure, &configure, e) : code;
 }
@@ -180,34 +184,41 @@ static kds_code prepare(session *s, const kds_profile_work *work, kds_err *e)
     return code;
 }
 
-/* *last: all passes have been submitted. */
-static kds_code run_pass(session *s, const kds_profile_work *work, bool *failed, bool *last,
-                         kds_err *e)
+/* What lies between push and pop is counted. */
+static kds_code run_range(session *s, const kds_profile_work *work, const char *name, bool *failed,
+                          kds_err *e)
 {
     const kds_cupti *c = s->p->cupti;
-    kds_cupti_start_args start = KDS_CUPTI_ARGS(start);
     kds_cupti_push_args push = KDS_CUPTI_ARGS(push);
     kds_cupti_pop_args pop = KDS_CUPTI_ARGS(pop);
-    kds_cupti_stop_args stop = KDS_CUPTI_ARGS(stop);
-    start.range = push.range = pop.range = stop.range = s->range;
-    push.name = "plan";
+    push.range = pop.range = s->range;
+    push.name = name;
     kds_code code = prepare(s, work, e);
-    if (code == KDS_OK)
-        code = KDS_CUPTI(c, start, &start, e);
     if (code == KDS_OK)
         code = KDS_CUPTI(c, push, &push, e);
     if (code == KDS_OK)
         code = work->run(work->user, failed, e);
-    if (code != KDS_OK || *failed)
-        return code;
-    code = KDS_CUPTI(c, pop, &pop, e);
-    if (code == KDS_OK)
+    return code == KDS_OK && !*failed ? KDS_CUPTI(c, pop, &pop, e) : code;
+}
+
+/* *last: all passes have been submitted. */
+static kds_code run_pass(session *s, bool *failed, bool *last, kds_err *e)
+{
+    static const char *const names[KDS_PROFILE_WORKS] = {"work 0", "work 1", "work 2", "work 3"};
+    const kds_cupti *c = s->p->cupti;
+    kds_cupti_start_args start = KDS_CUPTI_ARGS(start);
+    kds_cupti_stop_args stop = KDS_CUPTI_ARGS(stop);
+    start.range = stop.range = s->range;
+    kds_code code = KDS_CUPTI(c, start, &start, e);
+    for (size_t i = 0; code == KDS_OK && !*failed && i < s->count; i++)
+        code = run_range(s, &s->works[i], names[i], failed, e);
+    if (code == KDS_OK && !*failed)
         code = KDS_CUPTI(c, stop, &stop, e);
     *last = stop.all_submitted != 0;
     return code;
 }
 
-static kds_code run_passes(session *s, const kds_profile_work *work, bool *failed, kds_err *e)
+static kds_code run_passes(session *s, bool *failed, kds_err *e)
 {
     bool last = false;
     kds_code code = KDS_OK;
@@ -215,35 +226,41 @@ static kds_code run_passes(session *s, const kds_profile_work *work, bool *faile
         if (pass == PASSES_MAX)
             return kds_fail(e, KDS_FAILED, "CUPTI wants more than %d passes for a set of %d",
                             PASSES_MAX, s->set->passes);
-        code = run_pass(s, work, failed, &last, e);
+        code = run_pass(s, failed, &last, e);
     }
     return code;
 }
 
-/* The values of CUPTI's metrics, in the order of the set. */
-static kds_code evaluate(session *s, double *values, kds_err *e)
+static kds_code decode_all(session *s, kds_err *e)
 {
     const kds_cupti *c = s->p->cupti;
     kds_cupti_decode_args decode = KDS_CUPTI_ARGS(decode);
     kds_cupti_data_info_args info = KDS_CUPTI_ARGS(data_info);
-    kds_cupti_host_evaluate_args a = KDS_CUPTI_ARGS(host_evaluate);
     decode.range = s->range;
     info.data = s->data;
     info.size = s->size;
     kds_code code = KDS_CUPTI(c, decode, &decode, e);
     if (code == KDS_OK)
         code = KDS_CUPTI(c, data_info, &info, e);
-    if (code == KDS_OK && (info.ranges != 1 || decode.dropped != 0))
+    if (code == KDS_OK && (info.ranges != s->count || decode.dropped != 0))
         code =
-            kds_fail(e, KDS_FAILED, "CUPTI has %zu ranges and dropped %zu where one was profiled",
-                     info.ranges, decode.dropped);
+            kds_fail(e, KDS_FAILED, "CUPTI has %zu ranges and dropped %zu where %zu were profiled",
+                     info.ranges, decode.dropped, s->count);
+    return code;
+}
+
+/* The values of CUPTI's metrics of one work, in the order of the set. */
+static kds_code evaluate(session *s, size_t work, double *values, kds_err *e)
+{
+    kds_cupti_host_evaluate_args a = KDS_CUPTI_ARGS(host_evaluate);
     a.host = s->set->host;
     a.data = s->data;
     a.size = s->size;
+    a.range = work;
     a.metrics = s->set->metrics;
     a.count = (size_t)s->set->metric_count;
     a.values = values;
-    return code == KDS_OK ? KDS_CUPTI(c, host_evaluate, &a, e) : code;
+    return KDS_CUPTI(s->p->cupti, host_evaluate, &a, e);
 }
 
 static bool collect(const kds_metric_set *s, const double *values, kds_measures *out)
@@ -259,26 +276,35 @@ static bool collect(const kds_metric_set *s, const double *values, kds_measures 
     return true;
 }
 
-kds_code kds_profiler_run(kds_profiler *p, const kds_metric_set *set, const kds_profile_work *work,
-                          kds_measures *out, bool *failed, kds_err *e)
+static kds_code take_values(session *s, kds_measures *out, kds_err *e)
 {
-    session s = {.p = p, .set = set};
-    double values[KDS_METRICS_MAX] = {0};
+    kds_code code = decode_all(s, e);
+    for (size_t i = 0; code == KDS_OK && i < s->count; i++) {
+        double values[KDS_METRICS_MAX] = {0};
+        code = evaluate(s, i, values, e);
+        if (code == KDS_OK && !collect(s->set, values, &out[i]))
+            code = kds_fail(e, KDS_TOO_LARGE, "more than %d counters", KDS_MEASURES_MAX);
+    }
+    return code;
+}
+
+kds_code kds_profiler_run(kds_profiler *p, const kds_metric_set *set, const kds_profile_work *works,
+                          int count, kds_measures *out, bool *failed, kds_err *e)
+{
+    session s = {.p = p, .set = set, .works = works, .count = (size_t)count};
     kds_cupti_disable_args disable = KDS_CUPTI_ARGS(disable);
     *failed = false;
     kds_code code = arm(&s, e);
     if (code == KDS_OK)
-        code = run_passes(&s, work, failed, e);
+        code = run_passes(&s, failed, e);
     if (code == KDS_OK && !*failed)
-        code = evaluate(&s, values, e);
+        code = take_values(&s, out, e);
     disable.range = s.range;
     /* After a fault or a hang the card answers nothing: the process ends without tidying up. */
     if (s.range != NULL && !*failed && code != KDS_DEVICE_LOST) {
         kds_code ended = KDS_CUPTI(p->cupti, disable, &disable, code == KDS_OK ? e : NULL);
         code = code == KDS_OK ? ended : code;
     }
-    if (code == KDS_OK && !*failed && !collect(set, values, out))
-        code = kds_fail(e, KDS_TOO_LARGE, "more than %d counters", KDS_MEASURES_MAX);
     free(s.data);
     return code;
 }

@@ -46,18 +46,21 @@ typedef struct kds_profile_work {
     kds_code (*run)(void *user, bool *failed, kds_err *e);
     void *user;
 } kds_profile_work;
-/* Counters of the work, over all of its launches; those without a value (nothing to divide by) are
- * left out. Caches hold none of the work's data when a pass starts. */
+#define KDS_PROFILE_WORKS 4
+/* Counters of each of at most KDS_PROFILE_WORKS works, over all of its launches; those without a
+ * value (nothing to divide by) are left out. All are run in every pass, because what a pass costs
+ * hardly depends on what runs in it. Caches hold none of a work's data when it begins. */
 KDS_MUST_USE kds_code kds_profiler_run(kds_profiler *p, const kds_metric_set *s,
-                                       const kds_profile_work *work, kds_measures *out,
+                                       const kds_profile_work *works, int count, kds_measures *out,
                                        bool *failed, kds_err *e);
 
 /* ---- profile_row.c ---- */
-/* A candidate on a row: run once without counters, then profiled. A failure of the candidate is a
- * finding; *spoilt as in gpu_measure.h. */
-KDS_MUST_USE kds_code kds_profile_row(kds_profiler *p, const kds_metric_set *s, kds_gpu_row *r,
-                                      const kds_plan *plan, const kds_compiled *c,
-                                      kds_measures *out, bool *spoilt, kds_finding *f, kds_err *e);
+/* A candidate on at most KDS_PROFILE_WORKS rows: run once without counters, then profiled; `out`
+ * has one entry a row. A failure of the candidate is a finding; *spoilt as in gpu_measure.h. */
+KDS_MUST_USE kds_code kds_profile_rows(kds_profiler *p, const kds_metric_set *s,
+                                       kds_gpu_row *const *rows, int count, const kds_plan *plan,
+                                       const kds_compiled *c, kds_measures *out, bool *spoilt,
+                                       kds_finding *f, kds_err *e);
 
 /* ---- profile_test.c ---- */
 #define KDS_SELF_TEST_CHECKS 12

@@ -33,27 +33,35 @@ static kds_code run(void *user, bool *failed, kds_err *e)
     return KDS_OK;
 }
 
-kds_code kds_profile_row(kds_profiler *p, const kds_metric_set *s, kds_gpu_row *r,
-                         const kds_plan *plan, const kds_compiled *c, kds_measures *out,
-                         bool *spoilt, kds_finding *f, kds_err *e)
+/* Once without counters: the driver loads code at the first launch, and faults are told apart from
+ * the profiler's. */
+static kds_code rehearse(profiled *x, bool *failed, kds_err *e)
 {
-    profiled x = {.row = r, .f = f};
-    kds_profile_work work = {.prepare = prepare, .run = run, .user = &x};
+    kds_code code = prepare(x, e);
+    return code == KDS_OK ? run(x, failed, e) : code;
+}
+
+kds_code kds_profile_rows(kds_profiler *p, const kds_metric_set *s, kds_gpu_row *const *rows,
+                          int count, const kds_plan *plan, const kds_compiled *c, kds_measures *out,
+                          bool *spoilt, kds_finding *f, kds_err *e)
+{
+    profiled x[KDS_PROFILE_WORKS] = {{0}};
+    kds_profile_work works[KDS_PROFILE_WORKS];
     bool failed = false;
-    out->count = 0;
-    kds_code code = kds_gpu_program_load(&x.program, r, plan, c, f, e);
-    if (code != KDS_OK || x.program == NULL)
-        return code;
-    /* Once without counters: the driver loads code at the first launch, and faults are told apart
-     * from the profiler's. */
-    code = prepare(&x, e);
-    if (code == KDS_OK)
-        code = run(&x, &failed, e);
+    kds_code code = KDS_OK;
+    for (int i = 0; code == KDS_OK && !failed && i < count; i++) {
+        out[i].count = 0;
+        x[i] = (profiled){.row = rows[i], .f = f};
+        works[i] = (kds_profile_work){.prepare = prepare, .run = run, .user = &x[i]};
+        code = kds_gpu_program_load(&x[i].program, rows[i], plan, c, f, e);
+        failed = code == KDS_OK && x[i].program == NULL;
+        if (code == KDS_OK && !failed)
+            code = rehearse(&x[i], &failed, e);
+    }
     if (code == KDS_OK && !failed)
-        code = kds_profiler_run(p, s, &work, out, &failed, e);
-    *spoilt =
-        failed && f->verdict != KDS_VERDICT_LAUNCH_FAILED && f->verdict != KDS_VERDICT_PLAN_INVALID;
-    if (!*spoilt && code != KDS_DEVICE_LOST)
-        kds_gpu_program_unload(x.program);
+        code = kds_profiler_run(p, s, works, count, out, &failed, e);
+    *spoilt = f->verdict == KDS_VERDICT_TIMEOUT || f->verdict == KDS_VERDICT_DEVICE_FAULT;
+    for (int i = 0; i < count && !*spoilt && code != KDS_DEVICE_LOST; i++)
+        kds_gpu_program_unload(x[i].program);
     return code;
 }

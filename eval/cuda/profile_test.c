@@ -82,8 +82,8 @@ static kds_code measure(kds_profiler *p, const kds_metric_set *s, trial *t, kds_
     if (code == KDS_OK)
         code = run_conflicts(t, &failed, e);
     if (code == KDS_OK)
-        code = kds_profiler_run(p, s, &copying, copy, &failed, e);
-    return code == KDS_OK ? kds_profiler_run(p, s, &conflicting, conflicts, &failed, e) : code;
+        code = kds_profiler_run(p, s, &copying, 1, copy, &failed, e);
+    return code == KDS_OK ? kds_profiler_run(p, s, &conflicting, 1, conflicts, &failed, e) : code;
 }
 
 static void check(kds_profile_check *checks, int *count, const kds_measures *m, const char *counter,

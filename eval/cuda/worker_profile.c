@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define NAMES_TEXT 8000
-#define ROWS 4
 
 typedef struct worker {
     kds_nvrtc *nvrtc;
@@ -24,7 +23,7 @@ typedef struct worker {
     kds_task *task;
     kds_profiler *profiler;
     kds_metric_set *set;
-    kds_gpu_row *rows[ROWS]; /* the last ones, the newest first; NULL: none */
+    kds_gpu_row *rows[KDS_PROFILE_ROWS]; /* the last ones, the newest first; NULL: none */
     kds_profile_check checks[KDS_SELF_TEST_CHECKS];
     int check_count;
     char refusal[1000]; /* why there are no counters; "" if there are */
@@ -49,20 +48,24 @@ kds_code kds_profile_open_job(kds_frame *out, const kds_profile_request *r, kds_
     return no_memory(e);
 }
 
-kds_code kds_profile_row_job(kds_frame *out, int row, const char *source, size_t len,
-                             const char *parent_source, const kds_compiled *compiled, kds_err *e)
+kds_code kds_profile_rows_job(kds_frame *out, const int *rows, int count, const char *source,
+                              size_t len, const char *parent_source, const kds_compiled *compiled,
+                              kds_err *e)
 {
     kds_frame_init(out);
-    cJSON *h = out->header = cJSON_CreateObject();
+    cJSON *h = out->header = cJSON_CreateObject(), *list = cJSON_CreateIntArray(rows, count);
     int at = h != NULL ? kds_frame_add(out, source, len) : -1, parent = -1;
     kds_code code = KDS_OK;
     if (at >= 0 && parent_source != NULL)
         parent = kds_frame_add(out, parent_source, strlen(parent_source));
     if (at < 0 || (parent_source != NULL && parent < 0))
         code = kds_fail(e, KDS_TOO_LARGE, "a source of %zu bytes does not fit in a message", len);
-    else if (!kds_json_add_str(h, "job", "profile") || !kds_json_add_int(h, "row", row) ||
-             !kds_json_add_int(h, "source", at) || !kds_json_add_int(h, "parent", parent))
+    else if (!kds_json_add_str(h, "job", "profile") || !kds_json_add_int(h, "source", at) ||
+             !kds_json_add_int(h, "parent", parent) || list == NULL)
         code = no_memory(e);
+    if (code == KDS_OK && cJSON_AddItemToObject(h, "rows", list))
+        list = NULL;
+    cJSON_Delete(list);
     if (code == KDS_OK)
         code = kds_compiled_pack(out, "compiled", compiled, e);
     if (code != KDS_OK)
@@ -212,7 +215,7 @@ static kds_code do_open(worker *w, const kds_frame *job, cJSON *reply, kds_err *
 
 static void drop_rows(worker *w)
 {
-    for (int i = 0; i < ROWS; i++) {
+    for (int i = 0; i < KDS_PROFILE_ROWS; i++) {
         kds_gpu_row_close(w->rows[i]);
         w->rows[i] = NULL;
     }
@@ -223,18 +226,14 @@ static kds_code take_row(worker *w, int row, kds_err *e)
 {
     int at = 0;
     kds_code code = KDS_OK;
-    while (at < ROWS && (w->rows[at] == NULL || w->rows[at]->index != row))
+    while (at < KDS_PROFILE_ROWS && (w->rows[at] == NULL || w->rows[at]->index != row))
         at++;
-    kds_gpu_row *r = at < ROWS ? w->rows[at] : NULL;
+    kds_gpu_row *r = at < KDS_PROFILE_ROWS ? w->rows[at] : NULL;
     if (r == NULL) {
-        at = ROWS - 1;
+        at = KDS_PROFILE_ROWS - 1;
         kds_gpu_row_close(w->rows[at]);
         w->rows[at] = NULL;
         code = kds_gpu_row_open(&r, w->card, w->helpers, w->task, row, e);
-        if (code == KDS_NO_MEMORY) {
-            drop_rows(w);
-            code = kds_gpu_row_open(&r, w->card, w->helpers, w->task, row, e);
-        }
         if (code != KDS_OK)
             return code;
         r->sets = 1;
@@ -244,7 +243,43 @@ static kds_code take_row(worker *w, int row, kds_err *e)
     return KDS_OK;
 }
 
-static bool add_profile(cJSON *reply, const worker *w, const kds_measures *m, const kds_finding *f)
+/* Counters of some rows at once; one by one if there is no room for all. */
+static kds_code profile_rows(worker *w, const int *rows, int count, const kds_plan *plan,
+                             const kds_compiled *c, kds_measures *m, kds_finding *f, kds_err *e)
+{
+    kds_gpu_row *taken[KDS_PROFILE_ROWS];
+    kds_code code = KDS_OK;
+    for (int i = 0; code == KDS_OK && i < count; i++) {
+        code = take_row(w, rows[i], e);
+        taken[i] = w->rows[0];
+    }
+    if (code == KDS_OK)
+        return kds_profile_rows(w->profiler, w->set, taken, count, plan, c, m, &w->spoilt, f, e);
+    for (int i = 0; code == KDS_NO_MEMORY && count > 1 && f->verdict == KDS_VERDICT_OK && i < count;
+         i++) {
+        drop_rows(w);
+        code = profile_rows(w, &rows[i], 1, plan, c, &m[i], f, e);
+        code = code == KDS_OK && i + 1 < count ? KDS_NO_MEMORY : code; /* on to the next one */
+    }
+    return code;
+}
+
+static bool add_rows(cJSON *reply, const worker *w, const int *rows, int count,
+                     const kds_measures *m)
+{
+    cJSON *list = cJSON_AddArrayToObject(reply, "rows");
+    bool good = list != NULL;
+    for (int i = 0; good && i < count; i++) {
+        cJSON *o = cJSON_CreateObject();
+        good = o != NULL && cJSON_AddItemToArray(list, o) &&
+               kds_json_add_str(o, "row", w->task->rows[rows[i]].id) &&
+               cJSON_AddItemToObject(o, "counters", kds_measures_json(&m[i]));
+    }
+    return good;
+}
+
+static bool add_profile(cJSON *reply, const worker *w, const int *rows, int count,
+                        const kds_measures *m, const kds_finding *f)
 {
     if (!kds_json_add_str(reply, "verdict", kds_verdict_name(f->verdict)) ||
         !kds_json_add_bool(reply, "spoilt", w->spoilt))
@@ -255,13 +290,13 @@ static bool add_profile(cJSON *reply, const worker *w, const kds_measures *m, co
                kds_json_add_str(reply, "message", f->text);
     return kds_json_add_bool(reply, "no_counters", false) &&
            kds_json_add_int(reply, "passes", kds_metric_set_passes(w->set)) &&
-           cJSON_AddItemToObject(reply, "counters", kds_measures_json(m));
+           add_rows(reply, w, rows, count, m);
 }
 
-static kds_code profile(worker *w, int row, const kds_plan *plan, const kds_compiled *c,
-                        cJSON *reply, kds_err *e)
+static kds_code profile(worker *w, const int *rows, int count, const kds_plan *plan,
+                        const kds_compiled *c, cJSON *reply, kds_err *e)
 {
-    kds_measures m = {.count = 0};
+    kds_measures m[KDS_PROFILE_ROWS];
     kds_finding f;
     kds_finding_clear(&f);
     double from = kds_clock_monotonic();
@@ -271,31 +306,44 @@ static kds_code profile(worker *w, int row, const kds_plan *plan, const kds_comp
                        kds_json_add_str(reply, "reason", w->refusal)
                    ? KDS_OK
                    : no_memory(e);
-    kds_code code = take_row(w, row, e);
-    if (code == KDS_OK)
-        code = kds_profile_row(w->profiler, w->set, w->rows[0], plan, c, &m, &w->spoilt, &f, e);
+    kds_code code = profile_rows(w, rows, count, plan, c, m, &f, e);
     if (code != KDS_OK)
         return code;
-    return add_profile(reply, w, &m, &f) &&
+    return add_profile(reply, w, rows, count, m, &f) &&
                    kds_json_add_num(reply, "seconds", kds_clock_monotonic() - from)
                ? KDS_OK
                : no_memory(e);
 }
 
+/* False if the message names no rows, too many, or one that the task does not have. */
+static bool read_rows(const worker *w, const cJSON *list, int *rows, int *count)
+{
+    const cJSON *row = NULL;
+    *count = 0;
+    cJSON_ArrayForEach(row, list)
+    {
+        double at = cJSON_IsNumber(row) ? row->valuedouble : -1;
+        if (*count == KDS_PROFILE_ROWS || !(at >= 0 && at < w->task->row_count))
+            return false;
+        rows[(*count)++] = (int)at;
+    }
+    return *count > 0;
+}
+
 static kds_code do_profile(worker *w, const kds_frame *job, cJSON *reply, kds_err *e)
 {
     const cJSON *h = job->header;
-    int64_t row = kds_json_int(h, "row", -1), at = kds_json_int(h, "source", -1),
-            parent = kds_json_int(h, "parent", -1);
+    int64_t at = kds_json_int(h, "source", -1), parent = kds_json_int(h, "parent", -1);
+    int rows[KDS_PROFILE_ROWS], count = 0;
     kds_plan *plan = NULL;
     kds_compiled *compiled = NULL;
     kds_finding f;
     kds_finding_clear(&f);
     if (w->card == NULL)
         return kds_fail(e, KDS_PROTOCOL, "a profile job before an open one");
-    if (row < 0 || row >= w->task->row_count || at < 0 || at >= job->blob_count ||
+    if (!read_rows(w, kds_json_at(h, "rows"), rows, &count) || at < 0 || at >= job->blob_count ||
         parent >= job->blob_count)
-        return kds_fail(e, KDS_PROTOCOL, "a profile job without a row or a source");
+        return kds_fail(e, KDS_PROTOCOL, "a profile job without rows or a source");
     kds_code code = kds_plan_parse(&plan, w->task, job->blobs[at].data, job->blobs[at].len,
                                    parent >= 0 ? job->blobs[parent].data : NULL, &f, e);
     if (code == KDS_OK && plan == NULL) /* it has been parsed before */
@@ -303,7 +351,7 @@ static kds_code do_profile(worker *w, const kds_frame *job, cJSON *reply, kds_er
     if (code == KDS_OK)
         code = kds_compiled_unpack(job, "compiled", &compiled, e);
     if (code == KDS_OK)
-        code = profile(w, (int)row, plan, compiled, reply, e);
+        code = profile(w, rows, count, plan, compiled, reply, e);
     kds_compiled_free(compiled);
     kds_plan_free(plan);
     return code;

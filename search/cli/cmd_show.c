@@ -1,4 +1,5 @@
 /* `show`: one candidate, or any stored object. */
+#include "search/cli/amdahl.h"
 #include "search/cli/command.h"
 #include "search/cli/view.h"
 #include "search/cli/view_duel.h"
@@ -194,9 +195,13 @@ static kds_code run(const kds_args *args, kds_err *e)
         goto out;
     }
     code = kds_view_load_report(l, &row, &report, e);
+    if (code == KDS_OK && report && !kds_amdahl_add(report, args->operands[0], row.fitness))
+        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
     if (code == KDS_OK)
         code = args->json ? show_json(l, &row, report, e)
                           : show_text(l, &row, report, kds_args_flag(args, "rows") != NULL, e);
+    if (code == KDS_OK && !args->json)
+        kds_amdahl_print(stdout, report);
 out:
     cJSON_Delete(report);
     kds_ledger_close(l);

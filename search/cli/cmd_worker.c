@@ -34,6 +34,13 @@ static kds_code profile(const kds_args *args, kds_err *e)
     return kds_worker_profile(KDS_WORKER_FD, e);
 }
 
+static kds_code prove(const kds_args *args, kds_err *e)
+{
+    (void)args;
+    signal(SIGINT, SIG_IGN);
+    return kds_worker_prove(KDS_WORKER_FD, e);
+}
+
 const kds_command kds_command_worker_compile = {
     .name = "worker-compile",
     .operands = "",
@@ -62,3 +69,10 @@ const kds_command kds_command_worker_profile = {
     .summary = "",
     .help = "Started by `bench profile`, with a channel as descriptor 3.",
     .run = profile};
+const kds_command kds_command_worker_prove = {
+    .name = "worker-prove",
+    .operands = "",
+    .hidden = true,
+    .summary = "",
+    .help = "Started by `lint`, with a channel as descriptor 3.",
+    .run = prove};

@@ -20,6 +20,7 @@ static const kds_command *const commands[] = {&kds_command_run,
                                               &kds_command_check,
                                               &kds_command_eval,
                                               &kds_command_lint,
+                                              &kds_command_init,
                                               &kds_command_doctor,
                                               &kds_command_config,
                                               &kds_command_mailbox,
@@ -29,6 +30,7 @@ static const kds_command *const commands[] = {&kds_command_run,
                                               &kds_command_worker_judge,
                                               &kds_command_worker_gpu,
                                               &kds_command_worker_profile,
+                                              &kds_command_worker_prove,
                                               NULL};
 
 const kds_command *const *kds_commands(void)

@@ -1,4 +1,5 @@
 /* What a finished run tells: the rows of the best kernel, where it is, what to type next. */
+#include "search/cli/amdahl.h"
 #include "search/cli/progress.h"
 
 #include "search/base/file.h"
@@ -47,14 +48,17 @@ static void show_text(const char *archive, const char *why, const kds_candidate_
     printf("best: #%lld %.8s, ", (long long)best->decision, best->id);
     if (confirmed->known) {
         kds_view_confirmed(stdout, confirmed);
-        printf("\non %s (%s)\n\n", kds_json_str(report, "device", "?"),
+        printf("\non %s (%s)\n", kds_json_str(report, "device", "?"),
                kds_json_str(report, "model", "?"));
-        kds_view_confirmed_rows(stdout, confirmed);
-    } else {
-        printf("%.3fx the baseline (%s on %s)\n\n", best->fitness, kds_view_origin(report),
+    } else
+        printf("%.3fx the baseline (%s on %s)\n", best->fitness, kds_view_origin(report),
                kds_json_str(report, "device", "?"));
+    kds_amdahl_print(stdout, report);
+    printf("\n");
+    if (confirmed->known)
+        kds_view_confirmed_rows(stdout, confirmed);
+    else
         kds_view_rows(stdout, report, false);
-    }
     printf("\nchampion: %s/champion/kernel.cu\n", kds_shell_word(word, sizeof word, archive));
     show_next(archive, why, totals);
 }
@@ -110,6 +114,9 @@ kds_code kds_show_outcome(const char *archive, bool json, kds_err *e)
         code = kds_view_load_campaign(l, &campaign, &stop, e);
     if (code == KDS_OK)
         code = kds_view_load_confirmed(l, best.decision, &confirmed, e);
+    if (code == KDS_OK && report &&
+        !kds_amdahl_add(report, archive, confirmed.known ? confirmed.speedup : best.fitness))
+        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
     if (code == KDS_OK && json)
         code = show_json(archive, &best, report, &confirmed, &totals, e);
     else if (code == KDS_OK)

@@ -1,6 +1,6 @@
 /* One kernel outside any campaign: the same stages in the same workers, gathered into one report.
  */
-#include "search/engine/eval_file.h"
+#include "search/engine/evaluate.h"
 
 #include "search/base/file.h"
 
@@ -90,79 +90,57 @@ static kds_code finish_source(kds_evaluator *x, kds_err *e)
     return code;
 }
 
-/* Judges one source and gives its report. */
-static kds_code judge_source(kds_evaluator *x, const kds_task *t, const kds_eval_source *s,
-                             gathering *g, cJSON **report, kds_err *e)
+/* Judges the source and gives its report. */
+static kds_code judge_source(kds_evaluator *x, gathering *g, const kds_task *t, const char *path,
+                             const kds_buf *source, kds_err *e)
 {
-    *g = (gathering){0};
-    kds_code code = kds_evaluator_submit(x, 0, s->source, s->len, t->baseline, e);
+    kds_code code = kds_evaluator_submit(x, 0, source->data, source->len, t->baseline, e);
     if (code == KDS_OK)
         code = finish_source(x, e);
     if (code == KDS_OK && (g->failed || !g->report))
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
-    if (code != KDS_OK) {
-        cJSON_Delete(g->report);
-        cJSON_Delete(g->compile);
+    if (code != KDS_OK)
         return code;
-    }
     (void)kds_json_add_str(g->report, "task", t->name);
-    (void)kds_json_add_str(g->report, "file", s->name);
-    (void)kds_json_add_id(g->report, "candidate", kds_id_of(s->source, s->len));
+    (void)kds_json_add_str(g->report, "file", path);
+    (void)kds_json_add_id(g->report, "candidate", kds_id_of(source->data, source->len));
     if (!kds_json_at(g->report, "device"))
         (void)kds_json_add_str(g->report, "device", kds_evaluator_device(x));
     if (g->compile)
         (void)cJSON_AddItemToObject(g->report, "compile", g->compile);
-    *report = g->report;
+    g->compile = NULL;
     return KDS_OK;
-}
-
-kds_code kds_eval_sources(const kds_task *task, const kds_settings *s,
-                          const kds_eval_source *sources, int count, kds_eval_fn *fn, void *user,
-                          kds_err *e)
-{
-    kds_evaluator *x = NULL;
-    gathering g = {0};
-    const char *seed = kds_settings_text(s, "seed");
-    kds_evaluator_options o = {.task = task,
-                               .settings = s,
-                               .gate_seed = kds_hash64(seed, strlen(seed), 0) >> 11,
-                               .one_by_one = true,
-                               .stage = gather_stage,
-                               .user = &g};
-    kds_code code = kds_evaluator_create(&x, &o, e);
-    if (code == KDS_OK)
-        code = kds_evaluator_prepare(x, e);
-    for (int i = 0; i < count && code == KDS_OK; i++) {
-        cJSON *report = NULL;
-        if ((code = judge_source(x, task, &sources[i], &g, &report, e)) == KDS_OK)
-            code = fn(user, &sources[i], report, e);
-        cJSON_Delete(report);
-    }
-    kds_evaluator_close(x);
-    return code;
-}
-
-static kds_code print_report(void *user, const kds_eval_source *source, const cJSON *report,
-                             kds_err *e)
-{
-    char **json = user;
-    (void)source;
-    *json = kds_json_print(report);
-    return *json ? KDS_OK : kds_fail(e, KDS_NO_MEMORY, "out of memory");
 }
 
 kds_code kds_eval_file(const char *task_dir, const char *source_path, const kds_settings *s,
                        char **json, kds_err *e)
 {
     kds_task *task = NULL;
+    kds_evaluator *x = NULL;
+    gathering g = {0};
     kds_buf source;
+    const char *seed = kds_settings_text(s, "seed");
     kds_buf_init(&source, 16u << 20); /* far above the cap: the lint says what is too large */
     kds_code code = kds_task_load(&task, task_dir, e);
     if (code == KDS_OK)
         code = kds_file_read(source_path, &source, e);
-    kds_eval_source one = {source_path, source.data, source.len};
+    kds_evaluator_options o = {.task = task,
+                               .settings = s,
+                               .gate_seed = kds_hash64(seed, strlen(seed), 0) >> 11,
+                               .one_by_one = true,
+                               .stage = gather_stage,
+                               .user = &g};
     if (code == KDS_OK)
-        code = kds_eval_sources(task, s, &one, 1, print_report, json, e);
+        code = kds_evaluator_create(&x, &o, e);
+    if (code == KDS_OK)
+        code = kds_evaluator_prepare(x, e);
+    if (code == KDS_OK)
+        code = judge_source(x, &g, task, source_path, &source, e);
+    if (code == KDS_OK && !(*json = kds_json_print(g.report)))
+        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    kds_evaluator_close(x);
+    cJSON_Delete(g.report);
+    cJSON_Delete(g.compile);
     kds_task_free(task);
     kds_buf_free(&source);
     return code;

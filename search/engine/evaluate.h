@@ -52,7 +52,8 @@ typedef struct kds_evaluator_options {
     const kds_task *task; /* borrowed until close */
     const kds_settings *settings;
     uint64_t gate_seed;
-    bool one_by_one; /* candidates come one after the other: each may use every core */
+    bool one_by_one;  /* candidates come one after the other: each may use every core */
+    bool only_safety; /* judge on the quick rows only */
     kds_stage_fn *stage;
     kds_fought_fn *fought; /* NULL: no duels */
     void *user;

@@ -88,7 +88,7 @@ static kds_code greet_judge(kds_evaluator *x, kds_pool *pool, const char *device
         .device = device,
         .gate_seed = x->o.gate_seed,
         .seeds = (int)kds_settings_int(x->o.settings, "gate-seeds"),
-        .only_safety = safety,
+        .only_safety = safety || x->o.only_safety,
         .proven = gpu && x->prepared,
         .threads = x->o.one_by_one ? worker_count(x) : 1,
         .confine = !gpu || strcmp(kds_settings_text(x->o.settings, "gpu-confinement"), "on") == 0};

@@ -40,12 +40,24 @@ kds_code evaluator_submit_compile(kds_evaluator *x, work *w, kds_err *e)
     return code;
 }
 
+/* From `row` on, the rows that make the descriptor, as many as go into one message. */
+static int list_profiled(const kds_task *t, int row, int *out)
+{
+    int count = 0;
+    for (; row < t->row_count && count < KDS_PROFILE_ROWS; row++)
+        if (kds_row_is_profiled(t, row))
+            out[count++] = row;
+    return count;
+}
+
 static kds_code submit_profile(kds_evaluator *x, work *w, kds_err *e)
 {
     kds_frame job;
+    int rows[KDS_PROFILE_ROWS];
+    int count = list_profiled(x->o.task, w->row, rows);
     kds_frame_init(&job);
-    kds_code code =
-        kds_profile_row_job(&job, w->row, w->source, w->len, w->parent_source, w->compiled, e);
+    kds_code code = kds_profile_rows_job(&job, rows, count, w->source, w->len, w->parent_source,
+                                         w->compiled, e);
     if (code == KDS_OK)
         code = evaluator_queue(x, GPU_PROFILE, w->tag, &job, false, NULL, e);
     kds_frame_free(&job);
@@ -251,14 +263,6 @@ void evaluator_checked(void *user, uint64_t tag, kds_job_end end, const kds_fram
         go_on(x, w, WORK_JUDGE);
 }
 
-/* From `row` on, the next row that makes the descriptor; -1 if there is none. */
-static int next_profiled(const kds_task *t, int row)
-{
-    while (row < t->row_count && !kds_row_is_profiled(t, row))
-        row++;
-    return row < t->row_count ? row : -1;
-}
-
 /* So slow that it is not worth counters and duels (the task's `screen`). */
 static bool is_screened(const kds_evaluator *x, const work *w)
 {
@@ -275,12 +279,12 @@ static void judged_on_gpu(kds_evaluator *x, work *w)
         ok = kds_report_flag(w->report, "not_simulated");
     if (screened)
         ok = ok && kds_report_flag(w->report, "screened");
-    bool profiled = ok && !screened && x->counts && w->tag != TAG_PROBE;
+    bool profiled = ok && !screened && x->counts && !x->o.only_safety && w->tag != TAG_PROBE;
     if (profiled)
         ok = (w->counters = calloc((size_t)t->row_count, sizeof *w->counters)) != NULL;
     if (!ok)
         evaluator_fail(x, KDS_NO_MEMORY, "out of memory");
-    else if (profiled && (w->row = next_profiled(t, 0)) >= 0)
+    else if (profiled)
         go_on(x, w, WORK_PROFILE);
     else
         tell_judged(x, w);
@@ -303,19 +307,27 @@ void evaluator_judged(kds_evaluator *x, uint64_t tag, kds_job_end end, const kds
         tell_judged(x, w);
 }
 
-/* Counters of one row; false if the answer has none. */
-static bool take_counters(const cJSON *answer, kds_measures *out)
+static bool take_row(const cJSON *row, kds_measures *out)
 {
     const cJSON *c = NULL;
-    if (!kds_json_bool(answer, "ok", false) || kds_json_bool(answer, "no_counters", true))
-        return false;
     out->count = 0;
-    cJSON_ArrayForEach(c, kds_json_at(answer, "counters"))
+    cJSON_ArrayForEach(c, kds_json_at(row, "counters"))
     {
         if (cJSON_IsNumber(c) && isfinite(c->valuedouble))
             (void)kds_measures_set(out, c->string, c->valuedouble);
     }
     return out->count > 0;
+}
+
+/* Counters of the rows that were asked for; false if the answer has them not. */
+static bool take_counters(const cJSON *answer, const int *rows, int count, kds_measures *by_row)
+{
+    const cJSON *list = kds_json_at(answer, "rows");
+    bool good = kds_json_bool(answer, "ok", false) && !kds_json_bool(answer, "no_counters", true) &&
+                cJSON_GetArraySize(list) == count;
+    for (int i = 0; good && i < count; i++)
+        good = take_row(cJSON_GetArrayItem(list, i), &by_row[rows[i]]);
+    return good;
 }
 
 static void complete(kds_evaluator *x, work *w)
@@ -336,6 +348,7 @@ void evaluator_profiled(kds_evaluator *x, uint64_t tag, kds_job_end end, const k
     if (!w || x->error.code != KDS_OK)
         return;
     const cJSON *answer = end == KDS_JOB_REPLY ? reply->header : NULL;
+    int rows[KDS_PROFILE_ROWS], count = list_profiled(x->o.task, w->row, rows);
     if (answer && kds_verdict_parse(kds_json_str(answer, "verdict", "ok"), &v) &&
         v != KDS_VERDICT_OK) {
         kds_stage s = {.stage = "profile",
@@ -346,13 +359,13 @@ void evaluator_profiled(kds_evaluator *x, uint64_t tag, kds_job_end end, const k
         (void)evaluator_tell(x, w, &s);
         return;
     }
-    if (!answer || !take_counters(answer, &w->counters[w->row])) {
+    if (!answer || !take_counters(answer, rows, count, w->counters)) {
         work_failed(x, w, end == KDS_JOB_REPLY ? KDS_JOB_DIED : end,
                     answer ? kds_json_str(answer, "message", "gave no counters") : why);
         return;
     }
-    w->row = next_profiled(x->o.task, w->row + 1);
-    if (w->row >= 0)
+    w->row = rows[count - 1] + 1;
+    if (list_profiled(x->o.task, w->row, rows) > 0)
         go_on(x, w, WORK_PROFILE);
     else
         complete(x, w);

@@ -241,8 +241,8 @@ static kds_code ask(profile_bench *b, int i, int row, kds_err *e)
     cJSON_Delete(b->answer);
     b->answer = NULL;
     b->answered = b->start_failed = false;
-    kds_code code = kds_profile_row_job(&job, row, k->source, k->len, b->task->baseline,
-                                        b->entries[i].compiled, e);
+    kds_code code = kds_profile_rows_job(&job, &row, 1, k->source, k->len, b->task->baseline,
+                                         b->entries[i].compiled, e);
     if (code == KDS_OK)
         code = kds_pool_submit(b->profile, (uint64_t)i, &job, e);
     kds_frame_free(&job);
@@ -279,6 +279,11 @@ static kds_code profile(profile_bench *b, int i, int row, kds_err *e)
     cJSON *o = b->answer;
     b->answer = NULL;
     cJSON_DeleteItemFromObject(o, "ok");
+    cJSON *list = cJSON_DetachItemFromObject(o, "rows"); /* of the one row that was asked for */
+    cJSON *counters = cJSON_DetachItemFromObject(cJSON_GetArrayItem(list, 0), "counters");
+    cJSON_Delete(list);
+    if (counters != NULL)
+        (void)cJSON_AddItemToObject(o, "counters", counters);
     if (!cJSON_AddItemToArray(b->entries[i].rows, o) ||
         !kds_json_add_str(o, "row", b->task->rows[row].id))
         return no_memory(e);

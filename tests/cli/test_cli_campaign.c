@@ -204,7 +204,7 @@ static void test_help_everywhere(void **state)
     (void)state;
     static const char *const commands[] = {"run",     "resume", "status", "list", "show",
                                            "lineage", "replay", "check",  "eval", "lint",
-                                           "doctor",  "config", "bench"};
+                                           "doctor",  "config", "bench",  "init"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         cli_result r = CLI(commands[i], "--help");
         assert_int_equal(r.status, 0);

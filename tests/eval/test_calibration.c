@@ -56,6 +56,12 @@ TASK(segment_sum)
 TASK(gemm_bias_gelu)
 TASK(residual_rms_norm)
 TASK(silu_mul)
+TASK(kda_gate_cumsum)
+TASK(kda_decode)
+TASK(kda_state_scan)
+TASK(kda_output)
+TASK(kda_intra)
+TASK(kda_prefill)
 
 /* Every file of the folder belongs to one of the tasks above. */
 static void test_none_is_left_out(void **state)
@@ -77,6 +83,9 @@ int main(void)
         cmocka_unit_test(test_softmax_rows),     cmocka_unit_test(test_cross_entropy),
         cmocka_unit_test(test_transpose),        cmocka_unit_test(test_stencil2d),
         cmocka_unit_test(test_segment_sum),      cmocka_unit_test(test_gemm_bias_gelu),
+        cmocka_unit_test(test_kda_gate_cumsum),  cmocka_unit_test(test_kda_decode),
+        cmocka_unit_test(test_kda_state_scan),   cmocka_unit_test(test_kda_output),
+        cmocka_unit_test(test_kda_intra),        cmocka_unit_test(test_kda_prefill),
         cmocka_unit_test(test_silu_mul),         cmocka_unit_test(test_residual_rms_norm),
         cmocka_unit_test(test_none_is_left_out),
     };

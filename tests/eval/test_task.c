@@ -122,6 +122,40 @@ static void test_defaults(void **state)
     kds_task_free(t);
 }
 
+/* Fills whose numbers the rows give: each row its own, in any piece. */
+static void test_listed(void **state)
+{
+    (void)state;
+    make_task();
+    char *a = replaced(task_json, "{\"kind\": \"permutation\"}", "{\"kind\": \"listed\"}");
+    char *b = replaced(rows_json, "\"seed\": 3,", "\"seed\": 3, \"values\": {\"index\": [-7]},");
+    char *c = replaced(b, "\"seed\": 4,", "\"seed\": 4, \"values\": {\"index\": [0, 130, 194]},");
+    char *d = replaced(c, "{\"M\": 64,", "{\"M\": 2,");
+    char *rows = replaced(d, "\"note\"", "\"values\": {\"index\": [5, 2147483647]}, \"note\"");
+    put("task.json", a);
+    put("bench/workloads.json", rows);
+    kds_task *t = load_ok();
+    const kds_row *odd = kds_task_row(t, "odd");
+    kds_extent x;
+    kds_err e;
+    int32_t v[3] = {0};
+    assert_int_equal(kds_task_extent(t, odd, 1, &x, &e), KDS_OK);
+    kds_filler f = kds_task_filler(t, odd, 1, &x, 9, 0);
+    kds_filler_write(&f, 0, 3, v);
+    assert_true(v[0] == 0 && v[1] == 130 && v[2] == 194);
+    kds_filler_write(&f, 2, 1, v);
+    assert_true(v[0] == 194 && v[1] == 130);
+    f = kds_task_filler(t, kds_task_row(t, "big"), 1, &x, 9, 1);
+    kds_filler_write(&f, 0, 2, v);
+    assert_true(v[0] == 5 && v[1] == INT32_MAX);
+    kds_task_free(t);
+    free(a);
+    free(b);
+    free(c);
+    free(d);
+    free(rows);
+}
+
 static bool counter(void *user, const char *name, kds_value *out)
 {
     (void)user;
@@ -204,6 +238,7 @@ static void test_hash(void **state)
     kds_id first = hash_now();
     put("docs/notes.md", "notes\n");
     put("solution/h200.cu", "// best\n");
+    put("bench/mutations.json", "{ not even JSON\n");
     assert_true(kds_id_equal(hash_now(), first));
     static const char *const files[] = {"task.json",          "bench/workloads.json", "prompt.md",
                                         "baseline/kernel.cu", "reference/kernel.cu",  "seeds/a.cu",
@@ -229,13 +264,10 @@ static void test_hash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_extents),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_standard_axes_divide_as_doubles),
-        cmocka_unit_test(test_shipped),
-        cmocka_unit_test(test_shipped_bytes),
+        cmocka_unit_test(test_fields),  cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_extents), cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_listed),  cmocka_unit_test(test_standard_axes_divide_as_doubles),
+        cmocka_unit_test(test_shipped), cmocka_unit_test(test_shipped_bytes),
         cmocka_unit_test(test_hash),
     };
     return cmocka_run_group_tests_name("task", tests, open_scratch, close_scratch);

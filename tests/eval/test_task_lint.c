@@ -66,6 +66,15 @@ static void test_lint(void **state)
         "task.json", task_json, "6 * M * N + 4 * M", "2 * M * N",
         "warning task.json: \"bytes\" gives 1536 for row 'big', whose buffers hold 3328: the bound "
         "would be below what must be moved\n");
+    /* One row for all: what a stride of 0 reads again need not be moved again. */
+    char *broadcast = replaced(task_json, "\"shape\": [\"M\", \"N\"], \"role\": \"in\",",
+                               "\"shape\": [\"M\", \"N\"], \"strides\": [0, 1], \"role\": \"in\",");
+    lint_case("task.json", broadcast, "6 * M * N + 4 * M", "2 * M * N + 4 * M + 4 * N", "");
+    lint_case(
+        "task.json", broadcast, "6 * M * N + 4 * M", "2 * M * N + 4 * M + N",
+        "warning task.json: \"bytes\" gives 1804 for row 'big', whose buffers hold 1816: the bound "
+        "would be below what must be moved\n");
+    free(broadcast);
     lint_case("task.json", task_json, "\"role\": \"out\"",
               "\"role\": \"inout\", \"fill\": {\"kind\": \"uniform\", \"low\": 0, \"high\": 1}",
               "error task.json: buffer 'y' is inout, but a reference writes its outputs as double\n"

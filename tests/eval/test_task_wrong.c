@@ -215,6 +215,14 @@ static const wrong wrong_task[] = {
      "/task.json:19: key 'tensor_flops': '0 - M' for row 'big': is -64, but must be at least 0"},
     {"\"flops\": \"M * N\"", "\"flops\": \"M - 65\"",
      "/task.json:19: key 'flops': 'M - 65' for row 'big': is -1, but must be at least 0"},
+    {"\"screen\": 0.2", "\"screen\": 0.2, \"share\": 0.1",
+     "/task.json:20: key 'share': \"share\" (above 0, at most 1) and \"share_of\" (of what) go "
+     "together"},
+    {"\"screen\": 0.2", "\"screen\": 0.2, \"share\": 1.5, \"share_of\": \"m\"",
+     "/task.json:20: key 'share': must be from 0 to 1, is 1.5"},
+    {"\"screen\": 0.2", "\"screen\": 0.2, \"share_of\": \"m\"",
+     "/task.json:20: key 'share_of': \"share\" (above 0, at most 1) and \"share_of\" (of what) go "
+     "together"},
     {"\"screen\": 0.2", "\"screen\": 11",
      "/task.json:20: key 'screen': must be from 0 to 10, is 11"},
     /* descriptors */
@@ -474,6 +482,72 @@ static void test_files(void **state)
                         "/nonexistent/task: no such folder; a task is a folder with a task.json");
 }
 
+/* A listed fill with the production row's `values` as given (NULL: none). */
+static void listed_fails(const char *values, const char *want)
+{
+    char to[200];
+    make_task();
+    char *a = replaced(task_json, "{\"kind\": \"permutation\"}", "{\"kind\": \"listed\"}");
+    char *b = replaced(rows_json, "{\"M\": 64,", "{\"M\": 2,");
+    snprintf(to, sizeof to, "%s \"note\"", values != NULL ? values : "");
+    char *rows = replaced(b, "\"note\"", to);
+    put("task.json", a);
+    put("bench/workloads.json", rows);
+    load_fails(want);
+    free(a);
+    free(b);
+    free(rows);
+}
+
+static void test_lists(void **state)
+{
+    (void)state;
+    listed_fails(NULL, "/bench/workloads.json:2: key 'production[0]': the key 'values' is missing "
+                       "(task.json has fills of kind listed)");
+    listed_fails("\"values\": {},", "/bench/workloads.json:4: key 'production[0].values': the key "
+                                    "'index' is missing");
+    listed_fails("\"values\": {\"index\": [1, 2], \"x\": [1]},",
+                 "/bench/workloads.json:4: key 'production[0].values.x': unknown key");
+    listed_fails("\"values\": {\"index\": []},",
+                 "/bench/workloads.json:4: key 'production[0].values.index': must list 1 to 4096 "
+                 "numbers");
+    listed_fails("\"values\": {\"index\": [1, \"2\"]},",
+                 "/bench/workloads.json:4: key 'production[0].values.index[1]': must be a number");
+}
+
+/* What only row and task together tell. */
+static void test_lists_fit_their_buffer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *big, *want;
+    } cases[] = {
+        {"[1, 2, 3]", "the row lists 3 numbers for 2 elements"},
+        {"[1, 2.5]", "2.5 does not fit i32"},
+        {"[1, 3e9]", "3e+09 does not fit i32"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char values[120], want[300];
+        make_task();
+        char *a = replaced(task_json, "{\"kind\": \"permutation\"}", "{\"kind\": \"listed\"}");
+        char *b = replaced(rows_json, "{\"M\": 64,", "{\"M\": 2,");
+        char *c = replaced(b, "\"seed\": 3,", "\"seed\": 3, \"values\": {\"index\": [0]},");
+        char *d = replaced(c, "\"seed\": 4,", "\"seed\": 4, \"values\": {\"index\": [0, 1, 2]},");
+        snprintf(values, sizeof values, "\"values\": {\"index\": %s}, \"note\"", cases[i].big);
+        char *rows = replaced(d, "\"note\"", values);
+        put("task.json", a);
+        put("bench/workloads.json", rows);
+        snprintf(want, sizeof want,
+                 "/task.json:8: key 'buffers[1].shape[0]': 'M' for row 'big': %s", cases[i].want);
+        load_fails(want);
+        free(a);
+        free(b);
+        free(c);
+        free(d);
+        free(rows);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +556,8 @@ int main(void)
         cmocka_unit_test(test_root_is_no_object),
         cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_lists_fit_their_buffer),
     };
     return cmocka_run_group_tests_name("task_wrong", tests, open_scratch, close_scratch);
 }

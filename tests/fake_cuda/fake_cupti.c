@@ -17,6 +17,7 @@
     __attribute__((visibility("default"))) declaration;                                            \
     declaration
 #define METRICS 128
+#define RANGES 4
 #define CHIP "GH100"
 
 enum { INVALID = 1, INVALID_OPERATION = 7, NOT_INITIALISED = 15 };
@@ -28,7 +29,8 @@ struct kds_cupti_range_st {
     int configured, running, pushed, pass, passes, per_pass, count;
     int metrics[METRICS];
     uint8_t *data;
-    double before[METRICS], values[METRICS];
+    double before[METRICS], values[RANGES][METRICS];
+    int ranges, range; /* in all; popped in this pass */
 };
 
 static int initialised, enabled, enables;
@@ -283,9 +285,9 @@ ENTRY(int cuptiRangeProfilerGetCounterDataSize(kds_cupti_data_size_args *a))
 {
     CHECK_SIZE(data_size);
     CHECK_ENABLED();
-    if (a->count == 0 || a->ranges != 1 || a->nodes < a->ranges)
+    if (a->count == 0 || a->ranges < 1 || a->ranges > RANGES || a->nodes < a->ranges)
         return INVALID;
-    a->size = (size_t)KNOWN * sizeof(double);
+    a->size = a->ranges * (size_t)KNOWN * sizeof(double);
     return 0;
 }
 
@@ -293,7 +295,7 @@ ENTRY(int cuptiRangeProfilerCounterDataImageInitialize(kds_cupti_data_begin_args
 {
     CHECK_SIZE(data_begin);
     CHECK_ENABLED();
-    if (a->size != (size_t)KNOWN * sizeof(double) || a->data == NULL)
+    if (a->size % ((size_t)KNOWN * sizeof(double)) != 0 || a->data == NULL)
         return INVALID;
     memset(a->data, 0, a->size);
     return 0;
@@ -306,11 +308,13 @@ ENTRY(int cuptiRangeProfilerSetConfig(kds_cupti_configure_args *a))
     int head[2];
     memcpy(head, a->image, sizeof head);
     if (a->range_mode != KDS_CUPTI_USER_RANGE || a->replay_mode != KDS_CUPTI_USER_REPLAY ||
-        a->ranges != 1 || a->levels != 1 || a->first_level != 1 || a->target_level != 1 ||
-        a->pass != 0 || a->data_size != (size_t)KNOWN * sizeof(double) ||
+        a->ranges < 1 || a->ranges > RANGES || a->levels != 1 || a->first_level != 1 ||
+        a->target_level != 1 || a->pass != 0 ||
+        a->data_size != a->ranges * (size_t)KNOWN * sizeof(double) ||
         a->image_size != (size_t)(head[1] + 2) * sizeof(int) || a->range->configured)
         return INVALID;
     a->range->configured = 1;
+    a->range->ranges = (int)a->ranges;
     a->range->per_pass = head[0];
     a->range->count = head[1];
     a->range->passes = passes_of(head);
@@ -326,6 +330,7 @@ ENTRY(int cuptiRangeProfilerStart(kds_cupti_start_args *a))
     if (!a->range->configured || a->range->running || a->range->pass == a->range->passes)
         return INVALID_OPERATION;
     a->range->running = 1;
+    a->range->range = 0;
     return 0;
 }
 
@@ -333,7 +338,8 @@ ENTRY(int cuptiRangeProfilerPushRange(kds_cupti_push_args *a))
 {
     CHECK_SIZE(push);
     CHECK_ENABLED();
-    if (!a->range->running || a->range->pushed || a->name == NULL)
+    if (!a->range->running || a->range->pushed || a->name == NULL ||
+        a->range->range == a->range->ranges)
         return INVALID_OPERATION;
     for (int i = 0; i < KNOWN; i++)
         a->range->before[i] = counted(i);
@@ -349,7 +355,8 @@ ENTRY(int cuptiRangeProfilerPopRange(kds_cupti_pop_args *a))
     if (!r->pushed)
         return INVALID_OPERATION;
     for (int i = r->pass * r->per_pass; i < r->count && i < (r->pass + 1) * r->per_pass; i++)
-        r->values[r->metrics[i]] = counted(r->metrics[i]) - r->before[r->metrics[i]];
+        r->values[r->range][r->metrics[i]] = counted(r->metrics[i]) - r->before[r->metrics[i]];
+    r->range++;
     r->pushed = 0;
     return 0;
 }
@@ -358,7 +365,7 @@ ENTRY(int cuptiRangeProfilerStop(kds_cupti_stop_args *a))
 {
     CHECK_SIZE(stop);
     CHECK_ENABLED();
-    if (!a->range->running || a->range->pushed)
+    if (!a->range->running || a->range->pushed || a->range->range != a->range->ranges)
         return INVALID_OPERATION;
     a->range->running = 0;
     a->range->pass++;
@@ -373,7 +380,9 @@ ENTRY(int cuptiRangeProfilerDecodeData(kds_cupti_decode_args *a))
     CHECK_ENABLED();
     if (a->range->running || a->range->pass != a->range->passes)
         return INVALID_OPERATION;
-    memcpy(a->range->data, a->range->values, (size_t)KNOWN * sizeof(double));
+    for (int i = 0; i < a->range->ranges; i++)
+        memcpy(a->range->data + (size_t)(i * KNOWN) * sizeof(double), a->range->values[i],
+               (size_t)KNOWN * sizeof(double));
     a->dropped = 0;
     return 0;
 }
@@ -381,20 +390,21 @@ ENTRY(int cuptiRangeProfilerDecodeData(kds_cupti_decode_args *a))
 ENTRY(int cuptiRangeProfilerGetCounterDataInfo(kds_cupti_data_info_args *a))
 {
     CHECK_SIZE(data_info);
-    a->ranges = a->data != NULL && a->size == (size_t)KNOWN * sizeof(double);
+    a->ranges = a->data != NULL ? a->size / ((size_t)KNOWN * sizeof(double)) : 0;
     return 0;
 }
 
 ENTRY(int cuptiProfilerHostEvaluateToGpuValues(kds_cupti_host_evaluate_args *a))
 {
     CHECK_SIZE(host_evaluate);
-    if (a->range != 0 || a->host == NULL || (int)a->count != a->host->count)
+    if (a->range >= RANGES || a->host == NULL || (int)a->count != a->host->count)
         return INVALID;
     for (size_t i = 0; i < a->count; i++) {
         int metric = find(a->metrics[i]);
         if (metric < 0)
             return KDS_CUPTI_INVALID_METRIC_NAME;
-        memcpy(&a->values[i], a->data + (size_t)metric * sizeof(double), sizeof(double));
+        memcpy(&a->values[i], a->data + (a->range * KNOWN + (size_t)metric) * sizeof(double),
+               sizeof(double));
     }
     return 0;
 }

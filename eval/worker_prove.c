@@ -1,0 +1,113 @@
+/* The prove worker: one job is one row (eval/prove.h). The task is loaded by the first job, before
+ * the process gives up files; a worker serves one task. */
+#include "eval/judge.h"
+#include "eval/nvrtc.h"
+#include "eval/prove.h"
+#include "eval/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct worker {
+    kds_nvrtc *nvrtc;
+    kds_task *task, *spare;
+} worker;
+
+kds_code kds_prove_job(kds_frame *out, const char *task_dir, const kds_prove_options *o,
+                       const kds_compiled *baseline, kds_err *e)
+{
+    kds_frame_init(out);
+    out->header = cJSON_CreateObject();
+    if (out->header == NULL || !kds_json_add_str(out->header, "task", task_dir) ||
+        !kds_json_add_str(out->header, "device", o->device) ||
+        !kds_json_add_str(out->header, "arch", o->arch) ||
+        !kds_json_add_int(out->header, "row", o->row) ||
+        (o->inputs != NULL && !kds_json_add_str(out->header, "inputs", o->inputs))) {
+        kds_frame_free(out);
+        return kds_fail(e, KDS_NO_MEMORY, "cannot build a message: out of memory");
+    }
+    kds_code code = kds_compiled_pack(out, "baseline", baseline, e);
+    if (code != KDS_OK)
+        kds_frame_free(out);
+    return code;
+}
+
+/* Opens what needs files, then gives them up. */
+static kds_code open_once(worker *w, const char *dir, kds_err *e)
+{
+    if (w->task != NULL)
+        return KDS_OK;
+    kds_code code = kds_nvrtc_open(&w->nvrtc, e);
+    if (code == KDS_OK)
+        code = kds_task_load(&w->task, dir, e);
+    if (code == KDS_OK)
+        code = kds_task_load(&w->spare, dir, e);
+    return code == KDS_OK ? kds_nvrtc_confine(w->nvrtc, e) : code;
+}
+
+static kds_code prove(worker *w, const kds_frame *job, cJSON *reply, kds_err *e)
+{
+    const cJSON *h = job->header;
+    const char *dir = kds_json_str(h, "task", NULL);
+    kds_prove_options o = {.device = kds_json_str(h, "device", "sim"),
+                           .arch = kds_json_str(h, "arch", "sm_90"),
+                           .row = (int)kds_json_int(h, "row", -1),
+                           .inputs = kds_json_str(h, "inputs", NULL)};
+    kds_compiled *baseline = NULL;
+    cJSON *result = NULL;
+    if (dir == NULL)
+        return kds_fail(e, KDS_PROTOCOL, "a prove job without a task");
+    kds_code code = open_once(w, dir, e);
+    if (code == KDS_OK && (o.row < 0 || o.row >= w->task->row_count))
+        code = kds_fail(e, KDS_PROTOCOL, "a prove job without a row");
+    if (code == KDS_OK)
+        code = kds_compiled_unpack(job, "baseline", &baseline, e);
+    if (code == KDS_OK)
+        code = kds_prove_row(w->task, w->spare, &o, baseline, w->nvrtc, &result, e);
+    if (code == KDS_OK && !cJSON_AddItemToObject(reply, "result", result)) {
+        cJSON_Delete(result);
+        code = kds_fail(e, KDS_NO_MEMORY, "cannot build a message: out of memory");
+    }
+    kds_compiled_free(baseline);
+    return code;
+}
+
+/* {"ok": true, "result"} or {"ok": false, "code", "message"}. */
+static kds_code answer(worker *w, const kds_frame *job, int fd, kds_err *e)
+{
+    kds_frame reply;
+    kds_err inner;
+    kds_frame_init(&reply);
+    kds_err_clear(&inner);
+    reply.header = cJSON_CreateObject();
+    if (reply.header == NULL)
+        return kds_fail(e, KDS_NO_MEMORY, "cannot build a message: out of memory");
+    kds_code code = prove(w, job, reply.header, &inner);
+    bool built = kds_json_add_bool(reply.header, "ok", code == KDS_OK);
+    if (code != KDS_OK)
+        built = built && kds_json_add_str(reply.header, "code", kds_code_name(code)) &&
+                kds_json_add_str(reply.header, "message", inner.message);
+    code = built ? kds_frame_write(fd, &reply, e)
+                 : kds_fail(e, KDS_NO_MEMORY, "cannot build a message: out of memory");
+    kds_frame_free(&reply);
+    return code;
+}
+
+kds_code kds_worker_prove(int fd, kds_err *e)
+{
+    worker w = {0};
+    kds_code code = KDS_OK;
+    unsetenv("NVRTC_APPEND_FLAGS");
+    while (code == KDS_OK) {
+        kds_frame job;
+        kds_frame_init(&job);
+        code = kds_frame_read(fd, &job, e);
+        if (code == KDS_OK)
+            code = answer(&w, &job, fd, e);
+        kds_frame_free(&job);
+    }
+    kds_task_free(w.task);
+    kds_task_free(w.spare);
+    kds_nvrtc_close(w.nvrtc);
+    return code == KDS_NOT_FOUND ? KDS_OK : code;
+}

@@ -37,11 +37,11 @@ typedef struct kds_mail_reply {
     char problem[300];                        /* "": usable; else one line for people, escaped */
 } kds_mail_reply;
 
-/* Reads a reply's bytes; `text` (initialised by the caller, emptied first) gets the model's answer.
- * `must_be_json`: the file's name says so. The answer is in problem: too large, a NUL byte, not
- * UTF-8, not the JSON expected, empty. Without `must_be_json` an object that is not of the form is
- * a plain reply. The same bytes always read the same, so that a record can be replayed. KDS_OK
- * whatever the bytes are; errors are ours only. */
+/* Reads a reply's bytes (NUL-terminated beyond `len`); `text` (initialised by the caller, emptied
+ * first) gets the model's answer. `must_be_json`: the file's name says so. The answer is in
+ * problem: too large, a NUL byte, not UTF-8, not the JSON expected, empty. Without `must_be_json`
+ * an object that is not of the form is a plain reply. The same bytes always read the same, so that
+ * a record can be replayed. KDS_OK whatever the bytes are; errors are ours only. */
 KDS_MUST_USE kds_code kds_mail_read(const char *raw, size_t len, bool must_be_json, kds_buf *text,
                                     kds_mail_reply *out, kds_err *e);
 

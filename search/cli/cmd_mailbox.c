@@ -190,7 +190,8 @@ static kds_code list(mailbox *m, bool json, kds_err *e)
     }
     kds_code code = kds_mail_each_pending(m->ledger, show_pending, m, e);
     if (code == KDS_OK && !json) {
-        printf("%d prompts wait in %s/out\n", m->pending, kds_mailbox_path(m->box));
+        printf("%d prompt%s in %s/out\n", m->pending, m->pending == 1 ? " waits" : "s wait",
+               kds_mailbox_path(m->box));
         if (m->pending)
             kds_table_print(m->table, stdout);
     }

@@ -197,10 +197,10 @@ kds_code kds_campaign_mail_drain(kds_campaign *c, kds_err *e)
         return KDS_OK;
     c->why = "waiting for replies by mail";
     return kds_fail(e, KDS_PENDING_MAIL,
-                    "%d prompts wait in %s/out; put the replies into %s/in (`kdasearch mailbox %s` "
+                    "%d prompt%s in %s/out; put the replies into %s/in (`kdasearch mailbox %s` "
                     "lists and checks), then `kdasearch resume %s` continues",
-                    kds_campaign_mail_out(c), kds_mailbox_path(c->mail), kds_mailbox_path(c->mail),
-                    c->dir, c->dir);
+                    kds_campaign_mail_out(c), kds_campaign_mail_out(c) == 1 ? " waits" : "s wait",
+                    kds_mailbox_path(c->mail), kds_mailbox_path(c->mail), c->dir, c->dir);
 }
 
 void kds_campaign_mail_end(kds_campaign *c)

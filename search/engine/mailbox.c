@@ -223,6 +223,9 @@ static kds_code read_file(const char *path, const char *name, kds_mail_file_fn *
     kds_mail_file f = {.name = name, .reply = &reply};
     struct timespec now;
     kds_buf raw, text;
+    struct stat st;
+    if (lstat(path, &st) != 0 && errno == ENOENT) /* taken away since it was listed */
+        return KDS_OK;
     kds_buf_init(&raw, KDS_MAIL_FILE_CAP);
     kds_buf_init(&text, KDS_REPLY_CAP);
     kds_code code = KDS_OK;

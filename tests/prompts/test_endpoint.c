@@ -216,14 +216,14 @@ static void test_many_at_once(void **state)
     chat_server *s = serve(&script);
     kds_endpoint *x = client_of(chat_server_port(s), KEY_ENV);
     inbox in = {.count = 0};
-    for (uint64_t i = 0; i < 40; i++)
+    for (uint64_t i = 0; i < MANY; i++)
         assert_int_equal(kds_endpoint_submit(x, i, "{\"a\":1}", NULL), KDS_OK);
-    assert_int_equal(kds_endpoint_in_flight(x), 40);
+    assert_int_equal(kds_endpoint_in_flight(x), MANY);
     drain(x, &in);
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < MANY; i++)
         assert_int_equal(in.results[i].outcome, KDS_OUTCOME_OK);
-    assert_int_equal(in.count, 40);
-    assert_int_equal(chat_server_counts(s).requests, 40);
+    assert_int_equal(in.count, MANY);
+    assert_int_equal(chat_server_counts(s).requests, MANY);
     assert_true(chat_server_counts(s).most_at_once > 1);
     empty(&in);
     kds_endpoint_free(x);

@@ -1,14 +1,16 @@
-// LayerNorm and chosen modulation with the mapping of the upstream Triton kernel (docs/README.md): one program of
-// 256 threads per row, which stays in registers as fp32 over the two reductions; 128-bit accesses. Other rows: a block that
+// LayerNorm and chosen modulation with the mapping of the upstream Triton kernel (docs/README.md): one program of 256
+// threads per row, which stays in registers as fp32 over the two reductions; 128-bit accesses. Other rows: a block that
 // walks the row.
 #include <cuda_bf16.h>
 
 #pragma kda variant row8 when(C % 8 == 0 && mod_stride % 8 == 0 && C <= 8192)
 #pragma kda define CHUNKS = ceil_div(C, 2048)
-#pragma kda launch norm_row8(x, scale0, shift0, gate0, scale1, shift1, gate1, index, y, gate_out, L, C, mod_stride, eps) grid(B * L) block(256)
+#pragma kda launch norm_row8(x, scale0, shift0, gate0, scale1, shift1, gate1, index, y, gate_out, L, C, mod_stride, \
+        eps) grid(B * L) block(256)
 #pragma kda variant any
 #pragma kda define CHUNKS = 1
-#pragma kda launch norm_any(x, scale0, shift0, gate0, scale1, shift1, gate1, index, y, gate_out, L, C, mod_stride, eps) grid(B * L) block(512)
+#pragma kda launch norm_any(x, scale0, shift0, gate0, scale1, shift1, gate1, index, y, gate_out, L, C, mod_stride, \
+        eps) grid(B * L) block(512)
 
 __device__ __forceinline__ float low(unsigned int pair)
 {
@@ -90,7 +92,10 @@ __device__ __forceinline__ float load_row1(const __nv_bfloat16 *x, size_t at)
 }
 
 __global__ void __launch_bounds__(256)
-    norm_row8(const __nv_bfloat16 *x, const __nv_bfloat16 *scale0, const __nv_bfloat16 *shift0, const __nv_bfloat16 *gate0, const __nv_bfloat16 *scale1, const __nv_bfloat16 *shift1, const __nv_bfloat16 *gate1, const int *index, __nv_bfloat16 *y, __nv_bfloat16 *gate_out, int L, int C, int mod_stride, float eps)
+    norm_row8(const __nv_bfloat16 *x, const __nv_bfloat16 *scale0, const __nv_bfloat16 *shift0,
+              const __nv_bfloat16 *gate0, const __nv_bfloat16 *scale1, const __nv_bfloat16 *shift1,
+              const __nv_bfloat16 *gate1, const int *index, __nv_bfloat16 *y, __nv_bfloat16 *gate_out, int L, int C,
+              int mod_stride, float eps)
 {
     __shared__ float part[2][32];
     const size_t row = blockIdx.x;
@@ -130,7 +135,10 @@ __global__ void __launch_bounds__(256)
 }
 
 __global__ void __launch_bounds__(512)
-    norm_any(const __nv_bfloat16 *x, const __nv_bfloat16 *scale0, const __nv_bfloat16 *shift0, const __nv_bfloat16 *gate0, const __nv_bfloat16 *scale1, const __nv_bfloat16 *shift1, const __nv_bfloat16 *gate1, const int *index, __nv_bfloat16 *y, __nv_bfloat16 *gate_out, int L, int C, int mod_stride, float eps)
+    norm_any(const __nv_bfloat16 *x, const __nv_bfloat16 *scale0, const __nv_bfloat16 *shift0,
+             const __nv_bfloat16 *gate0, const __nv_bfloat16 *scale1, const __nv_bfloat16 *shift1,
+             const __nv_bfloat16 *gate1, const int *index, __nv_bfloat16 *y, __nv_bfloat16 *gate_out, int L, int C,
+             int mod_stride, float eps)
 {
     __shared__ float part[2][32];
     const size_t row = blockIdx.x;

@@ -1,7 +1,8 @@
 // LayerNorm and chosen modulation in double precision: the oracle. Block b writes row b of every output, unrounded.
 #include <cuda_bf16.h>
 
-#pragma kda launch norm_reference(x, scale0, shift0, gate0, scale1, shift1, gate1, index, y, gate_out, L, C, mod_stride, eps) grid(B * L) block(128)
+#pragma kda launch norm_reference(x, scale0, shift0, gate0, scale1, shift1, gate1, index, y, gate_out, L, C, \
+        mod_stride, eps) grid(B * L) block(128)
 
 __device__ double widen(__nv_bfloat16 v)
 {
@@ -22,7 +23,10 @@ __device__ double block_sum(double value)
     return part[0];
 }
 
-__global__ void norm_reference(const __nv_bfloat16 *x, const __nv_bfloat16 *scale0, const __nv_bfloat16 *shift0, const __nv_bfloat16 *gate0, const __nv_bfloat16 *scale1, const __nv_bfloat16 *shift1, const __nv_bfloat16 *gate1, const int *index, double *y, double *gate_out, int L, int C, int mod_stride, float eps)
+__global__ void norm_reference(const __nv_bfloat16 *x, const __nv_bfloat16 *scale0, const __nv_bfloat16 *shift0,
+                               const __nv_bfloat16 *gate0, const __nv_bfloat16 *scale1, const __nv_bfloat16 *shift1,
+                               const __nv_bfloat16 *gate1, const int *index, double *y, double *gate_out, int L, int C,
+                               int mod_stride, float eps)
 {
     const size_t row = blockIdx.x, at = row / L * mod_stride;
     const bool one = index[row] == 1;

@@ -5,11 +5,13 @@
 #pragma kda tune HINT = 0, 1
 #pragma kda variant row8 when(C % 8 == 0 && mod_stride % 8 == 0 && C <= 4096)
 #pragma kda define ITEMS = ceil_div(C, 256)
-#pragma kda launch norm_warp(x, scale0, shift0, gate0, scale1, shift1, gate1, index, y, gate_out, B * L, L, C, mod_stride, eps) \
+#pragma kda launch norm_warp(x, scale0, shift0, gate0, scale1, shift1, gate1, index, y, gate_out, B * L, L, C, \
+        mod_stride, eps) \
         grid(ceil_div(B * L, WARPS)) block(32 * WARPS)
 #pragma kda variant any
 #pragma kda define ITEMS = 1
-#pragma kda launch norm_any(x, scale0, shift0, gate0, scale1, shift1, gate1, index, y, gate_out, B * L, L, C, mod_stride, eps) \
+#pragma kda launch norm_any(x, scale0, shift0, gate0, scale1, shift1, gate1, index, y, gate_out, B * L, L, C, \
+        mod_stride, eps) \
         grid(ceil_div(B * L, WARPS)) block(32 * WARPS)
 
 __device__ __forceinline__ float low(unsigned int pair)
@@ -90,7 +92,11 @@ __device__ __forceinline__ void store(__nv_bfloat16 *p, uint4 v)
 }
 
 __global__ void __launch_bounds__(32 * WARPS)
-    norm_warp(const __nv_bfloat16 *__restrict__ x, const __nv_bfloat16 *__restrict__ scale0, const __nv_bfloat16 *__restrict__ shift0, const __nv_bfloat16 *__restrict__ gate0, const __nv_bfloat16 *__restrict__ scale1, const __nv_bfloat16 *__restrict__ shift1, const __nv_bfloat16 *__restrict__ gate1, const int *__restrict__ index, __nv_bfloat16 *__restrict__ y, __nv_bfloat16 *__restrict__ gate_out, int rows, int L, int C, int mod_stride, float eps)
+    norm_warp(const __nv_bfloat16 *__restrict__ x, const __nv_bfloat16 *__restrict__ scale0,
+              const __nv_bfloat16 *__restrict__ shift0, const __nv_bfloat16 *__restrict__ gate0,
+              const __nv_bfloat16 *__restrict__ scale1, const __nv_bfloat16 *__restrict__ shift1,
+              const __nv_bfloat16 *__restrict__ gate1, const int *__restrict__ index, __nv_bfloat16 *__restrict__ y,
+              __nv_bfloat16 *__restrict__ gate_out, int rows, int L, int C, int mod_stride, float eps)
 {
     const size_t row = (size_t)blockIdx.x * WARPS + threadIdx.x / 32;
     const int lane = threadIdx.x % 32;
@@ -133,7 +139,11 @@ __global__ void __launch_bounds__(32 * WARPS)
 
 // One warp per row of any length.
 __global__ void __launch_bounds__(32 * WARPS)
-    norm_any(const __nv_bfloat16 *__restrict__ x, const __nv_bfloat16 *__restrict__ scale0, const __nv_bfloat16 *__restrict__ shift0, const __nv_bfloat16 *__restrict__ gate0, const __nv_bfloat16 *__restrict__ scale1, const __nv_bfloat16 *__restrict__ shift1, const __nv_bfloat16 *__restrict__ gate1, const int *__restrict__ index, __nv_bfloat16 *__restrict__ y, __nv_bfloat16 *__restrict__ gate_out, int rows, int L, int C, int mod_stride, float eps)
+    norm_any(const __nv_bfloat16 *__restrict__ x, const __nv_bfloat16 *__restrict__ scale0,
+             const __nv_bfloat16 *__restrict__ shift0, const __nv_bfloat16 *__restrict__ gate0,
+             const __nv_bfloat16 *__restrict__ scale1, const __nv_bfloat16 *__restrict__ shift1,
+             const __nv_bfloat16 *__restrict__ gate1, const int *__restrict__ index, __nv_bfloat16 *__restrict__ y,
+             __nv_bfloat16 *__restrict__ gate_out, int rows, int L, int C, int mod_stride, float eps)
 {
     const size_t row = (size_t)blockIdx.x * WARPS + threadIdx.x / 32;
     const int lane = threadIdx.x % 32;

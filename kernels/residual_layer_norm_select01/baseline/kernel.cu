@@ -1,14 +1,16 @@
-// Gated residual sum, LayerNorm and chosen modulation with the mapping of the upstream Triton kernel (docs/README.md): one program of
-// 256 threads per row, which stays in registers as fp32 over the two reductions; 128-bit accesses. Other rows: a block that
-// walks the row.
+// Gated residual sum, LayerNorm and chosen modulation with the mapping of the upstream Triton kernel (docs/README.md):
+// one program of 256 threads per row, which stays in registers as fp32 over the two reductions; 128-bit accesses. Other
+// rows: a block that walks the row.
 #include <cuda_bf16.h>
 
 #pragma kda variant row8 when(C % 8 == 0 && mod_stride % 8 == 0 && C <= 8192)
 #pragma kda define CHUNKS = ceil_div(C, 2048)
-#pragma kda launch norm_row8(residual, x, residual_gate, scale0, shift0, gate0, scale1, shift1, gate1, index, y, residual_out, gate_out, L, C, mod_stride, eps) grid(B * L) block(256)
+#pragma kda launch norm_row8(residual, x, residual_gate, scale0, shift0, gate0, scale1, shift1, gate1, index, y, \
+        residual_out, gate_out, L, C, mod_stride, eps) grid(B * L) block(256)
 #pragma kda variant any
 #pragma kda define CHUNKS = 1
-#pragma kda launch norm_any(residual, x, residual_gate, scale0, shift0, gate0, scale1, shift1, gate1, index, y, residual_out, gate_out, L, C, mod_stride, eps) grid(B * L) block(512)
+#pragma kda launch norm_any(residual, x, residual_gate, scale0, shift0, gate0, scale1, shift1, gate1, index, y, \
+        residual_out, gate_out, L, C, mod_stride, eps) grid(B * L) block(512)
 
 __device__ __forceinline__ float low(unsigned int pair)
 {
@@ -104,7 +106,11 @@ __device__ __forceinline__ uint4 pack8(const float *v)
 }
 
 __global__ void __launch_bounds__(256)
-    norm_row8(const __nv_bfloat16 *residual, const __nv_bfloat16 *x, const __nv_bfloat16 *residual_gate, const __nv_bfloat16 *scale0, const __nv_bfloat16 *shift0, const __nv_bfloat16 *gate0, const __nv_bfloat16 *scale1, const __nv_bfloat16 *shift1, const __nv_bfloat16 *gate1, const int *index, __nv_bfloat16 *y, __nv_bfloat16 *residual_out, __nv_bfloat16 *gate_out, int L, int C, int mod_stride, float eps)
+    norm_row8(const __nv_bfloat16 *residual, const __nv_bfloat16 *x, const __nv_bfloat16 *residual_gate,
+              const __nv_bfloat16 *scale0, const __nv_bfloat16 *shift0, const __nv_bfloat16 *gate0,
+              const __nv_bfloat16 *scale1, const __nv_bfloat16 *shift1, const __nv_bfloat16 *gate1, const int *index,
+              __nv_bfloat16 *y, __nv_bfloat16 *residual_out, __nv_bfloat16 *gate_out, int L, int C, int mod_stride,
+              float eps)
 {
     __shared__ float part[2][32];
     const size_t row = blockIdx.x;
@@ -145,7 +151,11 @@ __global__ void __launch_bounds__(256)
 }
 
 __global__ void __launch_bounds__(512)
-    norm_any(const __nv_bfloat16 *residual, const __nv_bfloat16 *x, const __nv_bfloat16 *residual_gate, const __nv_bfloat16 *scale0, const __nv_bfloat16 *shift0, const __nv_bfloat16 *gate0, const __nv_bfloat16 *scale1, const __nv_bfloat16 *shift1, const __nv_bfloat16 *gate1, const int *index, __nv_bfloat16 *y, __nv_bfloat16 *residual_out, __nv_bfloat16 *gate_out, int L, int C, int mod_stride, float eps)
+    norm_any(const __nv_bfloat16 *residual, const __nv_bfloat16 *x, const __nv_bfloat16 *residual_gate,
+             const __nv_bfloat16 *scale0, const __nv_bfloat16 *shift0, const __nv_bfloat16 *gate0,
+             const __nv_bfloat16 *scale1, const __nv_bfloat16 *shift1, const __nv_bfloat16 *gate1, const int *index,
+             __nv_bfloat16 *y, __nv_bfloat16 *residual_out, __nv_bfloat16 *gate_out, int L, int C, int mod_stride,
+             float eps)
 {
     __shared__ float part[2][32];
     const size_t row = blockIdx.x;

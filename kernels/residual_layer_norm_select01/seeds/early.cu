@@ -1,6 +1,6 @@
 // One block per row, THREADS * ITEMS vectors of eight. What does not depend on the norm is stored before the reductions
-// (EARLY 1) or with y. Sum and squared distance to the row's first element come from one pass (the shifted form) and are
-// reduced together: one barrier.
+// (EARLY 1) or with y. Sum and squared distance to the row's first element come from one pass (the shifted form) and
+// are reduced together: one barrier.
 #include <cuda_bf16.h>
 
 #pragma kda tune THREADS = 384, 192, 128, 256
@@ -8,10 +8,12 @@
 #pragma kda tune HINT = 0, 1
 #pragma kda variant row8 when(C % 8 == 0 && mod_stride % 8 == 0 && C <= 8192)
 #pragma kda define ITEMS = ceil_div(C / 8, THREADS)
-#pragma kda launch norm_block(residual, x, residual_gate, scale0, shift0, gate0, scale1, shift1, gate1, index, y, residual_out, gate_out, L, C, mod_stride, eps) grid(B * L) block(THREADS)
+#pragma kda launch norm_block(residual, x, residual_gate, scale0, shift0, gate0, scale1, shift1, gate1, index, y, \
+        residual_out, gate_out, L, C, mod_stride, eps) grid(B * L) block(THREADS)
 #pragma kda variant any
 #pragma kda define ITEMS = 1
-#pragma kda launch norm_any(residual, x, residual_gate, scale0, shift0, gate0, scale1, shift1, gate1, index, y, residual_out, gate_out, B * L, L, C, mod_stride, eps) grid(ceil_div(B * L, 4)) block(128)
+#pragma kda launch norm_any(residual, x, residual_gate, scale0, shift0, gate0, scale1, shift1, gate1, index, y, \
+        residual_out, gate_out, B * L, L, C, mod_stride, eps) grid(ceil_div(B * L, 4)) block(128)
 
 __device__ __forceinline__ float low(unsigned int pair)
 {
@@ -105,7 +107,13 @@ __device__ __forceinline__ void store(__nv_bfloat16 *p, uint4 v)
 }
 
 __global__ void __launch_bounds__(THREADS)
-    norm_block(const __nv_bfloat16 *__restrict__ residual, const __nv_bfloat16 *__restrict__ x, const __nv_bfloat16 *__restrict__ residual_gate, const __nv_bfloat16 *__restrict__ scale0, const __nv_bfloat16 *__restrict__ shift0, const __nv_bfloat16 *__restrict__ gate0, const __nv_bfloat16 *__restrict__ scale1, const __nv_bfloat16 *__restrict__ shift1, const __nv_bfloat16 *__restrict__ gate1, const int *__restrict__ index, __nv_bfloat16 *__restrict__ y, __nv_bfloat16 *__restrict__ residual_out, __nv_bfloat16 *__restrict__ gate_out, int L, int C, int mod_stride, float eps)
+    norm_block(const __nv_bfloat16 *__restrict__ residual, const __nv_bfloat16 *__restrict__ x,
+               const __nv_bfloat16 *__restrict__ residual_gate, const __nv_bfloat16 *__restrict__ scale0,
+               const __nv_bfloat16 *__restrict__ shift0, const __nv_bfloat16 *__restrict__ gate0,
+               const __nv_bfloat16 *__restrict__ scale1, const __nv_bfloat16 *__restrict__ shift1,
+               const __nv_bfloat16 *__restrict__ gate1, const int *__restrict__ index, __nv_bfloat16 *__restrict__ y,
+               __nv_bfloat16 *__restrict__ residual_out, __nv_bfloat16 *__restrict__ gate_out, int L, int C,
+               int mod_stride, float eps)
 {
     __shared__ float2 part[32];
     const size_t row = blockIdx.x;
@@ -157,7 +165,13 @@ __global__ void __launch_bounds__(THREADS)
 
 // One warp per row of any length.
 __global__ void __launch_bounds__(128)
-    norm_any(const __nv_bfloat16 *__restrict__ residual, const __nv_bfloat16 *__restrict__ x, const __nv_bfloat16 *__restrict__ residual_gate, const __nv_bfloat16 *__restrict__ scale0, const __nv_bfloat16 *__restrict__ shift0, const __nv_bfloat16 *__restrict__ gate0, const __nv_bfloat16 *__restrict__ scale1, const __nv_bfloat16 *__restrict__ shift1, const __nv_bfloat16 *__restrict__ gate1, const int *__restrict__ index, __nv_bfloat16 *__restrict__ y, __nv_bfloat16 *__restrict__ residual_out, __nv_bfloat16 *__restrict__ gate_out, int rows, int L, int C, int mod_stride, float eps)
+    norm_any(const __nv_bfloat16 *__restrict__ residual, const __nv_bfloat16 *__restrict__ x,
+             const __nv_bfloat16 *__restrict__ residual_gate, const __nv_bfloat16 *__restrict__ scale0,
+             const __nv_bfloat16 *__restrict__ shift0, const __nv_bfloat16 *__restrict__ gate0,
+             const __nv_bfloat16 *__restrict__ scale1, const __nv_bfloat16 *__restrict__ shift1,
+             const __nv_bfloat16 *__restrict__ gate1, const int *__restrict__ index, __nv_bfloat16 *__restrict__ y,
+             __nv_bfloat16 *__restrict__ residual_out, __nv_bfloat16 *__restrict__ gate_out, int rows, int L, int C,
+             int mod_stride, float eps)
 {
     const size_t row = (size_t)blockIdx.x * 4 + threadIdx.x / 32;
     const int lane = threadIdx.x % 32;

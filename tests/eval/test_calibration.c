@@ -27,7 +27,8 @@ static void expect_all_ok(const char *task)
     for (int i = 0; i < b.task->seed_count; i++)
         expect_ok(&b, b.task->seeds[i].name, b.task->seeds[i].source);
     (void)snprintf(pattern, sizeof pattern, "%s/tests/calibration/%s__*.cu", KDS_SOURCE_DIR, task);
-    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    int code = glob(pattern, 0, NULL, &found);
+    assert_true(code == 0 || code == GLOB_NOMATCH); /* a task may have seeds only */
     for (size_t i = 0; i < found.gl_pathc; i++) {
         kds_buf text;
         kds_err e;

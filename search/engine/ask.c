@@ -60,7 +60,12 @@ kds_code kds_gather(kds_gathered *g, const kds_selector *s, const kds_state *sta
         kds_gathered_free(g);
         return code;
     }
-    snprintf(g->device, sizeof g->device, "%s", kds_json_str(g->report[0], "device", "sim"));
+    const char *device = kds_json_str(g->report[0], "device", "sim"),
+               *gpu = kds_json_str(g->report[0], "model", "");
+    if (*gpu)
+        snprintf(g->device, sizeof g->device, "%.100s (%.40s)", gpu, device);
+    else
+        snprintf(g->device, sizeof g->device, "%.100s", device);
     g->ask.device = g->device;
     for (int i = 0; i < state->note_count; i++)
         g->notes[i] = (kds_ask_note){state->notes[i].hypothesis, state->notes[i].outcome};

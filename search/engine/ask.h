@@ -17,7 +17,7 @@ typedef struct kds_gathered {
     kds_ask_note notes[KDS_NOTES_MAX];
     char *failure;
     char target[300];
-    char device[80];
+    char device[160];
 } kds_gathered;
 
 /* Fills `g` for an operator on one or two parents (`other` zero for one). Notes come from the

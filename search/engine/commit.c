@@ -281,6 +281,8 @@ kds_code kds_commit_bout(const kds_selector *s, const kds_state *state, const kd
         return KDS_OK;
     kds_code code = load_report(s->ledger, f->report, &report, e);
     if (code == KDS_OK)
+        code = kds_commit_settle(s, state, f, report, e);
+    if (code == KDS_OK)
         code = read_merit(f, report, &key, &fitness, e);
     if (code == KDS_OK && !set_aside(s, state, report, why, sizeof why)) {
         kds_bouts_walk(state, f, key, fitness, &o);
@@ -305,6 +307,8 @@ kds_code kds_commit(const kds_selector *s, const kds_state *state, const kds_fli
                         (long long)f->decision);
     cJSON *report = NULL;
     kds_code code = load_report(s->ledger, f->report, &report, e);
+    if (code == KDS_OK)
+        code = kds_commit_settle(s, state, f, report, e);
     if (code == KDS_OK)
         code = commit_judged(s, state, f, report, kind, body, e);
     cJSON_Delete(report);

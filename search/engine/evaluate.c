@@ -305,6 +305,8 @@ cJSON *kds_evaluator_stats(const kds_evaluator *x)
     for (size_t i = 0; ok && x->card_count && i < sizeof kinds / sizeof *kinds; i++)
         ok = add_stats(o, kinds[i].key, x->card_count, x->gpu_jobs[kinds[i].kind],
                        x->gpu_seconds[kinds[i].kind]);
+    if (ok && x->recoveries)
+        ok = add_stats(o, "recovery", x->card_count, x->recoveries, x->recovery_seconds);
     if (ok)
         return o;
     cJSON_Delete(o);

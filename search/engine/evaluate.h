@@ -103,7 +103,8 @@ int kds_evaluator_timeout_ms(const kds_evaluator *x);
 KDS_MUST_USE kds_code kds_evaluator_step(kds_evaluator *x, kds_err *e);
 
 /* Where the workers' time went: {compile{workers, jobs, seconds}, safety, judge, profile, duel};
- * seconds are summed over the workers of a kind. NULL: out of memory. Owned by the caller. */
+ * seconds are summed over the workers of a kind. `recovery`, if there were any: from a fault on a
+ * card to the next process that is ready there. NULL: out of memory. Owned by the caller. */
 cJSON *kds_evaluator_stats(const kds_evaluator *x);
 
 #endif

@@ -215,6 +215,11 @@ static void judge_greeted(card *c, kds_job_end end, const kds_frame *reply, cons
         c->failures = 0;
         c->unready = false;
         keep_identity(c, h);
+        if (c->down > 0) {
+            c->x->recoveries++;
+            c->x->recovery_seconds += kds_clock_monotonic() - c->down;
+            c->down = 0;
+        }
     }
 }
 
@@ -235,6 +240,8 @@ void evaluator_card_judge(void *user, uint64_t tag, kds_job_end end, const kds_f
         put_back(x, j);
         return;
     }
+    if (end != KDS_JOB_REPLY || kds_json_bool(reply->header, "ending", false))
+        c->down = kds_clock_monotonic();
     if (j->kind == GPU_DUEL)
         evaluator_fought(c, tag, end, reply, why);
     else

@@ -85,6 +85,7 @@ typedef struct card {
     bool unready;  /* the last judge did not get ready: its job is not to blame */
     bool renewing; /* its processes are to be replaced before the next job */
     int failures;  /* in a row, of getting ready */
+    double down;   /* since when it has no judge, after a fault; 0: it has one */
     bool lost;
 } card;
 
@@ -99,6 +100,8 @@ struct kds_evaluator {
     gpu_job *jobs;  /* waiting, first come first */
     int64_t gpu_jobs[GPU_KINDS];
     double gpu_seconds[GPU_KINDS];
+    int64_t recoveries; /* of cards, after faults */
+    double recovery_seconds;
     work *works;
     bout *bouts;
     stored store[STORE_ENTRIES];

@@ -287,6 +287,51 @@ static void test_noise(void **state)
     world_free(w);
 }
 
+/* A judged candidate with these values of its axes, the third one the occupancy. */
+static int64_t valued(world *w, const char *source, double occupancy)
+{
+    int64_t d = propose(w, "mutate", "endpoint", source);
+    int bin = occupancy < 50 ? 1 : occupancy < 75 ? 2 : 3;
+    double values[3] = {6, 0.05, occupancy};
+    cJSON *report = make_report(&(outcome){.large_us = 105, .small_us = 105, .bins = {1, 1, bin}});
+    cJSON_AddItemToObject(cJSON_GetObjectItemCaseSensitive(report, "descriptor"), "values",
+                          cJSON_CreateDoubleArray(values, 3));
+    stage(w, d, "judge", "ok", "", (kds_id){0, 0}, put_json(w, report));
+    return d;
+}
+
+/* A value that is only noise away from an edge stays in its parent's bin, where it has to beat the
+ * parent; a clear step does not. */
+static void test_bin_edges(void **state)
+{
+    (void)state;
+    static const struct {
+        double value;
+        int bin; /* of the occupancy: edges 25, 50, 75; the parent has 49.8 */
+    } cases[] = {{50.6, 1}, {49.9, 1}, {52, 2}, {74.9, 2}, {80, 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        world *w = begun();
+        kds_bout_need n;
+        int64_t d = valued(w, "parent", 49.8);
+        fought(w, d, -0.05);
+        cJSON_Delete(end(w, d, true));
+        d = valued(w, "child", cases[i].value);
+        kds_flight *f = kds_state_flight(w->state, d);
+        f->parents[0] = id("parent"); /* as if the decision had named it */
+        f->parent_count = 1;
+        assert_true(needs(w, d, &n));
+        bool same_cell = cases[i].bin == 1;
+        assert_string_equal(kds_bout_purpose_name(n.purpose), same_cell ? "cell" : "baseline");
+        fought(w, d, -0.05);
+        cJSON *body = end(w, d, !same_cell);
+        if (!same_cell)
+            assert_int_equal(cJSON_GetArrayItem(kds_json_at(body, "bins"), 2)->valueint,
+                             cases[i].bin);
+        cJSON_Delete(body);
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_another_incumbent),
         cmocka_unit_test(test_set_aside),
         cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_bin_edges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

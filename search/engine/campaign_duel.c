@@ -130,7 +130,6 @@ static kds_code begin_equals(kds_campaign *c, kds_bout_purpose purpose, kds_id i
                               .purpose = purpose,
                               .candidate = kds_id_of(sides[1].source, sides[1].len),
                               .incumbent = id};
-        c->equals_under_way = true;
         code = begin(c, &lane, sides, false, NULL, &err);
     }
     if (code != KDS_OK && e)
@@ -172,14 +171,14 @@ kds_code kds_campaign_fight(kds_campaign *c, const kds_flight *f, bool *ready, k
     *ready = false;
     if (is_fighting(c, f->decision))
         return KDS_OK;
+    /* One after the other: each duel's seed and margin follow from those before it. */
+    if (c->duel_count && f->verdict == KDS_VERDICT_OK)
+        return KDS_OK;
     kds_code code = kds_commit_bout(&c->selector, c->state, f, &needed, &need, e);
     if (code != KDS_OK || !needed) {
         *ready = code == KDS_OK;
         return code;
     }
-    /* One after the other: each duel's seed and margin follow from those before it. */
-    if (c->equals_under_way || c->duel_count)
-        return KDS_OK;
     if (c->state->floor_epoch < KDS_FLOOR_NEEDED)
         return begin_equals(c, KDS_BOUT_FLOOR, c->state->best, e);
     if (c->state->since_hidden >= KDS_HIDDEN_EVERY - 1)
@@ -318,8 +317,6 @@ void kds_campaign_fought(void *campaign, const kds_fought *f)
         return;
     kds_duel_lane lane = c->duels[i];
     c->duels[i] = c->duels[--c->duel_count];
-    if (lane.decision < 0)
-        c->equals_under_way = false;
     kds_code code = record_duel(c, &lane, f, &err);
     if (code != KDS_OK)
         kds_campaign_fail(c, code, err.message);

@@ -1,20 +1,25 @@
-// RMSNorm and rotary embedding of the heads of q and k with the mapping of the upstream CUDA kernel (docs/README.md): one
-// warp per head, D / 32 neighbouring elements per lane, blocks of 256 threads, a grid that fills the GPU once (132 SMs of
-// 2048 threads) and walks the heads of q and then of k. Other sizes: the same with one pair per lane and step.
+// RMSNorm and rotary embedding of the heads of q and k after the upstream CUDA kernel (docs/README.md): one warp per head,
+// D / 32 neighbouring elements per lane. A block takes one token, so that block b writes the token's elements of q and of
+// k and no others; with few tokens `splits` blocks of eight warps share one. Other sizes: the same with
+// one pair per lane and step.
 #include <cuda_bf16.h>
 
 #pragma kda variant warp128 when(D == 128 && R % 4 == 0)
-#pragma kda launch norm_rope<4>(q, k, q_weight, k_weight, cache, positions, T, Hq, Hk, R, pos_bytes, eps) \
-        grid(min(1056, ceil_div(T * (Hq + Hk), 8))) block(256)
+#pragma kda launch norm_rope<4>(q, k, q_weight, k_weight, cache, positions, Hq, Hk, R, pos_bytes, \
+        T < 256 ? ceil_div(Hq + Hk, 8) : 1, eps) \
+        grid(T < 256 ? T * ceil_div(Hq + Hk, 8) : T) block(T < 256 ? 256 : min(512, 32 * (Hq + Hk)))
 #pragma kda variant warp64 when(D == 64)
-#pragma kda launch norm_rope<2>(q, k, q_weight, k_weight, cache, positions, T, Hq, Hk, R, pos_bytes, eps) \
-        grid(min(1056, ceil_div(T * (Hq + Hk), 8))) block(256)
+#pragma kda launch norm_rope<2>(q, k, q_weight, k_weight, cache, positions, Hq, Hk, R, pos_bytes, \
+        T < 256 ? ceil_div(Hq + Hk, 8) : 1, eps) \
+        grid(T < 256 ? T * ceil_div(Hq + Hk, 8) : T) block(T < 256 ? 256 : min(512, 32 * (Hq + Hk)))
 #pragma kda variant warp256 when(D == 256 && R % 8 == 0)
-#pragma kda launch norm_rope<8>(q, k, q_weight, k_weight, cache, positions, T, Hq, Hk, R, pos_bytes, eps) \
-        grid(min(1056, ceil_div(T * (Hq + Hk), 8))) block(256)
+#pragma kda launch norm_rope<8>(q, k, q_weight, k_weight, cache, positions, Hq, Hk, R, pos_bytes, \
+        T < 256 ? ceil_div(Hq + Hk, 8) : 1, eps) \
+        grid(T < 256 ? T * ceil_div(Hq + Hk, 8) : T) block(T < 256 ? 256 : min(512, 32 * (Hq + Hk)))
 #pragma kda variant any
-#pragma kda launch norm_rope_any(q, k, q_weight, k_weight, cache, positions, T, Hq, Hk, D, R, pos_bytes, eps) \
-        grid(min(1056, ceil_div(T * (Hq + Hk), 8))) block(256)
+#pragma kda launch norm_rope_any(q, k, q_weight, k_weight, cache, positions, Hq, Hk, D, R, pos_bytes, \
+        T < 256 ? ceil_div(Hq + Hk, 8) : 1, eps) \
+        grid(T < 256 ? T * ceil_div(Hq + Hk, 8) : T) block(T < 256 ? 256 : min(512, 32 * (Hq + Hk)))
 
 template <int BYTES> struct Vector;
 template <> struct Vector<16> { using type = uint4; };
@@ -50,19 +55,20 @@ __device__ __forceinline__ long long position_of(const void *positions, long lon
 }
 
 template <int VEC>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(512)
     norm_rope(__nv_bfloat16 *__restrict__ q, __nv_bfloat16 *__restrict__ k, const __nv_bfloat16 *__restrict__ q_weight,
               const __nv_bfloat16 *__restrict__ k_weight, const float *__restrict__ cache,
-              const void *__restrict__ positions, int T, int Hq, int Hk, int R, int pos_bytes, float eps)
+              const void *__restrict__ positions, int Hq, int Hk, int R, int pos_bytes, int splits,
+              float eps)
 {
     using Load = typename Vector<2 * VEC>::type;
     using Factors = typename Vector<2 * VEC>::type; // VEC / 2 floats
     const int lane = threadIdx.x % 32;
-    const long long heads = (long long)T * (Hq + Hk), queries = (long long)T * Hq;
-    for (long long unit = blockIdx.x * 8 + threadIdx.x / 32; unit < heads; unit += gridDim.x * 8) {
-        const bool is_query = unit < queries;
-        const long long head = is_query ? unit : unit - queries;
-        const long long token = head / (is_query ? Hq : Hk);
+    const int warps = blockDim.x / 32;
+    const long long token = blockIdx.x / splits;
+    for (int unit = blockIdx.x % splits * warps + threadIdx.x / 32; unit < Hq + Hk; unit += splits * warps) {
+        const bool is_query = unit < Hq;
+        const long long head = is_query ? token * Hq + unit : token * Hk + unit - Hq;
         Load *x = reinterpret_cast<Load *>(is_query ? q : k) + head * 32 + lane;
         unsigned int v[VEC / 2], weight[VEC / 2];
         *reinterpret_cast<Load *>(v) = *x;
@@ -88,18 +94,19 @@ __global__ void __launch_bounds__(256)
     }
 }
 
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(512)
     norm_rope_any(__nv_bfloat16 *__restrict__ q, __nv_bfloat16 *__restrict__ k,
                   const __nv_bfloat16 *__restrict__ q_weight, const __nv_bfloat16 *__restrict__ k_weight,
-                  const float *__restrict__ cache, const void *__restrict__ positions, int T, int Hq, int Hk, int D,
-                  int R, int pos_bytes, float eps)
+                  const float *__restrict__ cache, const void *__restrict__ positions, int Hq, int Hk, int D,
+                  int R, int pos_bytes, int splits,
+              float eps)
 {
     const int lane = threadIdx.x % 32;
-    const long long heads = (long long)T * (Hq + Hk), queries = (long long)T * Hq;
-    for (long long unit = blockIdx.x * 8 + threadIdx.x / 32; unit < heads; unit += gridDim.x * 8) {
-        const bool is_query = unit < queries;
-        const long long head = is_query ? unit : unit - queries;
-        const long long token = head / (is_query ? Hq : Hk);
+    const int warps = blockDim.x / 32;
+    const long long token = blockIdx.x / splits;
+    for (int unit = blockIdx.x % splits * warps + threadIdx.x / 32; unit < Hq + Hk; unit += splits * warps) {
+        const bool is_query = unit < Hq;
+        const long long head = is_query ? token * Hq + unit : token * Hk + unit - Hq;
         const float *row = cache + position_of(positions, token, pos_bytes) * R;
         const __nv_bfloat16 *weight = is_query ? q_weight : k_weight;
         __nv_bfloat16 *x = (is_query ? q : k) + head * D;

@@ -68,7 +68,7 @@ struct kds_campaign {
     kds_duel_lane duels[KDS_DUEL_LANES];
     int duel_count;
     uint64_t duel_tags;
-    int floor_failures;    /* such duels in a row of which nothing came */
+    int floor_failures; /* such duels in a row of which nothing came */
     double last_floor;
     double busy, woken; /* seconds of this process's own work, without waiting; when it began */
     int stop_fd;        /* eventfd: wakes the loop */

@@ -30,7 +30,7 @@ static double launch_us(const operation *o)
         memcpy(&ns, o->parameters, sizeof ns);
         return (double)ns / 1000;
     }
-    return 3 + 0.01 * o->config.grid[0];
+    return 30 + 0.1 * o->config.grid[0];
 }
 
 static int do_launch(const operation *o)

@@ -12,7 +12,7 @@
 #include "search/base/frame.h"
 
 /* Version of what is measured and how: a new one makes results incomparable with older ones. */
-#define KDS_MEASURE_VERSION 3
+#define KDS_MEASURE_VERSION 4
 
 typedef struct kds_device kds_device;
 typedef struct kds_program kds_program; /* a plan with its compiled modules, ready to run */

@@ -49,10 +49,10 @@ static void check_texts(lint *l)
             "the task card is empty; it is all that a model knows of the task");
     if (is_blank(t->baseline))
         add(l, "error", "baseline/kernel.cu", "the baseline is empty");
-    if (!t->reference)
+    if (!t->reference && !t->bitwise)
         add(l, "warning", "reference/kernel.cu",
             "there is no reference: errors are only known relative to the baseline");
-    else if (is_blank(t->reference))
+    else if (t->reference && is_blank(t->reference))
         add(l, "error", "reference/kernel.cu", "the reference is empty");
     for (int i = 0; t->reference && i < t->buffer_count; i++) {
         if (t->buffers[i].role == KDS_ROLE_INOUT)

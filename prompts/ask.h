@@ -32,7 +32,8 @@ typedef struct kds_ask {
     int note_count;
     const struct kds_knowledge *knowledge; /* what may be told; NULL for nothing */
     size_t knowledge_bytes;
-    int capability; /* of the device, 90 for 9.0; 0 if not known */
+    const struct kds_template *templates; /* that take the place of embedded ones; NULL for none */
+    int capability;                       /* of the device, 90 for 9.0; 0 if not known */
 } kds_ask;
 
 #endif

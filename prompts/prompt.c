@@ -176,7 +176,7 @@ static void fill_knowledge(rendering *r)
 static kds_code render_template(rendering *r, const char *name, kds_buf *out)
 {
     kds_field fields[FIELD_COUNT];
-    const kds_template *t = kds_template_find(name);
+    const kds_template *t = kds_template_find(r->ask->templates, name);
     if (!t)
         return kds_fail(r->e, KDS_INVALID, "there is no prompt template %s", name);
     for (int i = 0; i < FIELD_COUNT; i++) {
@@ -186,6 +186,18 @@ static kds_code render_template(rendering *r, const char *name, kds_buf *out)
         fields[i] = (kds_field){FIELD_NAMES[i], r->parts[i].data, r->parts[i].len};
     }
     return kds_template_render(out, name, (const char *)t->text, t->len, fields, FIELD_COUNT, r->e);
+}
+
+kds_code kds_prompt_check_template(const char *name, const char *text, size_t len, kds_err *e)
+{
+    kds_buf scratch;
+    kds_field fields[FIELD_COUNT];
+    for (int i = 0; i < FIELD_COUNT; i++)
+        fields[i] = (kds_field){FIELD_NAMES[i], NULL, 0};
+    kds_buf_init(&scratch, len + 1);
+    kds_code code = kds_template_render(&scratch, name, text, len, fields, FIELD_COUNT, e);
+    kds_buf_free(&scratch);
+    return code;
 }
 
 /* All templates from the fields as they are. */

@@ -1,5 +1,5 @@
 /* Rendering an ask into the text that a model reads. Templates live in prompts/templates/ and are
- * embedded at build. */
+ * embedded at build; an ask may bring others. */
 #ifndef KDS_PROMPTS_PROMPT_H
 #define KDS_PROMPTS_PROMPT_H
 

@@ -11,4 +11,8 @@
  * counters. Held-out rows are told as passed or failed only. Nothing for NULL. */
 void kds_prompt_numbers(kds_buf *out, const cJSON *report, const cJSON *before);
 
+/* Whether all placeholders and sections of a template are right. `name` is for errors. */
+KDS_MUST_USE kds_code kds_prompt_check_template(const char *name, const char *text, size_t len,
+                                                kds_err *e);
+
 #endif

@@ -18,12 +18,17 @@ typedef struct renderer {
     kds_err *e;
 } renderer;
 
-const kds_template *kds_template_find(const char *name)
+static const kds_template *find_in(const kds_template *t, const char *name)
 {
-    const kds_template *t = kds_templates;
-    while (t->name && strcmp(t->name, name) != 0)
+    while (t && t->name && strcmp(t->name, name) != 0)
         t++;
-    return t->name ? t : NULL;
+    return t && t->name ? t : NULL;
+}
+
+const kds_template *kds_template_find(const kds_template *set, const char *name)
+{
+    const kds_template *own = find_in(set, name);
+    return own ? own : find_in(kds_templates, name);
 }
 
 static int line_of(const renderer *r, size_t at)

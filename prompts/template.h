@@ -16,8 +16,16 @@ typedef struct kds_template {
 
 /* All of them; ends with name NULL. */
 extern const kds_template kds_templates[];
-/* NULL if there is none of that name. */
-const kds_template *kds_template_find(const char *name);
+/* The template of that name in `set` (ends with name NULL; NULL: none), else the embedded one; NULL
+ * if there is neither. */
+const kds_template *kds_template_find(const kds_template *set, const char *name);
+
+/* Reads the files of a folder, each of which takes the place of the embedded template of its name.
+ * A file of another name, more than 64 KiB, text that is not UTF-8, a wrong placeholder, a user.md
+ * without instruction, source or card, an empty folder: KDS_INVALID or KDS_TOO_LARGE with file and
+ * line. Freed with kds_template_set_free(). */
+KDS_MUST_USE kds_code kds_template_set_load(kds_template **out, const char *dir, kds_err *e);
+void kds_template_set_free(kds_template *set); /* NULL is allowed */
 
 typedef struct kds_field {
     const char *name;

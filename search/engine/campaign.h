@@ -55,6 +55,7 @@ struct kds_campaign {
     kds_endpoint *endpoint;   /* of all models; NULL without one */
     struct kds_mailbox *mail; /* NULL without one; open while the campaign runs */
     kds_knowledge *knowledge; /* what models may be told; NULL until the first prompt */
+    kds_template *templates;  /* of the user's own; NULL: those built in */
     int capability;           /* of the device, 90 for 9.0; 0: not known */
     kds_log *log;
     kds_event_fn *fn;

@@ -113,6 +113,7 @@ static kds_code gather(kds_campaign *c, kds_gathered *g, const cJSON *decision, 
     g->ask.knowledge = c->knowledge;
     g->ask.knowledge_bytes = (size_t)kds_settings_int(c->settings, "knowledge-bytes");
     g->ask.capability = c->capability;
+    g->ask.templates = c->templates;
     if (code == KDS_OK && strcmp(operator_name, "repair") == 0)
         code = kds_gather_failure(g, c->ledger, parents[0], e);
     if (code == KDS_OK && decision)

@@ -46,6 +46,7 @@ void kds_campaign_close(kds_campaign *c)
     kds_models_free(c->models);
     kds_campaign_mail_end(c);
     kds_knowledge_free(c->knowledge);
+    kds_template_set_free(c->templates);
     kds_ledger_close(c->ledger);
     kds_log_close(c->log);
     kds_state_free(c->state);
@@ -67,6 +68,19 @@ void kds_campaign_stop(kds_campaign *c)
     (void)n; /* a full counter wakes the loop just as well */
 }
 
+/* Prompt templates of the user's own: from the folder that was named, or at resume from its copy.
+ */
+static kds_code open_templates(kds_campaign *c, kds_err *e)
+{
+    const char *dir = kds_settings_text(c->settings, "templates");
+    if (!*dir)
+        return KDS_OK;
+    char *copy = c->resumed ? kds_path_join(c->dir, "templates") : strdup(dir);
+    kds_code code = copy ? kds_template_set_load(&c->templates, copy, e) : out_of_memory(e);
+    free(copy);
+    return code;
+}
+
 /* Opens what a campaign runs with, once task, settings and state are there. */
 static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
 {
@@ -83,7 +97,9 @@ static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
                                .stage = kds_campaign_stage,
                                .fought = kds_campaign_fought,
                                .user = c};
-    kds_code code = kds_models_read(&c->models, c->settings, e);
+    kds_code code = open_templates(c, e);
+    if (code == KDS_OK)
+        code = kds_models_read(&c->models, c->settings, e);
     if (code == KDS_OK && endpoint)
         code = kds_campaign_open_endpoint(c, e);
     if (code == KDS_OK)
@@ -218,15 +234,18 @@ static int remove_entry(const char *path, const struct stat *sb, int type, struc
     return remove(path);
 }
 
-/* Takes back a copy that no campaign came of. */
+/* Takes back copies that no campaign came of. */
 static void remove_frozen(const char *dir, bool made)
 {
-    char *frozen = kds_path_join(dir, "task");
-    if (frozen)
-        (void)nftw(frozen, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    static const char *const COPIES[] = {"task", "templates"};
+    for (int i = 0; i < 2; i++) {
+        char *copy = kds_path_join(dir, COPIES[i]);
+        if (copy)
+            (void)nftw(copy, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        free(copy);
+    }
     if (made)
         (void)rmdir(dir);
-    free(frozen);
 }
 
 /* Copies the task into the archive and goes on with the copy. */
@@ -250,6 +269,18 @@ static kds_code freeze_task(kds_campaign *c, const char *task_dir, kds_err *e)
     c->task = copy;
     c->selector.task = copy;
     return KDS_OK;
+}
+
+/* Copies the templates into the archive, so that it can be carried. */
+static kds_code freeze_templates(kds_campaign *c, kds_err *e)
+{
+    if (!c->templates)
+        return KDS_OK;
+    char *copy = kds_path_join(c->dir, "templates");
+    kds_code code = copy ? kds_dir_copy(kds_settings_text(c->settings, "templates"), copy, e)
+                         : out_of_memory(e);
+    free(copy);
+    return code;
 }
 
 /* The secret of the gate follows from the campaign's seed: known to the archive, never to a model.
@@ -296,6 +327,8 @@ kds_code kds_campaign_create(kds_campaign **out, const char *task_dir, const cha
     code = kds_dir_make(archive_dir, e);
     if (code == KDS_OK)
         code = freeze_task(c, task_dir, e);
+    if (code == KDS_OK)
+        code = freeze_templates(c, e);
     if (code == KDS_OK)
         code = create_ledger(c, gate_seed, e);
     if (code == KDS_OK)

@@ -83,6 +83,9 @@ static const kds_option options[] = {
     {"mailbox-wait", KDS_OPTION_DURATION, "0", 0, 1e9, NULL, RUN, "TIME",
      "time to wait for a reply by mail when nothing else is left to do; then the campaign ends, to "
      "be resumed"},
+    {"templates", KDS_OPTION_TEXT, "", 0, 0, NULL, FIXED, "DIR",
+     "folder of prompt templates (system.md, user.md, mutate.md, ...) that take the place of those "
+     "built in; copied into the archive"},
     {"prompt-bytes", KDS_OPTION_INT, "120000", 4096, 4e6, NULL, RUN, "N", "longest prompt"},
     {"knowledge-bytes", KDS_OPTION_INT, "5000", 0, 100000, NULL, RUN, "N",
      "most of a prompt that knowledge notes may take (0: none are shown)"},

@@ -463,7 +463,7 @@ static void test_templates(void **state)
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
         char path[500];
         static char file[100000];
-        const kds_template *t = kds_template_find(NAMES[i]);
+        const kds_template *t = kds_template_find(NULL, NAMES[i]);
         assert_non_null(t);
         snprintf(path, sizeof path, "%s/prompts/templates/%s", KDS_SOURCE_DIR, NAMES[i]);
         FILE *f = fopen(path, "r");
@@ -472,7 +472,7 @@ static void test_templates(void **state)
         assert_memory_equal(file, t->text, t->len);
         fclose(f);
     }
-    assert_null(kds_template_find("tune.md"));
+    assert_null(kds_template_find(NULL, "tune.md"));
 }
 
 /* The example of edits in the system text is one that the parser understands. */
@@ -480,7 +480,7 @@ static void test_system_text_is_true(void **state)
 {
     (void)state;
     static const char PARENT[] = "lines of the parent, exactly as they are there, occurring once\n";
-    const kds_template *t = kds_template_find("system.md");
+    const kds_template *t = kds_template_find(NULL, "system.md");
     const char *text = (const char *)t->text, *from = strstr(text, "<<<<<<< SEARCH");
     const char *to = strstr(from, ">>>>>>> REPLACE\n") + strlen(">>>>>>> REPLACE\n");
     kds_reply r;

@@ -3,6 +3,10 @@
 #include "search/base/file.h"
 #include "tests/prompts/inbox.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -174,12 +178,33 @@ static void test_silence_before_the_reply(void **state)
     empty(&in);
 }
 
+/* Answers whatever it reads in plain text, and closes when the other side has. (A web server may
+ * reset the connection before its answer is read, which is another failure.) */
+static void *answer_plainly(void *listener)
+{
+    static const char text[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
+    char sink[4096];
+    int fd = accept(*(int *)listener, NULL, NULL);
+    if (fd >= 0 && read(fd, sink, sizeof sink) > 0 && write(fd, text, sizeof text - 1) > 0)
+        while (read(fd, sink, sizeof sink) > 0)
+            ;
+    if (fd >= 0)
+        close(fd);
+    return NULL;
+}
+
 static void test_unreachable(void **state)
 {
     (void)state;
-    chat_script plain = {.seed = 0};
-    chat_server *s = serve(&plain);
-    int port = chat_server_port(s);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    pthread_t answering;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &size), 0);
+    assert_int_equal(pthread_create(&answering, NULL, answer_plainly, &listener), 0);
+    int port = ntohs(at.sin_port);
     char url[100];
 
     /* TLS to a port that does not speak it. */
@@ -195,7 +220,8 @@ static void test_unreachable(void **state)
     kds_endpoint_free(x);
 
     /* Nobody listens. */
-    chat_server_stop(s);
+    assert_int_equal(pthread_join(answering, NULL), 0);
+    close(listener);
     x = client_of(port, NULL);
     assert_int_equal(kds_endpoint_submit(x, 1, "{}", NULL), KDS_OK);
     drain(x, &in);

@@ -120,8 +120,8 @@ static void phase(status *s, char *out, size_t size)
 /* "max-evals 120, max-time 8h" */
 static void show_budget(const status *s)
 {
-    static const char *const names[] = {"max-time",   "max-evals", "max-cost",
-                                        "max-tokens", "stall",     "target"};
+    static const char *const names[] = {"max-time",     "max-evals", "max-cost", "max-tokens",
+                                        "max-requests", "stall",     "target"};
     const char *separator = "budget      ";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *value = kds_json_str(s->settings, names[i], "0");

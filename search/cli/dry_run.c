@@ -34,9 +34,9 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 static kds_code mail_settings(const kds_settings *from, kds_settings **out, kds_err *e)
 {
     static const char *const values[][2] = {
-        {"proposer", "mailbox"}, {"mailbox-out", "1"}, {"mailbox-wait", "0"},
-        {"order", "arrival"},    {"max-evals", "0"},   {"max-time", "0"},
-        {"max-cost", "0"},       {"max-tokens", "0"},  {"target", "0"}};
+        {"proposer", "mailbox"}, {"mailbox-out", "1"}, {"mailbox-wait", "0"}, {"order", "arrival"},
+        {"max-evals", "0"},      {"max-time", "0"},    {"max-cost", "0"},     {"max-tokens", "0"},
+        {"max-requests", "0"},   {"target", "0"}};
     kds_settings *s = kds_settings_copy(from);
     kds_code code = s ? KDS_OK : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < sizeof values / sizeof *values && code == KDS_OK; i++)
@@ -99,7 +99,8 @@ static void price(estimate *x, const kds_settings *s)
            out = kds_settings_double(s, "price-completion") / 1e6;
     double most_reply = kds_settings_double(s, "reply-tokens");
     double cost = kds_settings_double(s, "max-cost"), tokens = kds_settings_double(s, "max-tokens"),
-           evals = kds_settings_double(s, "max-evals");
+           evals = kds_settings_double(s, "max-evals"),
+           requests = kds_settings_double(s, "max-requests");
     x->prompt_tokens = ceil(bytes / 3.5);
     x->reply_tokens = ceil(most_reply / 3);
     x->usual_usd = x->prompt_tokens * in + x->reply_tokens * out;
@@ -111,6 +112,8 @@ static void price(estimate *x, const kds_settings *s)
         x->calls = fmin(x->calls, floor(tokens / (x->prompt_tokens + x->reply_tokens)));
     if (evals > 0)
         x->calls = fmin(x->calls, evals);
+    if (requests > 0)
+        x->calls = fmin(x->calls, requests);
 }
 
 static kds_code show(const estimate *x, bool json, kds_err *e)

@@ -26,7 +26,14 @@ typedef struct kds_lane {
 } kds_lane;
 
 /* Budgets that are told of before they are spent. */
-enum { KDS_BUDGET_TIME, KDS_BUDGET_EVALS, KDS_BUDGET_COST, KDS_BUDGET_TOKENS, KDS_BUDGETS };
+enum {
+    KDS_BUDGET_TIME,
+    KDS_BUDGET_EVALS,
+    KDS_BUDGET_COST,
+    KDS_BUDGET_TOKENS,
+    KDS_BUDGET_REQUESTS,
+    KDS_BUDGETS
+};
 /* A duel under way. */
 typedef struct kds_duel_lane {
     uint64_t tag;

@@ -59,6 +59,7 @@ bool kds_campaign_can_pay(kds_campaign *c, const cJSON *request)
 {
     double cost = kds_settings_double(c->settings, "max-cost");
     double tokens = kds_settings_double(c->settings, "max-tokens");
+    int64_t requests = kds_settings_int(c->settings, "max-requests");
     int waiting = 1;
     for (int i = 0; i < c->state->flight_count; i++)
         waiting += c->state->flights[i].awaiting;
@@ -72,7 +73,8 @@ bool kds_campaign_can_pay(kds_campaign *c, const cJSON *request)
         most = fmax(most, kds_model_reserve_tokens(&c->models->items[i], bytes));
     }
     if ((cost <= 0 || c->state->cost_usd + waiting * one <= cost) &&
-        (tokens <= 0 || used + waiting * most <= tokens))
+        (tokens <= 0 || used + waiting * most <= tokens) &&
+        (requests <= 0 || c->state->requests < requests))
         return true;
     c->closing = true;
     c->why = "the rest of the budget could not pay for another request";

@@ -8,16 +8,17 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char *const NAMES[KDS_BUDGETS] = {"max-time", "max-evals", "max-cost", "max-tokens",
+                                               "max-requests"};
+
 /* What is used of a budget, and the budget; 0: none. */
 static double used_of(const kds_campaign *c, int which, double *limit)
 {
-    static const char *const names[KDS_BUDGETS] = {"max-time", "max-evals", "max-cost",
-                                                   "max-tokens"};
     const kds_state *s = c->state;
-    const double used[KDS_BUDGETS] = {s->run_seconds + kds_clock_monotonic() - c->started,
-                                      (double)s->evaluated, s->cost_usd,
-                                      (double)s->prompt_tokens + (double)s->completion_tokens};
-    *limit = kds_settings_double(c->settings, names[which]);
+    const double used[KDS_BUDGETS] = {
+        s->run_seconds + kds_clock_monotonic() - c->started, (double)s->evaluated, s->cost_usd,
+        (double)s->prompt_tokens + (double)s->completion_tokens, (double)s->requests};
+    *limit = kds_settings_double(c->settings, NAMES[which]);
     return used[which];
 }
 
@@ -42,8 +43,8 @@ static void tell(kds_campaign *c, int which, int level, double used, double limi
                           limit);
         break;
     default:
-        kds_campaign_tell(c, kind, "%.0f %% of --max-%s used: %.0f of %.0f", percent,
-                          which == KDS_BUDGET_EVALS ? "evals" : "tokens", used, limit);
+        kds_campaign_tell(c, kind, "%.0f %% of --%s used: %.0f of %.0f", percent, NAMES[which],
+                          used, limit);
     }
 }
 

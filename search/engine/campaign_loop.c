@@ -145,7 +145,8 @@ static const char *budget_spent(const kds_campaign *c)
            stall = kds_settings_double(c->settings, "stall");
     double cost = kds_settings_double(c->settings, "max-cost"),
            target = kds_settings_double(c->settings, "target");
-    int64_t tokens = kds_settings_int(c->settings, "max-tokens");
+    int64_t tokens = kds_settings_int(c->settings, "max-tokens"),
+            requests = kds_settings_int(c->settings, "max-requests");
     if (evals > 0 && s->evaluated >= evals)
         return "max-evals";
     if (time > 0 && s->run_seconds + elapsed >= time)
@@ -154,6 +155,8 @@ static const char *budget_spent(const kds_campaign *c)
         return "max-cost";
     if (tokens > 0 && s->prompt_tokens + s->completion_tokens >= tokens)
         return "max-tokens";
+    if (requests > 0 && s->requests >= requests)
+        return "max-requests";
     if (target > 0 && s->best_fitness >= target)
         return "target";
     if (c->selector.endpoint && s->barren >= BARREN_MAX)

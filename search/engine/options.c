@@ -17,6 +17,9 @@ static const kds_option options[] = {
      "stop before the model calls cost more than this (0: no limit)"},
     {"max-tokens", KDS_OPTION_INT, "0", 0, 1e15, NULL, RUN, "N",
      "stop before the model calls use more tokens than this (0: no limit)"},
+    {"max-requests", KDS_OPTION_INT, "0", 0, 1e12, NULL, RUN, "N",
+     "stop before more than this many prompts are sent to models, repeated ones among them (0: no "
+     "limit)"},
     {"stall", KDS_OPTION_DURATION, "0", 0, 1e9, NULL, RUN, "TIME",
      "stop when nothing was accepted for this long (0: never)"},
     {"target", KDS_OPTION_DOUBLE, "0", 0, 1e6, NULL, RUN, "X",

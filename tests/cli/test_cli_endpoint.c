@@ -406,6 +406,28 @@ static void test_cost_is_capped(void **state)
     chat_server_stop(server);
 }
 
+/* No more requests than were allowed, however many of them failed, and none more at resume. */
+static void test_requests_are_capped(void **state)
+{
+    (void)state;
+    static const chat_step steps[] = {
+        {.answer = CHAT_STATUS, .status = 503, .retry_after = "0"},
+        {.answer = CHAT_OK, .mode = CHAT_MODE_EDIT},
+    };
+    const chat_script script = {
+        .seed = 5, .by_body = true, .key = KEY, .steps = steps, .step_count = 2};
+    chat_server *server = serve(&script);
+    EXPECT(0, "run", task(), "-o", "counted", "--max-requests", "9", MODEL, PRICES);
+    assert_int_equal(chat_server_counts(server).requests, 9);
+    assert_accounts_agree("counted", server);
+    EXPECT(0, "resume", "counted");
+    assert_int_equal(chat_server_counts(server).requests, 9);
+    EXPECT(0, "resume", "counted", "--max-requests", "11");
+    assert_int_equal(chat_server_counts(server).requests, 11);
+    EXPECT(0, "replay", "counted");
+    chat_server_stop(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +436,7 @@ int main(void)
         cmocka_unit_test(test_faults_are_survived), cmocka_unit_test(test_kills_lose_no_reply),
         cmocka_unit_test(test_refused_key),         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_cost_is_capped),      cmocka_unit_test(test_budgets_are_told),
+        cmocka_unit_test(test_requests_are_capped),
     };
     return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);
 }

@@ -203,86 +203,80 @@ static void apply_candidate(kds_fold_event *f)
         kds_fold_run_plain(f, KDS_SQL_BUDGET_CANDIDATE);
 }
 
-static void apply_stage(kds_fold_event *f)
+/* A row of a decision's evaluations. */
+typedef struct stage_row {
+    int64_t decision, line;
+    const char *id, *stage, *verdict, *message, *report, *log, *cubin;
+    double seconds;
+} stage_row;
+
+/* Adds it, if the decision is under way with that candidate. */
+static void add_stage(kds_fold_event *f, const stage_row *r)
 {
-    int64_t decision = kds_fold_int(f, "decision", true, 0);
-    const char *id = kds_fold_hex(f, "candidate", false, 32),
-               *stage = kds_fold_text(f, "stage", true, "");
-    const char *verdict = kds_fold_text(f, "verdict", true, "");
-    const char *message = kds_fold_text(f, "message", false, "");
-    int64_t line = kds_fold_int(f, "line", false, 0);
-    const char *report = kds_fold_hex(f, "report", false, 32),
-               *log = kds_fold_hex(f, "log", false, 32);
-    const char *cubin = kds_fold_hex(f, "cubin", false, 32);
-    double seconds = kds_fold_sum(f, "seconds");
-    if (f->code != KDS_OK)
-        return;
     kds_query q = kds_fold_use(f, KDS_SQL_DECISION_FLYING);
-    kds_sql_int(&q, 1, decision);
-    kds_sql_text(&q, 2, id);
+    kds_sql_int(&q, 1, r->decision);
+    kds_sql_text(&q, 2, r->id);
     bool flying = kds_sql_next(&q);
     kds_fold_run(f, &q);
     if (!flying)
         not_under_way(f);
     q = kds_fold_use(f, KDS_SQL_STAGE_ADD);
     kds_sql_int(&q, 1, f->event->seq);
-    kds_sql_int(&q, 2, decision);
-    kds_sql_text(&q, 3, id);
-    kds_sql_text(&q, 4, stage);
-    kds_sql_text(&q, 5, verdict);
-    kds_sql_text(&q, 6, message);
-    kds_sql_int(&q, 7, line);
-    kds_sql_text(&q, 8, report);
-    kds_sql_text(&q, 9, log);
-    kds_sql_text(&q, 10, cubin);
-    kds_sql_real(&q, 11, seconds);
+    kds_sql_int(&q, 2, r->decision);
+    kds_sql_text(&q, 3, r->id);
+    kds_sql_text(&q, 4, r->stage);
+    kds_sql_text(&q, 5, r->verdict);
+    kds_sql_text(&q, 6, r->message);
+    kds_sql_int(&q, 7, r->line);
+    kds_sql_text(&q, 8, r->report);
+    kds_sql_text(&q, 9, r->log);
+    kds_sql_text(&q, 10, r->cubin);
+    kds_sql_real(&q, 11, r->seconds);
     kds_sql_int(&q, 12, f->event->time_ms);
     kds_fold_run(f, &q);
-    q = kds_fold_use(
+}
+
+static void apply_stage(kds_fold_event *f)
+{
+    const stage_row r = {.decision = kds_fold_int(f, "decision", true, 0),
+                         .id = kds_fold_hex(f, "candidate", false, 32),
+                         .stage = kds_fold_text(f, "stage", true, ""),
+                         .verdict = kds_fold_text(f, "verdict", true, ""),
+                         .message = kds_fold_text(f, "message", false, ""),
+                         .line = kds_fold_int(f, "line", false, 0),
+                         .report = kds_fold_hex(f, "report", false, 32),
+                         .log = kds_fold_hex(f, "log", false, 32),
+                         .cubin = kds_fold_hex(f, "cubin", false, 32),
+                         .seconds = kds_fold_sum(f, "seconds")};
+    if (f->code != KDS_OK)
+        return;
+    add_stage(f, &r);
+    kds_query q = kds_fold_use(
         f, KDS_SQL_CANDIDATE_STAGE); /* no row if this decision repeats an earlier candidate */
-    kds_sql_int(&q, 1, decision);
-    kds_sql_text(&q, 2, id);
-    kds_sql_text(&q, 3, stage);
-    kds_sql_text(&q, 4, report);
-    kds_sql_text(&q, 5, cubin);
+    kds_sql_int(&q, 1, r.decision);
+    kds_sql_text(&q, 2, r.id);
+    kds_sql_text(&q, 3, r.stage);
+    kds_sql_text(&q, 4, r.report);
+    kds_sql_text(&q, 5, r.cubin);
     kds_fold_run(f, &q);
 }
 
 /* A duel of a decision's candidate stands among its stages. Duels of equals belong to none. */
 static void apply_duel(kds_fold_event *f)
 {
-    int64_t decision = kds_fold_int(f, "decision", false, -1);
-    const char *id = kds_fold_hex(f, "candidate", false, 32),
-               *purpose = kds_fold_text(f, "purpose", true, "");
-    const char *verdict = kds_fold_text(f, "verdict", false, "failed"),
-               *why = kds_fold_text(f, "why", false, "");
-    const char *record = kds_fold_hex(f, "record", false, 32);
-    double seconds = kds_fold_sum(f, "seconds");
     char stage[40];
-    if (f->code != KDS_OK || decision < 0)
+    const char *purpose = kds_fold_text(f, "purpose", true, "");
+    const stage_row r = {.decision = kds_fold_int(f, "decision", false, -1),
+                         .id = kds_fold_hex(f, "candidate", false, 32),
+                         .stage = stage,
+                         .verdict = kds_fold_text(f, "verdict", false, "failed"),
+                         .message = kds_fold_text(f, "why", false, ""),
+                         .report = kds_fold_hex(f, "record", false, 32),
+                         .seconds = kds_fold_sum(f, "seconds")};
+    if (f->code != KDS_OK || r.decision < 0)
         return;
     snprintf(stage, sizeof stage, "duel %.20s", purpose);
-    kds_query q = kds_fold_use(f, KDS_SQL_DECISION_FLYING);
-    kds_sql_int(&q, 1, decision);
-    kds_sql_text(&q, 2, id);
-    bool flying = kds_sql_next(&q);
-    kds_fold_run(f, &q);
-    if (!flying)
-        not_under_way(f);
-    q = kds_fold_use(f, KDS_SQL_STAGE_ADD);
-    kds_sql_int(&q, 1, f->event->seq);
-    kds_sql_int(&q, 2, decision);
-    kds_sql_text(&q, 3, id);
-    kds_sql_text(&q, 4, stage);
-    kds_sql_text(&q, 5, verdict);
-    kds_sql_text(&q, 6, why);
-    kds_sql_int(&q, 7, 0);
-    kds_sql_text(&q, 8, record);
-    kds_sql_text(&q, 9, NULL);
-    kds_sql_text(&q, 10, NULL);
-    kds_sql_real(&q, 11, seconds);
-    kds_sql_int(&q, 12, f->event->time_ms);
-    kds_fold_run(f, &q);
+    add_stage(f, &r);
 }
 
 /* What both endings of a decision say. */

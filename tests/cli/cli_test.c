@@ -58,6 +58,21 @@ char *cli_read(const char *path, size_t *len)
     return data;
 }
 
+int cli_pending(const char *archive, char ids[][KDS_MAIL_ID], int most)
+{
+    int n = 0;
+    cJSON *o = JSON("mailbox", archive);
+    const cJSON *p = NULL;
+    cJSON_ArrayForEach(p, kds_json_at(o, "pending"))
+    {
+        if (n < most)
+            snprintf(ids[n], KDS_MAIL_ID, "%s", kds_json_str(p, "id", ""));
+        n++;
+    }
+    cJSON_Delete(o);
+    return n;
+}
+
 pid_t cli_start(const char *name, const char *const *args)
 {
     char out[600], err[600];

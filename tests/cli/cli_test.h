@@ -3,6 +3,7 @@
 #ifndef KDS_TESTS_CLI_TEST_H
 #define KDS_TESTS_CLI_TEST_H
 
+#include "prompts/mail.h"
 #include "search/base/buf.h"
 #include "search/base/json.h"
 
@@ -43,6 +44,9 @@ void cli_refuses(int status, const char *text, const char *const *args);
 pid_t cli_start(const char *name, const char *const *args);
 /* Waits for a started one: its exit status as in cli_result. */
 int cli_wait(pid_t pid);
+
+/* The ids of the first `most` prompts that wait in an archive's mailbox; returns how many wait. */
+int cli_pending(const char *archive, char ids[][KDS_MAIL_ID], int most);
 
 /* Path in the scratch folder (static storage, 8 at a time); path in the source tree. */
 const char *cli_path(const char *name);

@@ -4,7 +4,6 @@
 #include "tests/cli/cli_test.h"
 #include "tests/tools/chat_server.h"
 
-#include "prompts/mail.h"
 #include "search/base/file.h"
 #include "search/base/random.h"
 
@@ -102,22 +101,6 @@ static void drop(const char *archive, const char *name, const char *text, size_t
     settle(cli_path(path));
 }
 
-/* The ids of the prompts that wait, as `mailbox` lists them. */
-static int pending(const char *archive, char ids[][KDS_MAIL_ID], int most)
-{
-    int n = 0;
-    cJSON *o = JSON("mailbox", archive);
-    const cJSON *p = NULL;
-    cJSON_ArrayForEach(p, kds_json_at(o, "pending"))
-    {
-        if (n < most)
-            snprintf(ids[n], KDS_MAIL_ID, "%s", kds_json_str(p, "id", ""));
-        n++;
-    }
-    cJSON_Delete(o);
-    return n;
-}
-
 static char *answer_to(const char *archive, const char *id)
 {
     char name[400];
@@ -175,7 +158,7 @@ static void test_knowledge(void **state)
     char ids[8][KDS_MAIL_ID], title[200] = "";
     EXPECT(31, "run", task(), "-o", "knows", MAIL);
     EXPECT(31, "run", task(), "-o", "ignorant", MAIL, "--knowledge-bytes", "0");
-    assert_int_equal(pending("knows", ids, 8), 3);
+    assert_int_equal(cli_pending("knows", ids, 8), 3);
     cJSON *all = JSON("knowledge");
     assert_true(cJSON_GetArraySize(all) >= 25);
     cJSON_Delete(all);
@@ -242,7 +225,7 @@ static void test_drains_and_resumes(void **state)
     (void)state;
     char ids[8][KDS_MAIL_ID], name[400];
     REFUSES(31, "3 prompts wait", "run", task(), "-o", "night", "--seed", "2", MAIL);
-    assert_int_equal(pending("night", ids, 8), 3);
+    assert_int_equal(cli_pending("night", ids, 8), 3);
     assert_int_equal(files_in(box("night", "out")), 3);
     assert_int_equal(status_of("night", "responses"), 0);
     REFUSES(31, "kdasearch resume", "resume", "night"); /* nothing has come: nothing changes */
@@ -265,7 +248,7 @@ static void test_drains_and_resumes(void **state)
     assert_int_equal(files_in(box("night", "in")), 0);
     assert_int_equal(files_in(box("night", "in/done")), 3);
     char more[8][KDS_MAIL_ID];
-    assert_int_equal(pending("night", more, 8), 3);
+    assert_int_equal(cli_pending("night", more, 8), 3);
     assert_int_equal(files_in(box("night", "out")), 3);
     for (int i = 0; i < 3; i++) {
         snprintf(name, sizeof name, "out/%s.json", more[i]);
@@ -316,14 +299,14 @@ static void test_carried(void **state)
     EXPECT(31, "run", task(), "-o", "home", "--order", "strict", "--in-flight", "3", MAIL);
     for (int i = 0; i < 2; i++) {
         copy(names[i][0], names[i][1]);
-        int n = pending(names[i][1], ids, 8);
+        int n = cli_pending(names[i][1], ids, 8);
         assert_in_range(n, 1, 3);
         for (int k = n - 1; k >= 0; k--)
             reply_plain(names[i][1], ids[k]);
         copy(names[i][1], names[i + 1][0]);
         EXPECT(31, "resume", names[i + 1][0]);
         assert_whole(names[i + 1][0]);
-        n = pending("home", ids, 8);
+        n = cli_pending("home", ids, 8);
         for (int k = 0; k < n; k++) {
             reply_plain("home", ids[k]);
             EXPECT(31, "resume", "home");
@@ -343,7 +326,7 @@ static void test_twice(void **state)
     (void)state;
     char ids[8][KDS_MAIL_ID], name[400];
     EXPECT(31, "run", task(), "-o", "twice", MAIL);
-    assert_int_equal(pending("twice", ids, 8), 3);
+    assert_int_equal(cli_pending("twice", ids, 8), 3);
     char *text = answer_to("twice", ids[0]);
     snprintf(name, sizeof name, "%s.md", ids[0]);
     drop("twice", name, text, strlen(text));
@@ -370,7 +353,7 @@ static void test_hostile(void **state)
     static char huge[5 << 20];
     char ids[8][KDS_MAIL_ID], name[400];
     EXPECT(31, "run", task(), "-o", "hostile", MAIL);
-    assert_int_equal(pending("hostile", ids, 8), 3);
+    assert_int_equal(cli_pending("hostile", ids, 8), 3);
     cli_write("secret.txt", "do not read me", 14);
     snprintf(name, sizeof name, "in/%s.md", ids[0]);
     assert_int_equal(symlink(cli_path("secret.txt"), box("hostile", name)), 0);
@@ -423,7 +406,7 @@ static void test_hostile(void **state)
     assert_int_equal(status_of("hostile", "responses"), 0);
     assert_int_equal(files_in(box("hostile", "in")), 1);               /* half.md.part */
     assert_int_equal(files_in(box("hostile", "in/refused")), 13 + 13); /* each with its reason */
-    assert_int_equal(pending("hostile", ids, 8), 3);
+    assert_int_equal(cli_pending("hostile", ids, 8), 3);
     assert_int_not_equal(access(cli_path("was-executed"), F_OK), 0);
     size_t len = 0;
     char *kept = cli_read(cli_path("secret.txt"), &len);
@@ -448,7 +431,7 @@ static void test_correction(void **state)
     char ids[8][KDS_MAIL_ID], name[400];
     static const char BAD[] = "<<<<<<< SEARCH\nno such line\n=======\nx\n>>>>>>> REPLACE\n";
     EXPECT(31, "run", task(), "-o", "wrong", "--proposer", "mailbox", "--mailbox-out", "1");
-    assert_int_equal(pending("wrong", ids, 8), 1);
+    assert_int_equal(cli_pending("wrong", ids, 8), 1);
     snprintf(name, sizeof name, "%s.md", ids[0]);
     cli_write(name, BAD, strlen(BAD));
     REFUSES(3, "were not put in", "mailbox", "wrong", name);
@@ -456,7 +439,7 @@ static void test_correction(void **state)
     EXPECT(0, "mailbox", "wrong", name, "--force");
     EXPECT(31, "resume", "wrong");
     char next[8][KDS_MAIL_ID];
-    assert_int_equal(pending("wrong", next, 8), 1);
+    assert_int_equal(cli_pending("wrong", next, 8), 1);
     cli_result r = CLI("mailbox", "wrong", "--prompt", next[0]);
     assert_int_equal(r.status, 0);
     assert_non_null(strstr(r.out, "The SEARCH text of edit 1 is not in the source"));
@@ -482,7 +465,7 @@ static void test_kills(void **state)
     kds_random random = kds_random_stream(9, 0, "kills");
     EXPECT(31, "run", task(), "-o", "killed", MAIL);
     for (int turn = 0; turn < 6; turn++) {
-        int n = pending("killed", ids, 8);
+        int n = cli_pending("killed", ids, 8);
         for (int i = 0; i < n && i < 3; i++) {
             reply_plain("killed", ids[i]);
             given++;
@@ -496,7 +479,7 @@ static void test_kills(void **state)
         EXPECT(31, "resume", "killed", "--mailbox-wait", "0");
         assert_int_equal(status_of("killed", "responses"), given);
         assert_int_equal(files_in(box("killed", "in")), 0);
-        assert_int_equal(files_in(box("killed", "out")), pending("killed", ids, 8));
+        assert_int_equal(files_in(box("killed", "out")), cli_pending("killed", ids, 8));
     }
     assert_true(given >= 6);
     assert_whole("killed");
@@ -508,7 +491,7 @@ static void test_waits(void **state)
     (void)state;
     char ids[8][KDS_MAIL_ID];
     EXPECT(31, "run", task(), "-o", "waits", MAIL);
-    assert_int_equal(pending("waits", ids, 8), 3);
+    assert_int_equal(cli_pending("waits", ids, 8), 3);
     pid_t pid =
         cli_start("waits", (const char *const[]){"resume", "waits", "--mailbox-wait", "1h", NULL});
     sleep_ms(300);
@@ -527,7 +510,7 @@ static void test_other_proposer(void **state)
     (void)state;
     char ids[8][KDS_MAIL_ID], name[400];
     EXPECT(31, "run", task(), "-o", "other", MAIL);
-    assert_int_equal(pending("other", ids, 8), 3);
+    assert_int_equal(cli_pending("other", ids, 8), 3);
     EXPECT(0, "resume", "other", "--proposer", "builtin", "--max-evals", "12");
     assert_int_equal(files_in(box("other", "out")), 0);
     snprintf(name, sizeof name, "%s.md", ids[0]);
@@ -546,7 +529,7 @@ static void test_budget(void **state)
     char ids[8][KDS_MAIL_ID];
     REFUSES(31, "prompts wait", "run", task(), "-o", "budget", MAIL, "--max-evals", "5");
     int rounds = 0, n = 0;
-    while ((n = pending("budget", ids, 8)) > 0 && rounds++ < 12) {
+    while ((n = cli_pending("budget", ids, 8)) > 0 && rounds++ < 12) {
         for (int i = 0; i < n; i++)
             reply_plain("budget", ids[i]);
         cli_result r = CLI("resume", "budget");

@@ -1,7 +1,6 @@
 /* Prompt templates of a user's own. */
 #include "tests/cli/cli_test.h"
 
-#include "prompts/mail.h"
 #include "search/base/file.h"
 
 #include <stdio.h>
@@ -14,22 +13,6 @@
 static const char *task(void)
 {
     return cli_source("tests/tasks/scale");
-}
-
-/* The ids of the prompts that wait, as `mailbox` lists them. */
-static int pending(const char *archive, char ids[][KDS_MAIL_ID], int most)
-{
-    int n = 0;
-    cJSON *o = JSON("mailbox", archive);
-    const cJSON *p = NULL;
-    cJSON_ArrayForEach(p, kds_json_at(o, "pending"))
-    {
-        if (n < most)
-            snprintf(ids[n], KDS_MAIL_ID, "%s", kds_json_str(p, "id", ""));
-        n++;
-    }
-    cJSON_Delete(o);
-    return n;
 }
 
 static void write_text(const char *path, const char *text)
@@ -67,9 +50,9 @@ static void test_templates(void **state)
     write_text("own/crossover.md", "Our house style: both.\n");
     EXPECT(31, "run", task(), "-o", "styled", MAIL, "--templates", "own");
     assert_int_equal(rename(dir, cli_path("own-moved")), 0);
-    assert_int_equal(pending("styled", ids, 8), 3);
+    assert_int_equal(cli_pending("styled", ids, 8), 3);
     EXPECT(31, "resume", "styled", "--mailbox-out", "6"); /* writes three more */
-    assert_int_equal(pending("styled", ids, 8), 6);
+    assert_int_equal(cli_pending("styled", ids, 8), 6);
     for (int i = 0; i < 6; i++) {
         cli_result r = CLI("mailbox", "styled", "--prompt", ids[i]);
         assert_non_null(strstr(r.out, "Our house style"));

@@ -178,6 +178,7 @@ static cJSON *campaign_body(kds_campaign *c, uint64_t gate_seed)
     snprintf(gate, sizeof gate, "%llu", (unsigned long long)gate_seed);
     bool ok = o && kds_json_add_int(o, "format", KDS_ARCHIVE_FORMAT) &&
               kds_json_add_str(o, "version", kds_version()) &&
+              kds_json_add_int(o, "rules", KDS_RULES) &&
               kds_json_add_str(o, "task", c->task->name) &&
               kds_json_add_str(o, "family", c->task->family) &&
               kds_json_add_id(o, "task_hash", c->task->hash) &&

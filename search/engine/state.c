@@ -12,6 +12,7 @@ kds_state *kds_state_create(void)
     kds_state *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
+    s->rules = KDS_RULES;
     s->last_accept = -1;
     s->ids = kds_map_create();
     s->norms = kds_map_create();

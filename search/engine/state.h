@@ -5,6 +5,9 @@
 
 #include "search/base/json.h"
 
+/* How decisions follow from the state. A campaign keeps the rules that it began with; records of
+ * rules 1, the first, do not name them. */
+#define KDS_RULES 2
 #define KDS_STATE_BINS 6
 #define KDS_STATE_OPERATORS 32
 #define KDS_REPAIRS_MAX 2 /* repairs in a row on one line */
@@ -111,6 +114,7 @@ typedef struct kds_map kds_map; /* kds_id -> decision */
 
 typedef struct kds_state {
     uint64_t seed;
+    int rules;
     bool measured; /* times are: duels decide */
     int descriptor_version;
     int64_t decisions; /* made: the next one's number */

@@ -42,7 +42,13 @@ static kds_operator_score *operator_score(kds_state *s, const char *name)
 
 static kds_code apply_campaign(kds_state *s, const cJSON *body, kds_err *e)
 {
-    (void)e;
+    int64_t rules = kds_json_int(body, "rules", 1);
+    if (rules < 1 || rules > KDS_RULES)
+        return kds_fail(e, KDS_NEWER_FORMAT,
+                        "the campaign searches by rules %lld; this kdasearch knows those up to %d: "
+                        "take a newer one",
+                        (long long)rules, KDS_RULES);
+    s->rules = (int)rules;
     s->seed = (uint64_t)kds_json_int(body, "seed", 0);
     s->measured = kds_json_bool(body, "measured", false);
     s->descriptor_version = (int)kds_json_int(kds_json_at(body, "descriptors"), "version", 1);

@@ -9,6 +9,7 @@ static world *measured(void)
     kds_state_free(w->state);
     assert_non_null(w->state = kds_state_create());
     cJSON *body = cJSON_CreateObject();
+    kds_json_add_int(body, "rules", KDS_RULES);
     kds_json_add_str(body, "seed", "1");
     kds_json_add_bool(body, "measured", true);
     ASSERT_OK(kds_state_apply(w->state, "CAMPAIGN", body, e));

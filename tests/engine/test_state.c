@@ -32,7 +32,7 @@ static kds_state *begun(void)
 {
     kds_state *s = kds_state_create();
     assert_non_null(s);
-    OK("CAMPAIGN", "{\"seed\":\"42\",\"descriptors\":{\"version\":3}}");
+    OK("CAMPAIGN", "{\"seed\":\"42\",\"rules\":2,\"descriptors\":{\"version\":3}}");
     OK("EPOCH", "{}");
     OK("DECISION", "{\"decision\":0,\"operator\":\"baseline\",\"proposer\":\"task\",\"parents\":[],"
                    "\"cell\":null}");
@@ -79,6 +79,20 @@ static void test_a_campaign_begins(void **state)
     assert_int_equal(kds_map_get(s->ids, a), 0);
     assert_int_equal(kds_map_get(s->programs, p), 0);
     assert_int_equal(kds_map_get(s->programs, a), -1);
+    kds_state_free(s);
+}
+
+/* A campaign keeps the rules of search that it began with; those of a newer program are refused. */
+static void test_rules(void **state)
+{
+    (void)state;
+    kds_state *s = kds_state_create();
+    assert_non_null(s);
+    OK("CAMPAIGN", "{\"seed\":\"42\"}");
+    assert_int_equal(s->rules, 1);
+    OK("CAMPAIGN", "{\"seed\":\"42\",\"rules\":2}");
+    assert_int_equal(s->rules, 2);
+    assert_int_equal(apply(s, "CAMPAIGN", "{\"seed\":\"42\",\"rules\":1000}"), KDS_NEWER_FORMAT);
     kds_state_free(s);
 }
 
@@ -281,6 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_campaign_begins),
+        cmocka_unit_test(test_rules),
         cmocka_unit_test(test_credit_goes_to_the_parents_cell),
         cmocka_unit_test(test_repairs),
         cmocka_unit_test(test_calls),

@@ -62,6 +62,7 @@ UNUSED static world *world_create(uint64_t seed, bool endpoint)
     cJSON *body = cJSON_CreateObject();
     snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
     kds_json_add_int(body, "format", KDS_ARCHIVE_FORMAT);
+    kds_json_add_int(body, "rules", KDS_RULES);
     kds_json_add_str(body, "seed", text);
     record(w, "CAMPAIGN", body);
     body = cJSON_CreateObject();

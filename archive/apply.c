@@ -286,6 +286,52 @@ typedef struct ending {
     double fitness;
 } ending;
 
+/* One more that held a cell. */
+static void add_history(kds_fold_event *f, const ending *x, const char *replaced, bool best)
+{
+    kds_query q = kds_fold_use(f, KDS_SQL_HISTORY_ADD);
+    kds_sql_int(&q, 1, f->event->seq);
+    kds_sql_text(&q, 2, x->cell);
+    kds_sql_int(&q, 3, x->decision);
+    kds_sql_text(&q, 4, x->id);
+    kds_sql_real(&q, 5, x->fitness);
+    kds_sql_text(&q, 6, replaced);
+    kds_sql_int(&q, 7, best);
+    kds_sql_int(&q, 8, f->event->time_ms);
+    kds_fold_run(f, &q);
+}
+
+/* A place goes back to the one that held it before. */
+static void apply_retire(kds_fold_event *f)
+{
+    const char *cell = kds_fold_hex(f, "cell", false, 16),
+               *gone = kds_fold_hex(f, "candidate", true, 32),
+               *back = kds_fold_hex(f, "back_to", true, 32);
+    const char *why = kds_fold_text(f, "why", false, "");
+    int64_t decision = kds_fold_int(f, "decision", true, 0);
+    double fitness = kds_fold_real(f, "fitness", true);
+    if (f->code != KDS_OK)
+        return;
+    if (cell == NULL) {
+        kds_fold_run_text(f, KDS_SQL_META_PUT, "best", back);
+        return;
+    }
+    kds_query q = kds_fold_use(f, KDS_SQL_CELL_GIVE_BACK);
+    kds_sql_text(&q, 1, cell);
+    kds_sql_text(&q, 2, back);
+    kds_sql_real(&q, 3, fitness);
+    kds_sql_int(&q, 4, decision);
+    kds_sql_text(&q, 5, gone);
+    if (kds_fold_run(f, &q) != 1)
+        kds_fold_malformed(f, "candidate", "is not the elite of that cell");
+    add_history(f, &(ending){.decision = decision, .id = back, .cell = cell, .fitness = fitness},
+                gone, false);
+    q = kds_fold_use(f, KDS_SQL_CANDIDATE_RETIRE);
+    kds_sql_text(&q, 1, gone);
+    kds_sql_text(&q, 2, why);
+    kds_fold_run(f, &q);
+}
+
 /* Reads an ending and marks the decision as committed. */
 static ending commit_decision(kds_fold_event *f, bool accepted)
 {
@@ -333,16 +379,7 @@ static void fill_cell(kds_fold_event *f, const ending *x, const char *bins, cons
     kds_sql_int(&q, 5, x->decision);
     kds_fold_run(f, &q);
     kds_fold_run_decision(f, KDS_SQL_CELL_IMPROVE, x->decision);
-    q = kds_fold_use(f, KDS_SQL_HISTORY_ADD);
-    kds_sql_int(&q, 1, f->event->seq);
-    kds_sql_text(&q, 2, x->cell);
-    kds_sql_int(&q, 3, x->decision);
-    kds_sql_text(&q, 4, x->id);
-    kds_sql_real(&q, 5, x->fitness);
-    kds_sql_text(&q, 6, replaced);
-    kds_sql_int(&q, 7, best);
-    kds_sql_int(&q, 8, f->event->time_ms);
-    kds_fold_run(f, &q);
+    add_history(f, x, replaced, best);
 }
 
 static void apply_accept(kds_fold_event *f)
@@ -386,7 +423,7 @@ static const struct {
     {"CAMPAIGN", apply_campaign}, {"EPOCH", apply_epoch},       {"DECISION", apply_decision},
     {"REQUEST", apply_request},   {"RESPONSE", apply_response}, {"CANDIDATE", apply_candidate},
     {"STAGE", apply_stage},       {"DUEL", apply_duel},         {"ACCEPT", apply_accept},
-    {"REJECT", apply_reject},     {"STOP", apply_stop},
+    {"REJECT", apply_reject},     {"RETIRE", apply_retire},     {"STOP", apply_stop},
 };
 
 kds_code kds_fold(kds_ledger *l, const kds_ledger_event *event, kds_err *e)

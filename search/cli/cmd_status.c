@@ -151,11 +151,14 @@ static void show_text(status *s, const char *dir)
            (long long)s->totals.duplicates, (long long)s->cells);
     if (s->noise)
         printf("duels       %lld fought; a kernel and its copy differ by up to %.2f %%; %lld of "
-               "%lld hidden duels of equals were called faster\n",
+               "%lld hidden duels of equals were called faster; %lld promotion%s taken back by "
+               "reviews\n",
                (long long)kds_json_int(s->noise, "duels", 0),
                100 * kds_json_num(s->noise, "floor", 0),
                (long long)kds_json_int(s->noise, "hidden_faster", 0),
-               (long long)kds_json_int(s->noise, "hidden", 0));
+               (long long)kds_json_int(s->noise, "hidden", 0),
+               (long long)kds_json_int(s->noise, "retired", 0),
+               kds_json_int(s->noise, "retired", 0) == 1 ? "" : "s");
     if (s->has_best && s->confirmed.known) {
         printf("best        #%lld %.8s, ", (long long)s->best.decision, s->best.id);
         kds_view_confirmed(stdout, &s->confirmed);

@@ -125,6 +125,16 @@ static void response_line(kds_progress *p, const cJSON *o)
     plain_line(p, "", text);
 }
 
+static void retire_line(kds_progress *p, const cJSON *o)
+{
+    char text[300];
+    const char *cell = kds_json_str(o, "cell", NULL);
+    snprintf(text, sizeof text, "%.8s %s %s: %.120s; %.8s is back",
+             kds_json_str(o, "candidate", "-"), cell ? "gives back cell" : "is no longer the best",
+             cell ? cell : "so far", kds_json_str(o, "why", ""), kds_json_str(o, "back_to", "-"));
+    plain_line(p, "", text);
+}
+
 void kds_progress_event(void *progress, const kds_event *event)
 {
     kds_progress *p = progress;
@@ -142,6 +152,8 @@ void kds_progress_event(void *progress, const kds_event *event)
         status_line(p, o);
     else if (strcmp(event->kind, "ACCEPT") == 0 || strcmp(event->kind, "REJECT") == 0)
         commit_line(p, event->kind, o);
+    else if (strcmp(event->kind, "RETIRE") == 0)
+        retire_line(p, o);
     else if (strcmp(event->kind, "RESPONSE") == 0)
         response_line(p, o);
     else if (strcmp(event->kind, "STOP") == 0)

@@ -150,7 +150,8 @@ kds_code kds_view_load_noise(kds_ledger *l, cJSON **out, kds_err *e)
                   kds_json_add_int(o, "duels", s->bouts) &&
                   kds_json_add_int(o, "equals", s->floor_count) &&
                   kds_json_add_int(o, "hidden", s->hidden) &&
-                  kds_json_add_int(o, "hidden_faster", s->hidden_faster);
+                  kds_json_add_int(o, "hidden_faster", s->hidden_faster) &&
+                  kds_json_add_int(o, "retired", s->retired);
         if (!ok) {
             cJSON_Delete(o);
             code = kds_fail(e, KDS_NO_MEMORY, "out of memory");

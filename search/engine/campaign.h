@@ -10,6 +10,7 @@
 #include "prompts/knowledge.h"
 #include "search/base/log.h"
 #include "search/engine/ask.h"
+#include "search/engine/commit.h"
 #include "search/engine/evaluate.h"
 #include "search/engine/models.h"
 #include "search/engine/select.h"
@@ -21,6 +22,9 @@ typedef struct kds_lane {
     int64_t decision;
     bool evaluating; /* handed to the evaluator */
     bool asking;     /* a request is out */
+    int64_t news;    /* of the state, when the duel that it needs was derived; -1: not yet */
+    bool needs_bout; /* it needs one: `need` */
+    kds_bout_need need;
     double retry_at; /* monotonic; 0: not waiting */
     int tries;       /* requests of this epoch */
 } kds_lane;
@@ -34,14 +38,11 @@ enum {
     KDS_BUDGET_REQUESTS,
     KDS_BUDGETS
 };
-/* A duel under way. */
+/* A duel under way; what it is stands in the state. */
 typedef struct kds_duel_lane {
     uint64_t tag;
-    int64_t decision; /* -1: of equals */
-    kds_bout_purpose purpose;
-    kds_id candidate, incumbent;
+    int64_t challenge;
 } kds_duel_lane;
-#define KDS_DUEL_LANES 4
 
 /* An object waiting for the transaction of the next record. */
 typedef struct kds_pending {
@@ -73,10 +74,11 @@ struct kds_campaign {
     int pending_count;
     kds_lane *lanes;
     int lane_count, lane_room;
-    kds_duel_lane duels[KDS_DUEL_LANES];
+    kds_duel_lane duels[KDS_CARDS_MAX];
     int duel_count;
     uint64_t duel_tags;
-    int floor_failures; /* such duels in a row of which nothing came */
+    char reviewed_on[32]; /* the card of the last review */
+    int floor_failures;   /* such duels in a row of which nothing came */
     double last_floor;
     double busy, woken; /* seconds of this process's own work, without waiting; when it began */
     int stop_fd;        /* eventfd: wakes the loop */
@@ -157,12 +159,16 @@ KDS_MUST_USE kds_code kds_campaign_mail_step(kds_campaign *c, bool now, kds_err 
 KDS_MUST_USE kds_code kds_campaign_mail_drain(kds_campaign *c, kds_err *e);
 /* campaign_duel.c: where times are measured. */
 KDS_MUST_USE kds_code kds_campaign_check_rows(const kds_task *t, kds_err *e);
-/* *ready: a flight with a verdict may be committed. Else its next duel is under way, or was begun.
- */
+/* *ready: a flight with a verdict may be committed. Else its next duel is under way, was begun, or
+ * waits for a card. */
 KDS_MUST_USE kds_code kds_campaign_fight(kds_campaign *c, const kds_flight *f, bool *ready,
                                          kds_err *e);
-/* Measures the noise again when it is time. */
-KDS_MUST_USE kds_code kds_campaign_watch_floor(kds_campaign *c, kds_err *e);
+/* A review is under way, or one is in doubt: the campaign does not end before that is decided. */
+bool kds_campaign_reviewing(const kds_campaign *c);
+/* Duels that may be fought at a time: one on each card. */
+int kds_campaign_duels_most(const kds_campaign *c);
+/* Measures the noise again when it is time, and reviews what was promoted. */
+KDS_MUST_USE kds_code kds_campaign_watch_duels(kds_campaign *c, kds_err *e);
 void kds_campaign_fought(void *campaign, const kds_fought *f);
 
 /* campaign_loop.c */

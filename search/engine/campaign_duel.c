@@ -1,13 +1,15 @@
-/* Duels in a campaign. What is to be fought follows from the state (commit.h); here it is begun,
- * and its outcome recorded. Before anything else is fought in an epoch, and once an hour, a kernel
- * fights a copy of itself: what such duels show is noise, and no gain below it counts. One in fifty
- * duels is such a one, too, and looks like any other to the process that fights it. */
+/* Duels in a campaign. What is to be fought follows from the state (commit.h); here it is announced
+ * and begun, one on each card, and its outcome recorded. Before anything else is fought in an
+ * epoch, and once an hour, a kernel fights a copy of itself: what such duels show is noise, and no
+ * gain below it counts. One in fifty duels is such a one, too, and looks like any other to the
+ * process that fights it. */
 #include "search/engine/campaign.h"
 
 #include "eval/duel_replay.h"
 #include "search/base/clock.h"
 #include "search/engine/commit.h"
 #include "search/engine/duel_bench.h"
+#include "search/engine/review.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -64,7 +66,8 @@ static kds_code copy_side(const side *from, side *to, kds_err *e)
 /* Where noise is measured, and where a speed-up will be told, the estimate is what is wanted. */
 static bool wants_estimate(kds_bout_purpose p)
 {
-    return p == KDS_BOUT_FLOOR || p == KDS_BOUT_CONFIRM || p == KDS_BOUT_REPORT;
+    return p == KDS_BOUT_FLOOR || p == KDS_BOUT_CONFIRM || p == KDS_BOUT_REPORT ||
+           p == KDS_BOUT_REVIEW;
 }
 
 static void choose_options(const kds_campaign *c, kds_bout_purpose p, kds_gpu_duel_options *o)
@@ -95,21 +98,46 @@ kds_code kds_campaign_check_rows(const kds_task *t, kds_err *e)
                     t->name, rows, KDS_GPU_DUEL_ROWS);
 }
 
-static kds_code begin(kds_campaign *c, const kds_duel_lane *lane, const side sides[2], bool fresh,
+/* Announces a duel: how it is fought follows from the state of now. */
+static kds_code announce(kds_campaign *c, const kds_challenge *x, kds_err *e)
+{
+    char key[17];
+    cJSON *o = cJSON_CreateObject();
+    kds_cell_format(x->cell, key);
+    bool ok = o && kds_json_add_int(o, "challenge", c->state->challenged);
+    if (ok && x->decision >= 0)
+        ok = kds_json_add_int(o, "decision", x->decision);
+    if (ok && x->has_cell)
+        ok = kds_json_add_str(o, "cell", key);
+    ok = ok && kds_json_add_str(o, "purpose", kds_bout_purpose_name(x->purpose)) &&
+         kds_json_add_id(o, "candidate", x->candidate) &&
+         kds_json_add_id(o, "incumbent", x->incumbent) &&
+         kds_json_add_int(o, "seed", (int64_t)kds_state_bout_seed(c->state)) &&
+         kds_json_add_num(o, "margin", kds_commit_margin(c->task, c->state));
+    kds_code code =
+        ok ? kds_campaign_record(c, &(kds_record){"CHALLENGE", o}, 1, e) : out_of_memory(e);
+    cJSON_Delete(o);
+    return code;
+}
+
+static kds_code begin(kds_campaign *c, const kds_challenge *x, const side sides[2], bool fresh,
                       const char *not_on, kds_err *e)
 {
     kds_gpu_duel_options o;
     kds_gpu_duel_side s[2];
-    if (c->duel_count == KDS_DUEL_LANES)
-        return kds_fail(e, KDS_FAILED, "more than %d duels at once", KDS_DUEL_LANES);
-    choose_options(c, lane->purpose, &o);
+    if (c->duel_count == KDS_CARDS_MAX)
+        return kds_fail(e, KDS_FAILED, "more than %d duels at once", KDS_CARDS_MAX);
+    choose_options(c, x->purpose, &o);
     for (int i = 0; i < 2; i++)
         s[i] = (kds_gpu_duel_side){
             .source = sides[i].source, .len = sides[i].len, .parent = sides[i].parent};
-    kds_duel_lane *kept = &c->duels[c->duel_count++];
-    *kept = *lane;
-    kept->tag = TAG_BOUTS + c->duel_tags++;
-    return kds_evaluator_fight(c->evaluator, kept->tag, s, &o, fresh, not_on, e);
+    kds_duel_lane *lane = &c->duels[c->duel_count];
+    *lane = (kds_duel_lane){TAG_BOUTS + c->duel_tags++, c->state->challenged};
+    kds_code code = announce(c, x, e);
+    if (code != KDS_OK)
+        return code;
+    c->duel_count++;
+    return kds_evaluator_fight(c->evaluator, lane->tag, s, &o, fresh, not_on, e);
 }
 
 /* A kernel against its copy; the baseline's if it has none. */
@@ -126,11 +154,11 @@ static kds_code begin_equals(kds_campaign *c, kds_bout_purpose purpose, kds_id i
         return begin_equals(c, purpose, c->state->baseline, e);
     }
     if (code == KDS_OK) {
-        kds_duel_lane lane = {.decision = -1,
-                              .purpose = purpose,
-                              .candidate = kds_id_of(sides[1].source, sides[1].len),
-                              .incumbent = id};
-        code = begin(c, &lane, sides, false, NULL, &err);
+        kds_challenge x = {.decision = -1,
+                           .purpose = purpose,
+                           .candidate = kds_id_of(sides[1].source, sides[1].len),
+                           .incumbent = id};
+        code = begin(c, &x, sides, false, NULL, &err);
     }
     if (code != KDS_OK && e)
         *e = err;
@@ -139,18 +167,16 @@ static kds_code begin_equals(kds_campaign *c, kds_bout_purpose purpose, kds_id i
     return code;
 }
 
-static kds_code begin_bout(kds_campaign *c, const kds_flight *f, const kds_bout_need *n, kds_err *e)
+/* Two kernels of the record. */
+static kds_code begin_bout(kds_campaign *c, const kds_challenge *x, bool fresh, const char *not_on,
+                           kds_err *e)
 {
     side sides[2] = {{NULL, NULL, 0}, {NULL, NULL, 0}};
-    kds_duel_lane lane = {.decision = f->decision,
-                          .purpose = n->purpose,
-                          .candidate = f->candidate,
-                          .incumbent = n->incumbent};
-    kds_code code = load_side(c, n->incumbent, &sides[0], e);
+    kds_code code = load_side(c, x->incumbent, &sides[0], e);
     if (code == KDS_OK)
-        code = load_side(c, f->candidate, &sides[1], e);
+        code = load_side(c, x->candidate, &sides[1], e);
     if (code == KDS_OK)
-        code = begin(c, &lane, sides, n->fresh, n->not_on[0] ? n->not_on : NULL, e);
+        code = begin(c, x, sides, fresh, not_on && *not_on ? not_on : NULL, e);
     side_free(&sides[0]);
     side_free(&sides[1]);
     return code;
@@ -158,41 +184,132 @@ static kds_code begin_bout(kds_campaign *c, const kds_flight *f, const kds_bout_
 
 static bool is_fighting(const kds_campaign *c, int64_t decision)
 {
-    for (int i = 0; i < c->duel_count; i++)
-        if (c->duels[i].decision == decision)
+    for (int i = 0; i < c->state->challenge_count; i++)
+        if (c->state->challenges[i].decision == decision)
             return true;
     return false;
 }
 
+static bool is_under_way(const kds_campaign *c, kds_bout_purpose p)
+{
+    for (int i = 0; i < c->state->challenge_count; i++)
+        if (c->state->challenges[i].purpose == p)
+            return true;
+    return false;
+}
+
+/* In an epoch's beginning, and every hour. */
+static bool floor_due(const kds_campaign *c)
+{
+    return c->state->floor_epoch < KDS_FLOOR_NEEDED ||
+           kds_clock_monotonic() - c->last_floor >= FLOOR_SECONDS;
+}
+
+int kds_campaign_duels_most(const kds_campaign *c)
+{
+    return kds_evaluator_cards(c->evaluator);
+}
+
+/* The duel that a flight needs next, if any. It changes only with what `news` counts. */
+static kds_code next_need(kds_campaign *c, kds_lane *lane, const kds_flight *f, bool *needed,
+                          kds_err *e)
+{
+    const kds_state *s = c->state;
+    int64_t news = s->accepted + s->retired + s->bouts + s->committed;
+    kds_code code = KDS_OK;
+    if (lane->news != news)
+        code = kds_commit_bout(&c->selector, s, f, &lane->needs_bout, &lane->need, e);
+    if (code == KDS_OK) {
+        lane->news = news;
+        *needed = lane->needs_bout;
+    }
+    return code;
+}
+
 kds_code kds_campaign_fight(kds_campaign *c, const kds_flight *f, bool *ready, kds_err *e)
 {
-    kds_bout_need need;
     bool needed = false;
+    kds_lane *lane = kds_campaign_lane(c, f->decision);
     *ready = false;
+    if (!lane)
+        return out_of_memory(e);
     if (is_fighting(c, f->decision))
         return KDS_OK;
-    /* One after the other: each duel's seed and margin follow from those before it. */
-    if (c->duel_count && f->verdict == KDS_VERDICT_OK)
+    bool full = c->duel_count >= kds_campaign_duels_most(c);
+    if (full && lane->news >= 0 && lane->needs_bout)
         return KDS_OK;
-    kds_code code = kds_commit_bout(&c->selector, c->state, f, &needed, &need, e);
+    kds_code code = next_need(c, lane, f, &needed, e);
     if (code != KDS_OK || !needed) {
         *ready = code == KDS_OK;
         return code;
     }
-    if (c->state->floor_epoch < KDS_FLOOR_NEEDED)
+    /* The margin of all others follows from the noise, which is therefore measured alone. */
+    if (full || is_under_way(c, KDS_BOUT_FLOOR) || (floor_due(c) && c->duel_count))
+        return KDS_OK;
+    if (floor_due(c))
         return begin_equals(c, KDS_BOUT_FLOOR, c->state->best, e);
-    if (c->state->since_hidden >= KDS_HIDDEN_EVERY - 1)
-        return begin_equals(c, KDS_BOUT_HIDDEN, need.incumbent, e);
-    return begin_bout(c, f, &need, e);
+    const kds_bout_need *n = &lane->need;
+    if (c->state->since_hidden >= KDS_HIDDEN_EVERY - 1 && !is_under_way(c, KDS_BOUT_HIDDEN))
+        return begin_equals(c, KDS_BOUT_HIDDEN, n->incumbent, e);
+    kds_challenge x = {.decision = f->decision,
+                       .purpose = n->purpose,
+                       .candidate = f->candidate,
+                       .incumbent = n->incumbent};
+    lane->news = -1;
+    return begin_bout(c, &x, n->fresh, n->not_on, e);
 }
 
-kds_code kds_campaign_watch_floor(kds_campaign *c, kds_err *e)
+/* Gives back the places of those that reviews did not bear out. */
+static kds_code retire(kds_campaign *c, kds_err *e)
 {
-    double now = kds_clock_monotonic();
-    if (!c->state->measured || c->duel_count || kds_id_is_zero(c->state->best) ||
-        c->state->floor_epoch < KDS_FLOOR_NEEDED || now - c->last_floor < FLOOR_SECONDS)
+    cJSON *body = NULL;
+    kds_code code = kds_review_retire(c->state, &body, e);
+    if (code != KDS_OK || !body)
+        return code;
+    code = kds_campaign_record(c, &(kds_record){"RETIRE", body}, 1, e);
+    if (code == KDS_OK && !kds_json_str(body, "cell", NULL))
+        kds_campaign_write_champion(c);
+    cJSON_Delete(body);
+    return code;
+}
+
+static kds_code begin_review(kds_campaign *c, kds_err *e)
+{
+    kds_review r;
+    int64_t every = kds_settings_int(c->settings, "review-every");
+    bool due = c->state->since_review >= every && !c->closing;
+    if (is_under_way(c, KDS_BOUT_REVIEW) || is_under_way(c, KDS_BOUT_FLOOR) || floor_due(c) ||
+        c->duel_count >= kds_campaign_duels_most(c) || every == 0 ||
+        !kds_review_next(c->state, due, &r))
         return KDS_OK;
-    return begin_equals(c, KDS_BOUT_FLOOR, c->state->best, e);
+    kds_challenge x = {.decision = -1,
+                       .purpose = KDS_BOUT_REVIEW,
+                       .has_cell = r.has_cell,
+                       .cell = r.cell,
+                       .candidate = r.holder,
+                       .incumbent = r.former};
+    return begin_bout(c, &x, r.fresh, r.fresh ? c->reviewed_on : NULL, e);
+}
+
+bool kds_campaign_reviewing(const kds_campaign *c)
+{
+    kds_review r;
+    return is_under_way(c, KDS_BOUT_REVIEW) ||
+           (c->state->measured && c->state->floor_epoch >= KDS_FLOOR_NEEDED &&
+            kds_settings_int(c->settings, "review-every") > 0 &&
+            kds_review_next(c->state, false, &r));
+}
+
+kds_code kds_campaign_watch_duels(kds_campaign *c, kds_err *e)
+{
+    if (!c->state->measured || kds_id_is_zero(c->state->best))
+        return KDS_OK;
+    kds_code code = retire(c, e);
+    if (code != KDS_OK || c->state->floor_epoch < KDS_FLOOR_NEEDED)
+        return code; /* the first duel that is needed measures the noise before */
+    if (floor_due(c) && !c->duel_count)
+        return begin_equals(c, KDS_BOUT_FLOOR, c->state->best, e);
+    return begin_review(c, e);
 }
 
 /* ---- Outcomes ---- */
@@ -220,16 +337,17 @@ static bool add_outcome(cJSON *o, const cJSON *record, const char *why)
            kds_json_add_str(o, "why", kds_json_str(record, "why", ""));
 }
 
-static cJSON *duel_body(const kds_campaign *c, const kds_duel_lane *lane, const kds_fought *f,
+static cJSON *duel_body(const kds_campaign *c, const kds_challenge *x, const kds_fought *f,
                         const cJSON *record, kds_id record_id, const char *why)
 {
     cJSON *o = cJSON_CreateObject();
-    bool ok = o && kds_json_add_int(o, "duel", c->state->bouts);
-    if (ok && lane->decision >= 0)
-        ok = kds_json_add_int(o, "decision", lane->decision);
-    ok = ok && kds_json_add_id(o, "candidate", lane->candidate) &&
-         kds_json_add_str(o, "purpose", kds_bout_purpose_name(lane->purpose)) &&
-         kds_json_add_id(o, "incumbent", lane->incumbent) && add_outcome(o, record, why) &&
+    bool ok = o && kds_json_add_int(o, "duel", c->state->bouts) &&
+              kds_json_add_int(o, "challenge", x->number);
+    if (ok && x->decision >= 0)
+        ok = kds_json_add_int(o, "decision", x->decision);
+    ok = ok && kds_json_add_id(o, "candidate", x->candidate) &&
+         kds_json_add_str(o, "purpose", kds_bout_purpose_name(x->purpose)) &&
+         kds_json_add_id(o, "incumbent", x->incumbent) && add_outcome(o, record, why) &&
          kds_json_add_str(o, "device", f->device) &&
          kds_json_add_str(o, "fingerprint", f->fingerprint) &&
          (!record || kds_json_add_id(o, "record", record_id)) &&
@@ -280,7 +398,7 @@ static kds_code look_at_floor(kds_campaign *c, int64_t before, const char *why, 
     return KDS_OK;
 }
 
-static kds_code record_duel(kds_campaign *c, const kds_duel_lane *lane, const kds_fought *f,
+static kds_code record_duel(kds_campaign *c, const kds_challenge *x, const kds_fought *f,
                             kds_err *e)
 {
     char why[800];
@@ -292,13 +410,13 @@ static kds_code record_duel(kds_campaign *c, const kds_duel_lane *lane, const kd
     if (code == KDS_OK && text)
         code = kds_campaign_put(c, "duel", text, strlen(text), &id, e);
     free(text);
-    cJSON *body = code == KDS_OK ? duel_body(c, lane, f, record, id, why) : NULL;
+    cJSON *body = code == KDS_OK ? duel_body(c, x, f, record, id, why) : NULL;
     if (code == KDS_OK)
         code = body ? kds_campaign_record(c, &(kds_record){"DUEL", body}, 1, e) : out_of_memory(e);
     cJSON_Delete(body);
-    if (code == KDS_OK && lane->purpose == KDS_BOUT_FLOOR)
+    if (code == KDS_OK && x->purpose == KDS_BOUT_FLOOR)
         code = look_at_floor(c, floors, record ? "" : why, e);
-    if (code == KDS_OK && lane->purpose == KDS_BOUT_HIDDEN && record &&
+    if (code == KDS_OK && x->purpose == KDS_BOUT_HIDDEN && record &&
         strcmp(kds_json_str(record, "verdict", ""), "faster") == 0)
         kds_campaign_tell(c, "warning",
                           "a kernel was taken for faster than its copy (%lld of %lld such duels)",
@@ -315,9 +433,14 @@ void kds_campaign_fought(void *campaign, const kds_fought *f)
         i++;
     if (i == c->duel_count)
         return;
-    kds_duel_lane lane = c->duels[i];
+    const kds_challenge *begun = kds_state_challenge(c->state, c->duels[i].challenge);
     c->duels[i] = c->duels[--c->duel_count];
-    kds_code code = record_duel(c, &lane, f, &err);
+    if (!begun)
+        return;
+    kds_challenge x = *begun; /* the state forgets it with the record */
+    if (x.purpose == KDS_BOUT_REVIEW)
+        snprintf(c->reviewed_on, sizeof c->reviewed_on, "%s", f->device);
+    kds_code code = record_duel(c, &x, f, &err);
     if (code != KDS_OK)
         kds_campaign_fail(c, code, err.message);
 }

@@ -37,7 +37,7 @@ kds_lane *kds_campaign_lane(kds_campaign *c, int64_t decision)
         c->lane_room = room;
     }
     kds_lane *lane = &c->lanes[c->lane_count++];
-    *lane = (kds_lane){.decision = decision};
+    *lane = (kds_lane){.decision = decision, .news = -1};
     return lane;
 }
 
@@ -114,23 +114,28 @@ static kds_code commit_flight(kds_campaign *c, const kds_flight *f, kds_err *e)
     return code;
 }
 
-/* The flight that may be committed now; NULL if there is none. Duels that one waits for are begun.
+/* The flight that may be committed now; NULL if there is none. Duels that one waits for are begun;
+ * on several cards also those of decisions that cannot be committed yet, so that no card is idle.
  */
 static kds_code next_ready(kds_campaign *c, const kds_flight **out, kds_err *e)
 {
     kds_code code = KDS_OK;
+    bool in_turn = true;
     *out = NULL;
     for (int i = 0; code == KDS_OK && i < c->state->flight_count; i++) {
         const kds_flight *f = &c->state->flights[i];
         bool ready = kds_commit_ready(c->state, f);
         if (ready && c->state->measured)
             code = kds_campaign_fight(c, f, &ready, e);
-        if (code == KDS_OK && ready) {
+        if (code == KDS_OK && ready && in_turn) {
             *out = f;
             return KDS_OK;
         }
-        if (c->strict || f->decision == 0)
+        if (f->decision == 0)
             break; /* the baseline is committed first in any order */
+        in_turn = in_turn && !c->strict;
+        if (!in_turn && kds_campaign_duels_most(c) < 2)
+            break;
     }
     return code;
 }
@@ -374,12 +379,13 @@ static kds_code turn(kds_campaign *c, bool *over, kds_err *e)
             (code = advance(c, e)) == KDS_OK)
             code = pursue(c, e);
         if (code == KDS_OK)
-            code = kds_campaign_watch_floor(c, e);
+            code = kds_campaign_watch_duels(c, e);
         if (code == KDS_OK)
             code = next_ready(c, &ready, e);
         if (ready)
             return KDS_OK; /* lint or a twin decided at once */
-        if (code == KDS_OK && !c->state->flight_count && (c->closing || c->exhausted)) {
+        if (code == KDS_OK && !c->state->flight_count && (c->closing || c->exhausted) &&
+            !kds_campaign_reviewing(c)) {
             if (!c->why)
                 c->why = "nothing new is left to try";
             *over = true;

@@ -97,6 +97,7 @@ KDS_MUST_USE kds_code kds_evaluator_fight(kds_evaluator *x, uint64_t tag,
                                           const kds_gpu_duel_options *o, bool fresh,
                                           const char *not_on, kds_err *e);
 
+int kds_evaluator_cards(const kds_evaluator *x);   /* that work */
 int kds_evaluator_in_hand(const kds_evaluator *x); /* candidates and duels */
 int kds_evaluator_poll_set(const kds_evaluator *x, struct pollfd *fds, int room);
 int kds_evaluator_timeout_ms(const kds_evaluator *x);

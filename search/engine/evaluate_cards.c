@@ -106,7 +106,7 @@ static void put_back(kds_evaluator *x, gpu_job *j)
     x->jobs = j;
 }
 
-static int usable(const kds_evaluator *x)
+int kds_evaluator_cards(const kds_evaluator *x)
 {
     int n = 0;
     for (int i = 0; i < x->card_count; i++)
@@ -118,7 +118,7 @@ static int usable(const kds_evaluator *x)
 static gpu_job *take_job(kds_evaluator *x, const card *c)
 {
     gpu_job **best = NULL;
-    bool others = usable(x) > 1;
+    bool others = kds_evaluator_cards(x) > 1;
     for (gpu_job **at = &x->jobs; *at; at = &(*at)->next)
         if ((!best || (*at)->kind < (*best)->kind) &&
             !(others && strcmp((*at)->not_on, c->device) == 0))
@@ -188,7 +188,7 @@ static void not_ready(card *c, kds_code code, const char *message)
     if (++c->failures < FAILURES_MAX)
         return;
     c->lost = true;
-    if (usable(x))
+    if (kds_evaluator_cards(x))
         return;
     snprintf(text, sizeof text, "%s does not get ready, %d times in a row: %.700s", c->device,
              FAILURES_MAX, message);

@@ -41,6 +41,9 @@ static const kds_option options[] = {
     {"in-flight", KDS_OPTION_INT, "8", 1, 256, NULL, FIXED, "N", "decisions under way at a time"},
     {"gate-seeds", KDS_OPTION_INT, "2", 1, 16, NULL, FIXED | KDS_FOR_EVAL, "N",
      "secret input seeds that every candidate is checked with, per row"},
+    {"review-every", KDS_OPTION_INT, "40", 0, 1e9, NULL, RUN, "N",
+     "on a GPU: duels between two reviews, in which an elite has to beat once more the one that it "
+     "replaced (0: no reviews)"},
     /* The machine. */
     {"workers", KDS_OPTION_INT, "0", 0, 512, NULL, RUN | KDS_FOR_EVAL, "N",
      "worker processes of each kind (0: one per core)"},

@@ -7,6 +7,7 @@
 #include "prompts/reply.h"
 #include "search/base/file.h"
 #include "search/engine/commit.h"
+#include "search/engine/review.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -108,8 +109,11 @@ static bool close_to(double a, double b)
     return fabs(a - b) <= 1e-9 * (1 + fabs(b));
 }
 
-/* A duel's own record: fought by the rule, and what the event says of it. */
-static kds_code replay_rounds(replay *r, const cJSON *body, kds_id id, kds_err *e)
+/* A duel's own record: fought by the rule, with this seed and margin, and what the event says of
+ * it.
+ */
+static kds_code replay_rounds(replay *r, const cJSON *body, kds_id id, uint64_t seed, double margin,
+                              kds_err *e)
 {
     char *text = NULL;
     size_t len = 0;
@@ -120,13 +124,12 @@ static kds_code replay_rounds(replay *r, const cJSON *body, kds_id id, kds_err *
         return code;
     cJSON *record = kds_json_parse_record(text, len);
     free(text);
-    double margin = kds_json_num(kds_json_at(record, "rule"), "margin", NAN);
     const char *what = NULL;
     if (!record || kds_duel_replay(record, &d, &err) != KDS_OK)
         what = err.message[0] ? err.message : "the record of a duel is not JSON";
-    else if (kds_json_int(record, "seed", -1) != (int64_t)kds_state_bout_seed(r->state))
+    else if (kds_json_int(record, "seed", -1) != (int64_t)seed)
         what = "a duel was not fought with the seed that follows from what came before";
-    else if (!close_to(margin, kds_commit_margin(r->task, r->state)))
+    else if (!close_to(kds_json_num(kds_json_at(record, "rule"), "margin", NAN), margin))
         what = "a duel was fought by another margin than the one that held";
     else if (!kds_json_at(record, "finding") &&
              (strcmp(kds_json_str(body, "verdict", ""), kds_duel_verdict_name(d.verdict)) != 0 ||
@@ -164,27 +167,72 @@ static kds_code replay_commit(replay *r, const char *kind, const cJSON *body, kd
     return KDS_OK;
 }
 
-/* The duel is the one that was needed then, by the margin and the seed of then, and its verdict
- * follows from its rounds. */
-static kds_code replay_duel(replay *r, const cJSON *body, kds_err *e)
+/* The duel that the state asks for: of a decision under way, or a review. Duels of equals are due
+ * by the clock, which no record repeats. */
+static kds_code replay_need(replay *r, const cJSON *body, kds_err *e)
 {
     const kds_flight *f = kds_state_flight(r->state, kds_json_int(body, "decision", -1));
-    const char *purpose = kds_json_str(body, "purpose", "");
-    kds_id record, incumbent;
-    kds_bout_need need;
+    const char *purpose = kds_json_str(body, "purpose", ""),
+               *review = kds_bout_purpose_name(KDS_BOUT_REVIEW);
+    kds_id incumbent, candidate;
+    kds_bout_need need = {.purpose = KDS_BOUT_REVIEW};
+    kds_review due;
     bool needed = false;
+    if (!kds_json_id(body, "incumbent", &incumbent) || !kds_json_id(body, "candidate", &candidate))
+        return KDS_OK; /* kds_state_apply says what is wrong */
     if (f) {
         kds_code code = kds_commit_bout(&r->selector, r->state, f, &needed, &need, e);
         if (code != KDS_OK)
             return code;
-        if (!needed || strcmp(kds_bout_purpose_name(need.purpose), purpose) != 0 ||
-            !kds_json_id(body, "incumbent", &incumbent) || !kds_id_equal(incumbent, need.incumbent))
-            return diverged(r, body,
-                            needed ? cJSON_CreateString(kds_bout_purpose_name(need.purpose)) : NULL,
-                            e, "another duel was to be fought than the recorded one");
-    }
+    } else if (strcmp(purpose, review) == 0) {
+        needed = kds_review_next(r->state, true, &due) && kds_id_equal(due.holder, candidate);
+        need.incumbent = due.former;
+    } else
+        return KDS_OK;
+    if (needed && strcmp(kds_bout_purpose_name(need.purpose), purpose) == 0 &&
+        kds_id_equal(incumbent, need.incumbent))
+        return KDS_OK;
+    return diverged(r, body,
+                    needed ? cJSON_CreateString(kds_bout_purpose_name(need.purpose)) : NULL, e,
+                    "another duel was to be fought than the recorded one");
+}
+
+/* The duel is the one that was needed then, by the margin and the seed of then. */
+static kds_code replay_challenge(replay *r, const cJSON *body, kds_err *e)
+{
+    if (kds_json_int(body, "seed", -1) != (int64_t)kds_state_bout_seed(r->state))
+        return diverged(r, body, NULL, e, "another seed follows for this duel");
+    if (!close_to(kds_json_num(body, "margin", NAN), kds_commit_margin(r->task, r->state)))
+        return diverged(r, body, NULL, e, "another margin holds for this duel");
+    return replay_need(r, body, e);
+}
+
+/* The verdict follows from the rounds, which were fought as announced; or, where nothing was
+ * announced, as it follows from the state of now. */
+static kds_code replay_duel(replay *r, const cJSON *body, kds_err *e)
+{
+    const kds_challenge *c = kds_state_challenge(r->state, kds_json_int(body, "challenge", -1));
+    kds_id record;
+    kds_code code = c ? KDS_OK : replay_need(r, body, e);
+    if (code != KDS_OK)
+        return code;
     r->duels++;
-    return kds_json_id(body, "record", &record) ? replay_rounds(r, body, record, e) : KDS_OK;
+    if (!kds_json_id(body, "record", &record))
+        return KDS_OK;
+    return c ? replay_rounds(r, body, record, c->seed, c->margin, e)
+             : replay_rounds(r, body, record, kds_state_bout_seed(r->state),
+                             kds_commit_margin(r->task, r->state), e);
+}
+
+/* Who gives a place back follows from the reviews. */
+static kds_code replay_retire(replay *r, const cJSON *body, kds_err *e)
+{
+    cJSON *derived = NULL;
+    kds_code code = kds_review_retire(r->state, &derived, e);
+    if (code == KDS_OK && (!derived || !cJSON_Compare(derived, body, true)))
+        return diverged(r, body, derived, e, "another one was to give its place back, or none");
+    cJSON_Delete(derived);
+    return code;
 }
 
 /* The settings in force from this epoch on decide who proposes. */
@@ -216,8 +264,12 @@ static kds_code replay_event(void *user, const kds_ledger_event *event, kds_err 
         code = replay_epoch(r, body, e);
     else if (code == KDS_OK && strcmp(event->kind, "DECISION") == 0)
         code = replay_decision(r, body, e);
+    else if (code == KDS_OK && strcmp(event->kind, "CHALLENGE") == 0)
+        code = replay_challenge(r, body, e);
     else if (code == KDS_OK && strcmp(event->kind, "DUEL") == 0)
         code = replay_duel(r, body, e);
+    else if (code == KDS_OK && strcmp(event->kind, "RETIRE") == 0)
+        code = replay_retire(r, body, e);
     else if (code == KDS_OK && strcmp(event->kind, "CANDIDATE") == 0)
         code = replay_candidate(r, body, e);
     else if (code == KDS_OK &&

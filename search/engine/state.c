@@ -55,8 +55,8 @@ bool kds_proposer_is_model(const char *proposer)
 
 const char *kds_bout_purpose_name(kds_bout_purpose p)
 {
-    static const char *const names[] = {"cell",   "baseline", "best",  "confirm",
-                                        "report", "floor",    "hidden"};
+    static const char *const names[] = {"cell",   "baseline", "best",   "confirm",
+                                        "report", "floor",    "hidden", "review"};
     return names[p];
 }
 
@@ -70,7 +70,7 @@ double kds_state_floor(const kds_state *s)
 
 uint64_t kds_state_bout_seed(const kds_state *s)
 {
-    uint64_t numbers[2] = {s->seed, (uint64_t)s->bouts};
+    uint64_t numbers[2] = {s->seed, (uint64_t)s->challenged};
     return kds_hash64(numbers, sizeof numbers, 0x6b64732d6475656cULL) >> 11;
 }
 
@@ -139,8 +139,10 @@ kds_id kds_state_hash(const kds_state *s)
     hash_i64(h, s->committed);
     hash_i64(h, s->evaluated);
     hash_i64(h, s->accepted);
-    if (s->measured)
+    if (s->measured) {
         hash_i64(h, s->bouts);
+        hash_i64(h, s->retired);
+    }
     kds_hasher_add(h, &s->chain, sizeof s->chain);
     for (int i = 0; i < s->cell_count; i++)
         hash_cell(h, &s->cells[i]);

@@ -12,6 +12,25 @@
 #define KDS_STATE_OPERATORS 32
 #define KDS_REPAIRS_MAX 2 /* repairs in a row on one line */
 
+/* Who holds a place: an elite its cell, or the best kernel so far its own. */
+typedef struct kds_holder {
+    kds_id id;
+    int64_t decision;
+    double fitness;
+    double low, high; /* of the best: the interval of its speed-up */
+} kds_holder;
+
+/* What a holder claims: to be faster than the one before it. Where times are measured this is
+ * looked at again from time to time (review.h). */
+#define KDS_FORMER_MAX 8 /* further ones are forgotten, the oldest first */
+typedef struct kds_claim {
+    kds_holder former[KDS_FORMER_MAX]; /* oldest first */
+    int former_count;
+    int64_t reviews; /* of the present holder */
+    int doubts;      /* reviews in a row that did not find it faster */
+    int undecided;   /* the last ones in a row, of which nothing came */
+} kds_claim;
+
 /* One cell of the grid. */
 typedef struct kds_cell {
     uint64_t key;
@@ -20,6 +39,7 @@ typedef struct kds_cell {
     kds_id elite;
     double fitness;
     int64_t elite_decision;
+    kds_claim claim;
     int64_t visits,
         improvements; /* decisions with a parent from here; how many of them were accepted */
 } kds_cell;
@@ -33,6 +53,7 @@ typedef enum kds_bout_purpose {
     KDS_BOUT_REPORT,   /* a confirmed best against the baseline: the speed-up that is told */
     KDS_BOUT_FLOOR,    /* of a kernel against its copy: what is noise */
     KDS_BOUT_HIDDEN,   /* the same among the others: are equals told apart? */
+    KDS_BOUT_REVIEW,   /* an elite, or the best, against the one that it replaced */
     KDS_BOUT_PURPOSES
 } kds_bout_purpose;
 const char *kds_bout_purpose_name(kds_bout_purpose p); /* "cell" */
@@ -56,6 +77,19 @@ typedef struct kds_bout {
     char device[32];
     char why[200];
 } kds_bout;
+
+/* A duel that is being fought. */
+typedef struct kds_challenge {
+    int64_t number;
+    int64_t decision; /* -1: of none */
+    kds_bout_purpose purpose;
+    bool has_cell; /* of a review: the elite's; without one it is of the best */
+    uint64_t cell;
+    kds_id candidate, incumbent;
+    uint64_t seed;
+    double margin;
+} kds_challenge;
+#define KDS_CHALLENGES 32 /* at a time */
 #define KDS_FLIGHT_BOUTS 24
 #define KDS_FLOOR_BOUTS 4  /* the last ones make the floor */
 #define KDS_FLOOR_NEEDED 2 /* in an epoch, before anything else is fought */
@@ -144,6 +178,13 @@ typedef struct kds_state {
     kds_id best, baseline; /* zero until known */
     double best_fitness;   /* where times are measured: as confirmed, with its interval */
     double best_low, best_high;
+    int64_t best_decision;
+    kds_claim best_claim;
+    kds_challenge challenges[KDS_CHALLENGES];
+    int challenge_count;
+    int64_t challenged;               /* duels begun: the next one's number */
+    int64_t since_review;             /* duels ended since the last review */
+    int64_t retired;                  /* holders that reviews did not bear out */
     int64_t bouts;                    /* duels so far, of every purpose: the next one's number */
     int64_t since_hidden;             /* since the last hidden one */
     int64_t hidden, hidden_faster;    /* equals that fought as others do; taken for faster */
@@ -170,6 +211,8 @@ int64_t kds_map_get(const kds_map *m, kds_id id);
 double kds_state_floor(const kds_state *s);
 /* Seed of the next duel. */
 uint64_t kds_state_bout_seed(const kds_state *s);
+/* The duel of that number that is being fought; NULL. */
+const kds_challenge *kds_state_challenge(const kds_state *s, int64_t number);
 /* A hash over what decisions follow from, for proving that two ways led to one state. */
 kds_id kds_state_hash(const kds_state *s);
 /* The chain value after a decision: hash of the previous value and the decision's deriving fields.

@@ -60,6 +60,7 @@ static kds_code apply_epoch(kds_state *s, const cJSON *body, kds_err *e)
     (void)body, (void)e;
     s->epochs++;
     s->floor_epoch = 0; /* another session: noise is measured again */
+    s->challenge_count = 0;
     return KDS_OK;
 }
 
@@ -264,6 +265,10 @@ static kds_code accept_candidate(kds_state *s, const kds_flight *f, const cJSON 
             return kds_fail(e, KDS_DAMAGED, "an ACCEPT event has impossible bins");
         cell->bins[cell->bin_count++] = (int)bin->valuedouble;
     }
+    if (!kds_id_is_zero(cell->elite))
+        kds_claim_pass(&cell->claim, (kds_holder){.id = cell->elite,
+                                                  .decision = cell->elite_decision,
+                                                  .fitness = cell->fitness});
     cell->elite = f->candidate;
     cell->fitness = kds_json_num(body, "fitness", 0);
     cell->elite_decision = f->decision;
@@ -273,7 +278,14 @@ static kds_code accept_candidate(kds_state *s, const kds_flight *f, const cJSON 
     s->accepted++;
     s->last_accept = f->decision;
     if (kds_json_bool(body, "best", false)) {
+        if (!kds_id_is_zero(s->best))
+            kds_claim_pass(&s->best_claim, (kds_holder){.id = s->best,
+                                                        .decision = s->best_decision,
+                                                        .fitness = s->best_fitness,
+                                                        .low = s->best_low,
+                                                        .high = s->best_high});
         s->best = f->candidate;
+        s->best_decision = f->decision;
         s->best_fitness = kds_json_num(body, "speedup", cell->fitness);
         s->best_low = kds_json_num(body, "speedup_low", s->best_fitness);
         s->best_high = kds_json_num(body, "speedup_high", s->best_fitness);
@@ -364,8 +376,9 @@ kds_code kds_state_apply(kds_state *s, const char *kind, const cJSON *body, kds_
         {"CAMPAIGN", apply_campaign}, {"EPOCH", apply_epoch},
         {"DECISION", apply_decision}, {"REQUEST", apply_request},
         {"RESPONSE", apply_response}, {"CANDIDATE", apply_candidate},
-        {"STAGE", apply_stage},       {"DUEL", kds_state_apply_duel},
-        {"ACCEPT", apply_accept},     {"REJECT", apply_reject},
+        {"STAGE", apply_stage},       {"CHALLENGE", kds_state_apply_challenge},
+        {"ACCEPT", apply_accept},     {"DUEL", kds_state_apply_duel},
+        {"REJECT", apply_reject},     {"RETIRE", kds_state_apply_retire},
         {"STOP", apply_stop},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)

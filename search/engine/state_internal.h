@@ -16,8 +16,12 @@ kds_map *kds_map_create(void);
 void kds_map_free(kds_map *m);
 /* Keeps the first decision of an id. False: out of memory. */
 bool kds_map_put(kds_map *m, kds_id id, int64_t decision);
-/* The event of a duel (state_duel.c). */
+/* state_duel.c: a duel begins, a duel ends, a holder is not borne out. */
+KDS_MUST_USE kds_code kds_state_apply_challenge(kds_state *s, const cJSON *body, kds_err *e);
 KDS_MUST_USE kds_code kds_state_apply_duel(kds_state *s, const cJSON *body, kds_err *e);
+KDS_MUST_USE kds_code kds_state_apply_retire(kds_state *s, const cJSON *body, kds_err *e);
+/* A new holder is in the place of `former`. */
+void kds_claim_pass(kds_claim *c, kds_holder former);
 /* The cell of that key, made if needed; NULL if out of memory. */
 kds_cell *kds_state_cell_add(kds_state *s, uint64_t key);
 

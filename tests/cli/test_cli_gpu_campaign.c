@@ -214,12 +214,34 @@ static void test_another_card(void **state)
     REFUSES(20, "must not be mixed", "resume", "one", "--device", "sim");
 }
 
-/* Several cards: the confirming duel is fought on another than the one before it. */
+/* Where a promoted kernel is not faster any more, it gives its place back. */
+static void test_a_promotion_is_not_borne_out(void **state)
+{
+    (void)state;
+    cJSON *before = JSON("status", "one");
+    cli_write("fake_block_us", "-0.05", 5);
+    EXPECT(0, "resume", "one", "--max-evals", "8", "--review-every", "1");
+    (void)unlink(cli_path("fake_block_us"));
+    must_hold("one");
+    assert_true(ask("one", "SELECT count(*) FROM events WHERE kind = 'RETIRE' AND "
+                           "json_extract(body, '$.cell') IS NULL") >= 1);
+    assert_int_equal(ask("one", "SELECT count(*) FROM cells c JOIN candidates a ON a.id = c.elite "
+                                "WHERE a.why LIKE '%found no faster%'"),
+                     0);
+    cJSON *after = JSON("status", "one");
+    assert_string_not_equal(kds_json_str(kds_json_at(before, "best"), "id", "-"),
+                            kds_json_str(kds_json_at(after, "best"), "id", "-"));
+    cJSON_Delete(before);
+    cJSON_Delete(after);
+}
+
+/* Several cards: each fights duels of its own, and the confirming one is fought on another than the
+ * one before it. */
 static void test_two_cards(void **state)
 {
     (void)state;
     cli_write("fake_gpus", "2", 1);
-    EXPECT(0, "run", "scale", "-o", "two", "--device", "all", "--max-evals", "4");
+    EXPECT(0, "run", "scale", "-o", "two", "--device", "all", "--max-evals", "6");
     must_hold("two");
     cJSON *status = JSON("status", "two");
     assert_string_equal(kds_json_str(status, "device", ""), "cuda:0,cuda:1");
@@ -234,6 +256,12 @@ static void test_two_cards(void **state)
             "'confirm' AND a.card = b.card"),
         0);
     assert_true(ask("two", "SELECT count(*) FROM evaluations WHERE stage = 'duel confirm'") >= 1);
+    assert_true(
+        ask("two",
+            "WITH d AS (SELECT a.seq AS begun, b.seq AS ended FROM events a JOIN events b ON "
+            "a.kind = 'CHALLENGE' AND b.kind = 'DUEL' AND json_extract(a.body, "
+            "'$.challenge') = json_extract(b.body, '$.challenge')) SELECT count(*) FROM d x "
+            "JOIN d y ON x.begun < y.begun AND y.begun < x.ended") >= 1);
     (void)unlink(cli_path("fake_gpus"));
 }
 
@@ -263,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_a_changed_duel_is_found),
         cmocka_unit_test(test_kills),
         cmocka_unit_test(test_another_card),
+        cmocka_unit_test(test_a_promotion_is_not_borne_out),
         cmocka_unit_test(test_two_cards),
         cmocka_unit_test(test_no_counters),
     };

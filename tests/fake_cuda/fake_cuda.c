@@ -23,6 +23,24 @@ static int do_memory(const operation *o)
     return OK;
 }
 
+/* As $HOME/fake_block_us says. */
+static double block_us(void)
+{
+    static double us = 0.1;
+    static bool read;
+    char path[1000];
+    const char *home = getenv("HOME");
+    FILE *f = NULL;
+    (void)snprintf(path, sizeof path, "%s/fake_block_us", home != NULL ? home : "");
+    if (!read && (f = fopen(path, "r")) != NULL) {
+        if (fscanf(f, "%lf", &us) != 1)
+            us = 0.1;
+        (void)fclose(f);
+    }
+    read = true;
+    return us;
+}
+
 static double launch_us(const operation *o)
 {
     if (strcmp(o->function->name, "kds_delay") == 0) {
@@ -30,7 +48,7 @@ static double launch_us(const operation *o)
         memcpy(&ns, o->parameters, sizeof ns);
         return (double)ns / 1000;
     }
-    return 30 + 0.1 * o->config.grid[0];
+    return 30 + block_us() * o->config.grid[0];
 }
 
 static int do_launch(const operation *o)

@@ -220,7 +220,7 @@ static void test_a_promotion_is_not_borne_out(void **state)
     (void)state;
     cJSON *before = JSON("status", "one");
     cli_write("fake_block_us", "-0.05", 5);
-    EXPECT(0, "resume", "one", "--max-evals", "8", "--review-every", "1");
+    EXPECT(0, "resume", "one", "--max-evals", "12", "--review-every", "1");
     (void)unlink(cli_path("fake_block_us"));
     must_hold("one");
     assert_true(ask("one", "SELECT count(*) FROM events WHERE kind = 'RETIRE' AND "
@@ -279,7 +279,7 @@ static void test_no_counters(void **state)
     must_hold("facts");
     assert_true(ask("facts", "SELECT count(*) FROM cells WHERE elite IS NOT NULL") >= 1);
     cli_write("fake_cupti", "forbidden", 9);
-    REFUSES(20, "there are none here", "resume", "one", "--max-evals", "9");
+    REFUSES(20, "there are none here", "resume", "one", "--max-evals", "20");
     (void)unlink(cli_path("fake_cupti"));
 }
 

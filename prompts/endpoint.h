@@ -76,6 +76,7 @@ typedef struct kds_completion {
     int64_t prompt_tokens, completion_tokens; /* as the server says; -1 if it does not */
     double cost_usd; /* of the tokens that the server named; 0 if it named none */
     bool account;    /* FATAL: of the account or the key, not of this request */
+    bool sent; /* it left this machine: the server may have worked on it, whatever came back */
     double seconds;
     double
         retry_after;   /* seconds from the Retry-After header (seconds or date); negative if none */

@@ -117,7 +117,7 @@ static kds_code gather(kds_campaign *c, kds_gathered *g, const cJSON *decision, 
     g->ask.capability = c->capability;
     g->ask.templates = c->templates;
     if (code == KDS_OK && strcmp(operator_name, "repair") == 0)
-        code = kds_gather_failure(g, c->ledger, parents[0], e);
+        code = kds_gather_failure(g, c->ledger, kds_map_get(c->state->ids, parents[0]), e);
     if (code == KDS_OK && decision)
         kds_gather_target(g, c->task, kds_json_at(decision, "target"));
     else if (code == KDS_OK && f->target[0]) {
@@ -379,7 +379,8 @@ kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e)
     if (!c->endpoint && !c->mail)
         return no_child(c, f->decision, "the campaign was resumed without its model", e);
     bool again = f->awaiting || strcmp(f->outcome, "retry") == 0 ||
-                 strcmp(f->outcome, "fatal") == 0 || strcmp(f->outcome, "malformed") == 0;
+                 strcmp(f->outcome, "fatal") == 0 || strcmp(f->outcome, "malformed") == 0 ||
+                 strcmp(f->outcome, "lost") == 0;
     const char *api = f->api[0] ? f->api : "chat"; /* early records do not say */
     const kds_model *m = kds_models_find(c->models, f->model);
     bool mailed = strcmp(api, "mail") == 0;
@@ -398,13 +399,14 @@ kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e)
     return no_child(c, f->decision, why, e);
 }
 
-/* What a call cost. An answer that came but names no usage is taken to have cost what was reserved.
- */
+/* What a call cost. One that the server may have worked on, and of which it is not known what it
+ * used, is taken to have cost what was reserved. */
 static double call_cost(kds_campaign *c, const kds_flight *f, const kds_completion *done)
 {
     char *prompt = NULL;
     size_t len = 0;
-    if (done->prompt_tokens >= 0 || done->status != 200 ||
+    bool worked = done->status == 200 || (done->status == 0 && done->sent);
+    if (done->prompt_tokens >= 0 || !worked ||
         kds_ledger_get(c->ledger, f->prompt, &prompt, &len, NULL) != KDS_OK)
         return done->cost_usd;
     free(prompt);
@@ -437,6 +439,53 @@ static kds_code record_response(kds_campaign *c, const kds_flight *f, const kds_
     code = ok ? kds_campaign_record(c, &(kds_record){"RESPONSE", o}, 1, e)
               : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     cJSON_Delete(o);
+    return code;
+}
+
+static kds_code keep_reserved(void *user, const cJSON *row, kds_err *e)
+{
+    (void)e;
+    *(double *)user = kds_json_num(row, "reserved_usd", 0);
+    return KDS_OK;
+}
+
+static kds_code record_lost(kds_campaign *c, const kds_flight *f, kds_err *e)
+{
+    double reserved = 0;
+    cJSON *args = cJSON_CreateArray(), *request = cJSON_CreateNumber((double)f->last_request);
+    if (!args || !request || !cJSON_AddItemToArray(args, request)) {
+        cJSON_Delete(request);
+        cJSON_Delete(args);
+        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    }
+    kds_code code =
+        kds_ledger_select(c->ledger, "SELECT reserved_usd FROM calls WHERE request = ?1", args,
+                          keep_reserved, &reserved, e);
+    cJSON_Delete(args);
+    if (code != KDS_OK)
+        return code;
+    cJSON *o = cJSON_CreateObject();
+    bool ok = o && kds_json_add_int(o, "request", f->last_request) &&
+              kds_json_add_int(o, "decision", f->decision) && kds_json_add_int(o, "status", 0) &&
+              kds_json_add_str(o, "outcome", "lost") && kds_json_add_str(o, "reply", NULL) &&
+              kds_json_add_int(o, "prompt_tokens", -1) &&
+              kds_json_add_int(o, "completion_tokens", -1) &&
+              kds_json_add_num(o, "cost_usd", reserved) && kds_json_add_num(o, "seconds", 0) &&
+              kds_json_add_str(o, "message", "the campaign was interrupted before the reply came");
+    code = ok ? kds_campaign_record(c, &(kds_record){"RESPONSE", o}, 1, e)
+              : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    cJSON_Delete(o);
+    return code;
+}
+
+kds_code kds_campaign_settle_lost(kds_campaign *c, kds_err *e)
+{
+    kds_code code = KDS_OK;
+    for (int i = 0; i < c->state->flight_count && code == KDS_OK; i++) {
+        const kds_flight *f = &c->state->flights[i];
+        if (f->awaiting && strcmp(f->api, "mail") != 0)
+            code = record_lost(c, f, e);
+    }
     return code;
 }
 

@@ -116,22 +116,25 @@ static void write_line(int fd, const char *line, int len)
         abort();
 }
 
-/* What is about to be sent, and what it costs. */
+/* What is about to be sent, by which step of the script, and what it costs. */
 static void write_journal(chat_server *s, uint64_t number, kds_id body, uint64_t seen,
-                          const char *answer, int status, int64_t prompt, int64_t completion,
+                          const chat_step *step, int status, int64_t prompt, int64_t completion,
                           const kds_buf *reply)
 {
     char line[400], hex[KDS_ID_HEX];
     if (s->journal < 0)
         return;
     kds_id_format(body, hex);
-    int n =
-        snprintf(line, sizeof line,
-                 "{\"request\":%llu,\"body\":\"%s\",\"seen\":%llu,\"answer\":\"%s\","
-                 "\"status\":%d,\"prompt_tokens\":%lld,\"completion_tokens\":%lld,"
-                 "\"at\":%lld,\"bytes\":%zu}\n",
-                 (unsigned long long)number, hex, (unsigned long long)seen, answer, status,
-                 (long long)prompt, (long long)completion, (long long)s->replies_len, reply->len);
+    int at = -1;
+    for (int i = 0; i < s->script.step_count; i++)
+        at = step == &s->script.steps[i] ? i : at;
+    int n = snprintf(line, sizeof line,
+                     "{\"request\":%llu,\"body\":\"%s\",\"seen\":%llu,\"step\":%d,"
+                     "\"answer\":\"%s\",\"status\":%d,\"prompt_tokens\":%lld,"
+                     "\"completion_tokens\":%lld,\"at\":%lld,\"bytes\":%zu}\n",
+                     (unsigned long long)number, hex, (unsigned long long)seen, at,
+                     chat_answer_name(step->answer), status, (long long)prompt,
+                     (long long)completion, (long long)s->replies_len, reply->len);
     if (s->replies >= 0) {
         write_line(s->replies, reply->data, (int)reply->len);
         s->replies_len += (int64_t)reply->len;
@@ -312,8 +315,7 @@ static enum MHD_Result answer(exchange *x, struct MHD_Connection *c, const char 
     s->counts.faults += step->answer != CHAT_OK;
     s->counts.prompt_tokens += prompt;
     s->counts.completion_tokens += completion;
-    write_journal(s, x->number, id, seen, chat_answer_name(step->answer), status, prompt,
-                  completion, &body);
+    write_journal(s, x->number, id, seen, step, status, prompt, completion, &body);
     pthread_mutex_unlock(&s->lock);
     if (step->delay_ms > 0 && step->answer != CHAT_DRIP)
         wait_ms(s, step->delay_ms);

@@ -156,8 +156,10 @@ void chat_model_text(kds_buf *out, const char *source, size_t len, uint64_t seed
     kds_buf_init(&child, KDS_SOURCE_CAP);
     kds_buf_add(&parent, source, len);
     kds_buf_add(&child, source, len);
-    kds_buf_puts(out, "Hypothesis: more loads in flight hide more of the latency.\n"
-                      "Prediction: fewer stalls, 1.05x\n\n");
+    kds_buf_printf(out,
+                   "Hypothesis: more loads in flight hide more of the latency (%08llx).\n"
+                   "Prediction: fewer stalls, 1.05x\n\n",
+                   (unsigned long long)(hash >> 32));
     double draw = kds_random_unit(&r);
     bool mended = mend(&child);
     if (mended || !add_useless(out, &parent, draw, hash)) {

@@ -59,8 +59,9 @@ typedef enum kds_outcome {
     KDS_OUTCOME_EMPTY,     /* no choices or no content */
     KDS_OUTCOME_MALFORMED, /* not the JSON expected, HTML, too large */
     KDS_OUTCOME_RETRY,     /* 408, 409, 425, 429, 5xx, connection refused or reset, timeout */
-    KDS_OUTCOME_FATAL /* 400, 401, 402, 403, 404, exhausted quota, TLS failure, redirect: retrying
-                         cannot help */
+    KDS_OUTCOME_FATAL, /* 400, 401, 402, 403, 404, exhausted quota, TLS failure, redirect: retrying
+                          cannot help */
+    KDS_OUTCOME_LOST /* nobody waits for it any more; the caller's own, the client never says so */
 } kds_outcome;
 const char *kds_outcome_name(kds_outcome o);
 

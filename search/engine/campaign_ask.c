@@ -65,7 +65,7 @@ bool kds_campaign_can_pay(kds_campaign *c, const cJSON *request)
         waiting += c->state->flights[i].awaiting;
     double one = kds_json_num(request, "reserved_usd", 0);
     double most = kds_json_num(request, "reserved_tokens", 0);
-    double used = (double)(c->state->prompt_tokens + c->state->completion_tokens);
+    double used = kds_state_tokens(c->state);
     /* What is under way may have gone to a dearer model. */
     size_t bytes = (size_t)kds_json_num(request, "prompt_bytes", 0);
     for (int i = 0; i < c->models->count && c->endpoint; i++) {
@@ -399,18 +399,11 @@ kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e)
     return no_child(c, f->decision, why, e);
 }
 
-/* What a call cost. One that the server may have worked on, and of which it is not known what it
- * used, is taken to have cost what was reserved. */
-static double call_cost(kds_campaign *c, const kds_flight *f, const kds_completion *done)
+/* Whether the server may have worked on a call and did not say what it used. Such a call is taken
+ * to have used what was reserved for it. */
+static bool is_usage_unknown(const kds_completion *done)
 {
-    char *prompt = NULL;
-    size_t len = 0;
-    bool worked = done->status == 200 || (done->status == 0 && done->sent);
-    if (done->prompt_tokens >= 0 || !worked ||
-        kds_ledger_get(c->ledger, f->prompt, &prompt, &len, NULL) != KDS_OK)
-        return done->cost_usd;
-    free(prompt);
-    return kds_model_reserve_usd(kds_models_find(c->models, f->model), len);
+    return done->prompt_tokens < 0 && (done->status == 200 || (done->status == 0 && done->sent));
 }
 
 static kds_code record_response(kds_campaign *c, const kds_flight *f, const kds_completion *done,
@@ -419,6 +412,7 @@ static kds_code record_response(kds_campaign *c, const kds_flight *f, const kds_
     cJSON *o = cJSON_CreateObject();
     kds_id reply = {0, 0};
     kds_code code = KDS_OK;
+    bool unknown = is_usage_unknown(done);
     if (done->raw_len)
         code = kds_campaign_put(c, "reply", done->raw, done->raw_len, &reply, e);
     if (code != KDS_OK) {
@@ -433,45 +427,10 @@ static kds_code record_response(kds_campaign *c, const kds_flight *f, const kds_
         (done->raw_len ? kds_json_add_id(o, "reply", reply) : kds_json_add_str(o, "reply", NULL)) &&
         kds_json_add_int(o, "prompt_tokens", done->prompt_tokens) &&
         kds_json_add_int(o, "completion_tokens", done->completion_tokens) &&
-        kds_json_add_num(o, "cost_usd", call_cost(c, f, done)) &&
+        kds_json_add_num(o, "cost_usd", unknown ? f->reserved_usd : done->cost_usd) &&
+        (!unknown || kds_json_add_num(o, "assumed_tokens", f->reserved_tokens)) &&
         kds_json_add_num(o, "seconds", done->seconds) &&
         kds_json_add_str(o, "message", done->message);
-    code = ok ? kds_campaign_record(c, &(kds_record){"RESPONSE", o}, 1, e)
-              : kds_fail(e, KDS_NO_MEMORY, "out of memory");
-    cJSON_Delete(o);
-    return code;
-}
-
-static kds_code keep_reserved(void *user, const cJSON *row, kds_err *e)
-{
-    (void)e;
-    *(double *)user = kds_json_num(row, "reserved_usd", 0);
-    return KDS_OK;
-}
-
-static kds_code record_lost(kds_campaign *c, const kds_flight *f, kds_err *e)
-{
-    double reserved = 0;
-    cJSON *args = cJSON_CreateArray(), *request = cJSON_CreateNumber((double)f->last_request);
-    if (!args || !request || !cJSON_AddItemToArray(args, request)) {
-        cJSON_Delete(request);
-        cJSON_Delete(args);
-        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
-    }
-    kds_code code =
-        kds_ledger_select(c->ledger, "SELECT reserved_usd FROM calls WHERE request = ?1", args,
-                          keep_reserved, &reserved, e);
-    cJSON_Delete(args);
-    if (code != KDS_OK)
-        return code;
-    cJSON *o = cJSON_CreateObject();
-    bool ok = o && kds_json_add_int(o, "request", f->last_request) &&
-              kds_json_add_int(o, "decision", f->decision) && kds_json_add_int(o, "status", 0) &&
-              kds_json_add_str(o, "outcome", "lost") && kds_json_add_str(o, "reply", NULL) &&
-              kds_json_add_int(o, "prompt_tokens", -1) &&
-              kds_json_add_int(o, "completion_tokens", -1) &&
-              kds_json_add_num(o, "cost_usd", reserved) && kds_json_add_num(o, "seconds", 0) &&
-              kds_json_add_str(o, "message", "the campaign was interrupted before the reply came");
     code = ok ? kds_campaign_record(c, &(kds_record){"RESPONSE", o}, 1, e)
               : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     cJSON_Delete(o);
@@ -483,8 +442,14 @@ kds_code kds_campaign_settle_lost(kds_campaign *c, kds_err *e)
     kds_code code = KDS_OK;
     for (int i = 0; i < c->state->flight_count && code == KDS_OK; i++) {
         const kds_flight *f = &c->state->flights[i];
+        kds_completion lost = {.request = (uint64_t)f->last_request,
+                               .outcome = KDS_OUTCOME_LOST,
+                               .prompt_tokens = -1,
+                               .completion_tokens = -1,
+                               .sent = true,
+                               .message = "the campaign was interrupted before the reply came"};
         if (f->awaiting && strcmp(f->api, "mail") != 0)
-            code = record_lost(c, f, e);
+            code = record_response(c, f, &lost, e);
     }
     return code;
 }

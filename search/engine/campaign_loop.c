@@ -153,7 +153,7 @@ static const char *budget_spent(const kds_campaign *c)
         return "max-time";
     if (cost > 0 && s->cost_usd >= cost)
         return "max-cost";
-    if (tokens > 0 && s->prompt_tokens + s->completion_tokens >= tokens)
+    if (tokens > 0 && kds_state_tokens(s) >= (double)tokens)
         return "max-tokens";
     if (requests > 0 && s->requests >= requests)
         return "max-requests";

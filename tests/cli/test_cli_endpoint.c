@@ -449,6 +449,24 @@ static void test_cost_is_capped(void **state)
     chat_server_stop(server);
 }
 
+/* A server that does not say what it used is taken to have used what was reserved. */
+static void test_tokens_are_capped(void **state)
+{
+    (void)state;
+    static const chat_step mute = {.answer = CHAT_NO_USAGE, .mode = CHAT_MODE_EDIT};
+    const chat_script script = {
+        .seed = 1, .by_body = true, .steps = &mute, .step_count = 1, .key = KEY};
+    chat_server *server = serve(&script);
+    EXPECT(0, "run", task(), "-o", "mute", "--max-tokens", "30000", "--reply-tokens", "1000",
+           MODEL);
+    chat_counts counts = chat_server_counts(server);
+    assert_true(counts.requests > 1);
+    assert_true(counts.prompt_tokens + counts.completion_tokens <= 30000);
+    EXPECT(0, "resume", "mute");
+    assert_int_equal(chat_server_counts(server).requests, counts.requests);
+    chat_server_stop(server);
+}
+
 /* No more requests than were allowed, however many of them failed, and none more at resume. */
 static void test_requests_are_capped(void **state)
 {
@@ -486,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_cost_is_capped),
         cmocka_unit_test(test_budgets_are_told),
         cmocka_unit_test(test_requests_are_capped),
+        cmocka_unit_test(test_tokens_are_capped),
     };
     return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);
 }

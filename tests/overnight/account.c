@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define FILE_CAP (1u << 30)
+#define LOST_MS 10000   /* a campaign that has little of the machine takes a reply late */
+#define NOTICED_MS 1000 /* an end is noticed late */
 
 /* One request as the server saw it. */
 typedef struct served {
@@ -19,6 +21,7 @@ typedef struct served {
     int step, status;
     int64_t prompt_tokens, completion_tokens, at, bytes;
     bool whole; /* all of the answer was handed to the kernel */
+    int64_t ended_ms;
     bool taken;
 } served;
 
@@ -70,6 +73,7 @@ static void read_line(books *b, const cJSON *line)
         assert_non_null(s);
         s->whole =
             kds_json_bool(line, "whole", false) && kds_json_int(line, "sent", -1) == s->bytes;
+        s->ended_ms = kds_json_int(line, "time_ms", 0);
         return;
     }
     b->served = grown(b->served, b->served_count, &b->served_room, sizeof *b->served);
@@ -264,11 +268,29 @@ static account_end settle(account *a, const call *c)
         fail_msg("request %lld is not known to have cost less than was reserved (%.6f USD), but "
                  "counts as %.6f",
                  (long long)c->request, c->reserved, c->cost);
-    a->whole_lost += lost && s && s->whole;
     return !s ? ACCOUNT_UNSENT : lost ? ACCOUNT_LOST : ACCOUNT_UNKNOWN;
 }
 
-void account_settle(account *out, const char *journal, const char *replies, const char *archive)
+/* How long before the next end of a process a reply that is lost had been sent. */
+static void check_lost(account *a, const call *c, const int64_t *ends, int64_t end_count)
+{
+    int64_t least = INT64_MAX;
+    if (strcmp(c->outcome, "lost") != 0 || !c->match || !c->match->whole)
+        return;
+    for (int64_t i = 0; i < end_count; i++) {
+        int64_t ms = ends[i] - c->match->ended_ms;
+        least = ms >= -NOTICED_MS && ms < least ? ms : least;
+    }
+    a->whole_lost++;
+    a->longest_ms = least > a->longest_ms ? least : a->longest_ms;
+    if (least > LOST_MS)
+        fail_msg(
+            "the reply of request %lld was there %lld ms before the campaign ended, but is lost",
+            (long long)c->request, (long long)least);
+}
+
+void account_settle(account *out, const char *journal, const char *replies, const char *archive,
+                    const int64_t *ends, int64_t end_count)
 {
     books b = {0};
     account a = {0};
@@ -277,8 +299,10 @@ void account_settle(account *out, const char *journal, const char *replies, cons
     match_all(&b);
     a.received = b.served_count;
     a.requests = b.call_count;
-    for (int64_t i = 0; i < b.call_count; i++)
+    for (int64_t i = 0; i < b.call_count; i++) {
         a.ends[settle(&a, &b.calls[i])]++;
+        check_lost(&a, &b.calls[i], ends, end_count);
+    }
     for (int64_t i = 0; i < b.served_count; i++)
         a.steps[b.served[i].step]++;
     kds_ledger_close(b.ledger);

@@ -25,6 +25,7 @@ typedef struct account {
     int64_t requests, failed;   /* of the archive's */
     int64_t ends[ACCOUNT_ENDS]; /* of the archive's requests */
     int64_t whole_lost;         /* of ACCOUNT_LOST: the server had sent all of its reply */
+    int64_t longest_ms;         /* from then to the end of the campaign's process */
     int64_t prompt, completion; /* tokens of the settled, equal on both sides */
     int64_t unsettled_prompt, unsettled_completion; /* that the server charged for the others */
     double cost, reserved;        /* USD of the settled and of the others, in the archive */
@@ -34,7 +35,9 @@ typedef struct account {
 /* Reads the server's journal and replies and the archive, and finds for each request its
  * counterpart. The test fails at the first that has none, at a byte that differs, at a reply that
  * counts twice, at a token that is charged differently, and at a call that may have cost more than
- * the archive says. */
-void account_settle(account *out, const char *journal, const char *replies, const char *archive);
+ * the archive says. `ends`: when the campaign's processes ended (milliseconds since 1970); a reply
+ * that was sent whole and is lost must have been sent shortly before one of them. */
+void account_settle(account *out, const char *journal, const char *replies, const char *archive,
+                    const int64_t *ends, int64_t end_count);
 
 #endif

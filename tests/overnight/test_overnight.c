@@ -72,6 +72,7 @@ typedef struct night {
     chat_script script;
     chat_server *server;
     int64_t killed, ended; /* how often it was killed; ended by itself before it was done */
+    int64_t ends[2000];    /* when, in milliseconds since 1970 */
     double seconds;
 } night;
 
@@ -179,6 +180,13 @@ static int64_t next_kill(const night *n, kds_random *r)
     return 1 + (int64_t)(part * (double)candidates * 2 / 3);
 }
 
+static void note_end(night *n)
+{
+    int64_t count = n->killed + n->ended;
+    assert_in_range(count, 1, sizeof n->ends / sizeof *n->ends);
+    n->ends[count - 1] = kds_clock_wall_ms();
+}
+
 static void show_output(const night *n)
 {
     char path[600];
@@ -199,8 +207,6 @@ static void run_night(night *n)
     int64_t due = next_kill(n, &random);
     for (;;) {
         int status = ended(pid);
-        if (status == 0)
-            break;
         if (status < 0 && (int64_t)chat_server_counts(n->server).requests < due) {
             sleep_ms(10);
             continue;
@@ -208,9 +214,13 @@ static void run_night(night *n)
         if (status < 0) {
             uint64_t most = kds_random_below(&random, 3) ? MODEL_MS * 3 / 2 : 1500;
             sleep_ms((int64_t)kds_random_below(&random, most));
-            if (kill(-pid, SIGKILL) == 0)
-                n->killed++;
+            (void)kill(-pid, SIGKILL);
             status = cli_wait(pid);
+        }
+        if (status == 0)
+            break;
+        if (status == 128 + SIGKILL) {
+            n->killed++;
             due = next_kill(n, &random);
         } else if (status == 30 && n->passing) {
             n->ended++;
@@ -218,9 +228,8 @@ static void run_night(night *n)
             show_output(n);
             fail_msg("%s ended with %d", n->name, status);
         }
+        note_end(n);
         EXPECT(0, "check", n->name);
-        if (status == 0)
-            break;
         pid = resume(n);
     }
     n->seconds = kds_clock_monotonic() - from;
@@ -275,10 +284,11 @@ static void show_account(const night *n, const account *a, const cJSON *status, 
            a->cost);
     printf(
         "  as reserved %.6f USD (the server charged %lld + %lld tokens for them): %lld broken off "
-        "or without usage, %lld under way at an end (%lld of them sent whole), %lld not yet sent\n",
+        "or without usage, %lld under way at an end (%lld of them sent whole, "
+        "at most %lld ms before), %lld not yet sent\n",
         a->reserved, (long long)a->unsettled_prompt, (long long)a->unsettled_completion,
         (long long)a->ends[ACCOUNT_UNKNOWN], (long long)a->ends[ACCOUNT_LOST],
-        (long long)a->whole_lost, (long long)a->ends[ACCOUNT_UNSENT]);
+        (long long)a->whole_lost, (long long)a->longest_ms, (long long)a->ends[ACCOUNT_UNSENT]);
     for (int i = 0; i < STEPS; i++)
         if (a->steps[i])
             printf("  %6lld %s\n", (long long)a->steps[i], script[i].name);
@@ -289,7 +299,7 @@ static void show_account(const night *n, const account *a, const cJSON *status, 
  * was not asked again. */
 static void check_account(const night *n, account *a)
 {
-    account_settle(a, n->journal, n->replies, cli_path(n->name));
+    account_settle(a, n->journal, n->replies, cli_path(n->name), n->ends, n->killed + n->ended);
     cJSON *status = JSON("status", n->name);
     int64_t distinct = 0;
     select_rows(n->name, "SELECT count(*) AS n FROM candidates WHERE verdict <> 'duplicate'",

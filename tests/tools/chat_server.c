@@ -148,8 +148,10 @@ static void write_end(chat_server *s, const exchange *x, bool whole)
     char line[120];
     if (s->journal < 0 || s->replies < 0 || x->number == 0)
         return;
-    int n = snprintf(line, sizeof line, "{\"ended\":%llu,\"whole\":%s,\"sent\":%lld}\n",
-                     (unsigned long long)x->number, whole ? "true" : "false", (long long)x->sent);
+    int n = snprintf(line, sizeof line,
+                     "{\"ended\":%llu,\"whole\":%s,\"sent\":%lld,\"time_ms\":%lld}\n",
+                     (unsigned long long)x->number, whole ? "true" : "false", (long long)x->sent,
+                     (long long)kds_clock_wall_ms());
     write_line(s->journal, line, n);
 }
 

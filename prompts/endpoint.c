@@ -299,6 +299,7 @@ static void finish(kds_transfer *t, CURLcode result, kds_completion_fn *fn, void
     kds_answer a = {.result = result, .curl_error = t->error, .silent = t->silent};
     kds_completion c = {.request = t->request};
     kds_buf text;
+    long request_bytes = 0;
     kds_buf_init(&text, KDS_REPLY_CAP);
     kds_secret_scrub(x->key, &t->raw);
     a.body = t->raw.data;
@@ -306,6 +307,8 @@ static void finish(kds_transfer *t, CURLcode result, kds_completion_fn *fn, void
     a.too_large = t->raw.bad == KDS_TOO_LARGE;
     a.seconds = kds_clock_monotonic() - t->started;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &a.status);
+    curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+    c.sent = request_bytes > 0;
     if (curl_easy_header(t->easy, "Content-Type", 0, CURLH_HEADER, -1, &h) == CURLHE_OK)
         a.content_type = h->value;
     if (curl_easy_header(t->easy, "Location", 0, CURLH_HEADER, -1, &h) == CURLHE_OK)

@@ -59,8 +59,9 @@ typedef enum kds_outcome {
     KDS_OUTCOME_EMPTY,     /* no choices or no content */
     KDS_OUTCOME_MALFORMED, /* not the JSON expected, HTML, too large */
     KDS_OUTCOME_RETRY,     /* 408, 409, 425, 429, 5xx, connection refused or reset, timeout */
-    KDS_OUTCOME_FATAL /* 400, 401, 402, 403, 404, exhausted quota, TLS failure, redirect: retrying
-                         cannot help */
+    KDS_OUTCOME_FATAL, /* 400, 401, 402, 403, 404, exhausted quota, TLS failure, redirect: retrying
+                          cannot help */
+    KDS_OUTCOME_LOST /* nobody waits for it any more; the caller's own, the client never says so */
 } kds_outcome;
 const char *kds_outcome_name(kds_outcome o);
 
@@ -76,6 +77,7 @@ typedef struct kds_completion {
     int64_t prompt_tokens, completion_tokens; /* as the server says; -1 if it does not */
     double cost_usd; /* of the tokens that the server named; 0 if it named none */
     bool account;    /* FATAL: of the account or the key, not of this request */
+    bool sent; /* it left this machine: the server may have worked on it, whatever came back */
     double seconds;
     double
         retry_after;   /* seconds from the Retry-After header (seconds or date); negative if none */

@@ -22,7 +22,7 @@ static const struct kds_endpoint NOBODY = {
 const char *kds_outcome_name(kds_outcome o)
 {
     static const char *const NAMES[] = {"ok",        "length", "refused", "empty",
-                                        "malformed", "retry",  "fatal"};
+                                        "malformed", "retry",  "fatal",   "lost"};
     return (unsigned)o < sizeof NAMES / sizeof *NAMES ? NAMES[o] : "unknown";
 }
 

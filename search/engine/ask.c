@@ -23,20 +23,56 @@ static kds_code load_report(kds_ledger *ledger, const char *hex, cJSON **out, kd
     return code;
 }
 
+static kds_code keep_origin(void *user, const cJSON *origin, kds_err *e)
+{
+    kds_candidate_row *row = user;
+    (void)e;
+    snprintf(row->parent, sizeof row->parent, "%s", kds_json_str(origin, "parent", ""));
+    snprintf(row->hypothesis, sizeof row->hypothesis, "%s", kds_json_str(origin, "hypothesis", ""));
+    return KDS_OK;
+}
+
+/* A candidate with its origin as of the decision that was committed first. The row is of the one
+ * that was recorded first: where replies are waited for, an equal child of a later decision may
+ * have come before. */
+static kds_code find_committed(kds_ledger *ledger, const kds_state *state, kds_id id,
+                               const char *hex, kds_candidate_row *row, kds_err *e)
+{
+    int64_t decision = kds_map_get(state->ids, id);
+    kds_code code = kds_ledger_find(ledger, hex, row, e);
+    if (code != KDS_OK || decision < 0 || decision == row->decision)
+        return code;
+    cJSON *args = cJSON_CreateArray(), *number = cJSON_CreateNumber((double)decision);
+    if (!args || !number || !cJSON_AddItemToArray(args, number)) {
+        cJSON_Delete(number);
+        cJSON_Delete(args);
+        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    }
+    code = kds_ledger_select(
+        ledger,
+        "SELECT parent, (SELECT json_extract(body, '$.hypothesis') FROM events WHERE seq > d.seq "
+        "AND kind = 'CANDIDATE' AND json_extract(body, '$.decision') = d.decision "
+        "ORDER BY seq LIMIT 1) AS hypothesis FROM decisions d WHERE decision = ?1",
+        args, keep_origin, row, e);
+    cJSON_Delete(args);
+    return code;
+}
+
 /* Source, report and hypothesis of one parent. */
 static kds_code gather_parent(kds_gathered *g, int i, kds_ask_parent *out, kds_ledger *ledger,
-                              kds_id id, kds_err *e)
+                              const kds_state *state, kds_id id, kds_err *e)
 {
     kds_candidate_row row;
     kds_id_format(id, g->hex[i]);
     kds_code code = kds_ledger_get(ledger, id, &g->source[i], &out->source_len, e);
     if (code == KDS_OK)
-        code = kds_ledger_find(ledger, g->hex[i], &row, e);
+        code = find_committed(ledger, state, id, g->hex[i], &row, e);
     if (code != KDS_OK)
         return kds_err_prefix(e, code, "parent %.8s", g->hex[i]);
     out->id = g->hex[i];
     out->source = g->source[i];
     snprintf(g->hypothesis[i], sizeof g->hypothesis[i], "%s", row.hypothesis);
+    snprintf(g->grandparent[i], sizeof g->grandparent[i], "%s", row.parent);
     out->hypothesis = g->hypothesis[i];
     if ((code = load_report(ledger, row.report, &g->report[i], e)) != KDS_OK)
         return kds_err_prefix(e, code, "report of %.8s", g->hex[i]);
@@ -53,9 +89,9 @@ kds_code kds_gather(kds_gathered *g, const kds_selector *s, const kds_state *sta
     g->ask.task_name = s->task->name;
     g->ask.task_function = s->task->function;
     g->ask.task_card = s->task->card;
-    kds_code code = gather_parent(g, 0, &g->ask.parent, s->ledger, parent, e);
+    kds_code code = gather_parent(g, 0, &g->ask.parent, s->ledger, state, parent, e);
     if (code == KDS_OK && !kds_id_is_zero(other))
-        code = gather_parent(g, 1, &g->ask.other, s->ledger, other, e);
+        code = gather_parent(g, 1, &g->ask.other, s->ledger, state, other, e);
     if (code != KDS_OK) {
         kds_gathered_free(g);
         return code;
@@ -76,13 +112,13 @@ kds_code kds_gather(kds_gathered *g, const kds_selector *s, const kds_state *sta
 
 kds_code kds_gather_past(kds_gathered *g, kds_ledger *ledger, kds_err *e)
 {
-    kds_candidate_row row, older;
+    kds_candidate_row older;
     kds_ask_parent *parents[2] = {&g->ask.parent, &g->ask.other};
     kds_err none = {0};
     kds_code code = KDS_OK;
     for (int i = 0; i < 2 && code == KDS_OK; i++) {
-        if (!g->hex[i][0] || kds_ledger_find(ledger, g->hex[i], &row, &none) != KDS_OK ||
-            !row.parent[0] || kds_ledger_find(ledger, row.parent, &older, &none) != KDS_OK)
+        if (!g->grandparent[i][0] ||
+            kds_ledger_find(ledger, g->grandparent[i], &older, &none) != KDS_OK)
             continue;
         code = load_report(ledger, older.report, &g->before[i], e);
         parents[i]->before = g->before[i];
@@ -99,22 +135,19 @@ static kds_code keep_stage(void *user, const cJSON *row, kds_err *e)
     return *kept ? KDS_OK : kds_fail(e, KDS_NO_MEMORY, "out of memory");
 }
 
-kds_code kds_gather_failure(kds_gathered *g, kds_ledger *ledger, kds_id candidate, kds_err *e)
+kds_code kds_gather_failure(kds_gathered *g, kds_ledger *ledger, int64_t decision, kds_err *e)
 {
-    char hex[KDS_ID_HEX];
     cJSON *stage = NULL;
     char *log = NULL;
     size_t len = 0;
     kds_buf text;
     kds_buf_init(&text, 8192);
-    kds_id_format(candidate, hex);
     cJSON *args = cJSON_CreateArray();
-    cJSON_AddItemToArray(args, cJSON_CreateString(hex));
+    cJSON_AddItemToArray(args, cJSON_CreateNumber((double)decision));
     kds_code code =
         kds_ledger_select(ledger,
                           "SELECT stage, verdict, message, log FROM evaluations "
-                          "WHERE decision = (SELECT decision FROM candidates WHERE id = ?1) "
-                          "AND verdict <> 'ok' ORDER BY seq DESC LIMIT 1",
+                          "WHERE decision = ?1 AND verdict <> 'ok' ORDER BY seq DESC LIMIT 1",
                           args, keep_stage, &stage, e);
     kds_id id;
     if (code == KDS_OK && stage) {

@@ -14,6 +14,7 @@ typedef struct kds_gathered {
     cJSON *before[2]; /* of the parents' own parents */
     char hypothesis[2][400];
     char hex[2][KDS_ID_HEX];
+    char grandparent[2][KDS_ID_HEX]; /* "" if none */
     kds_ask_note notes[KDS_NOTES_MAX];
     char *failure;
     char target[300];
@@ -27,8 +28,8 @@ KDS_MUST_USE kds_code kds_gather(kds_gathered *g, const kds_selector *s, const k
                                  kds_err *e);
 /* For a prompt: what the parents' own parents were. */
 KDS_MUST_USE kds_code kds_gather_past(kds_gathered *g, kds_ledger *ledger, kds_err *e);
-/* For a repair: what was wrong with the parent, from its record. */
-KDS_MUST_USE kds_code kds_gather_failure(kds_gathered *g, kds_ledger *ledger, kds_id candidate,
+/* For a repair: what was wrong with the child of that decision, from its record. */
+KDS_MUST_USE kds_code kds_gather_failure(kds_gathered *g, kds_ledger *ledger, int64_t decision,
                                          kds_err *e);
 /* For an exploration: the DECISION's target in words. */
 void kds_gather_target(kds_gathered *g, const kds_task *task, const cJSON *target);

@@ -138,6 +138,10 @@ KDS_MUST_USE kds_code kds_campaign_reread(const kds_endpoint *x, const char *api
 /* Sends what a lane's decision waits for: a first, repeated or corrected request. */
 KDS_MUST_USE kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e);
 void kds_campaign_completed(void *campaign, const kds_completion *done);
+/* Closes calls that can no longer be answered, because this run ends or the one before was killed:
+ * each gets a RESPONSE that is "lost" and costs what was reserved, as the server may have worked on
+ * it. */
+KDS_MUST_USE kds_code kds_campaign_settle_lost(kds_campaign *c, kds_err *e);
 
 /* campaign_budget.c: tells of budgets that are half or nearly spent, each once in an epoch.
  * `silent`: what is used already is not told. */

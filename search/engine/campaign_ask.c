@@ -65,7 +65,7 @@ bool kds_campaign_can_pay(kds_campaign *c, const cJSON *request)
         waiting += c->state->flights[i].awaiting;
     double one = kds_json_num(request, "reserved_usd", 0);
     double most = kds_json_num(request, "reserved_tokens", 0);
-    double used = (double)(c->state->prompt_tokens + c->state->completion_tokens);
+    double used = kds_state_tokens(c->state);
     /* What is under way may have gone to a dearer model. */
     size_t bytes = (size_t)kds_json_num(request, "prompt_bytes", 0);
     for (int i = 0; i < c->models->count && c->endpoint; i++) {
@@ -117,7 +117,7 @@ static kds_code gather(kds_campaign *c, kds_gathered *g, const cJSON *decision, 
     g->ask.capability = c->capability;
     g->ask.templates = c->templates;
     if (code == KDS_OK && strcmp(operator_name, "repair") == 0)
-        code = kds_gather_failure(g, c->ledger, parents[0], e);
+        code = kds_gather_failure(g, c->ledger, kds_map_get(c->state->ids, parents[0]), e);
     if (code == KDS_OK && decision)
         kds_gather_target(g, c->task, kds_json_at(decision, "target"));
     else if (code == KDS_OK && f->target[0]) {
@@ -379,7 +379,8 @@ kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e)
     if (!c->endpoint && !c->mail)
         return no_child(c, f->decision, "the campaign was resumed without its model", e);
     bool again = f->awaiting || strcmp(f->outcome, "retry") == 0 ||
-                 strcmp(f->outcome, "fatal") == 0 || strcmp(f->outcome, "malformed") == 0;
+                 strcmp(f->outcome, "fatal") == 0 || strcmp(f->outcome, "malformed") == 0 ||
+                 strcmp(f->outcome, "lost") == 0;
     const char *api = f->api[0] ? f->api : "chat"; /* early records do not say */
     const kds_model *m = kds_models_find(c->models, f->model);
     bool mailed = strcmp(api, "mail") == 0;
@@ -398,17 +399,11 @@ kds_code kds_campaign_pursue(kds_campaign *c, kds_lane *lane, kds_err *e)
     return no_child(c, f->decision, why, e);
 }
 
-/* What a call cost. An answer that came but names no usage is taken to have cost what was reserved.
- */
-static double call_cost(kds_campaign *c, const kds_flight *f, const kds_completion *done)
+/* Whether the server may have worked on a call and did not say what it used. Such a call is taken
+ * to have used what was reserved for it. */
+static bool is_usage_unknown(const kds_completion *done)
 {
-    char *prompt = NULL;
-    size_t len = 0;
-    if (done->prompt_tokens >= 0 || done->status != 200 ||
-        kds_ledger_get(c->ledger, f->prompt, &prompt, &len, NULL) != KDS_OK)
-        return done->cost_usd;
-    free(prompt);
-    return kds_model_reserve_usd(kds_models_find(c->models, f->model), len);
+    return done->prompt_tokens < 0 && (done->status == 200 || (done->status == 0 && done->sent));
 }
 
 static kds_code record_response(kds_campaign *c, const kds_flight *f, const kds_completion *done,
@@ -417,6 +412,7 @@ static kds_code record_response(kds_campaign *c, const kds_flight *f, const kds_
     cJSON *o = cJSON_CreateObject();
     kds_id reply = {0, 0};
     kds_code code = KDS_OK;
+    bool unknown = is_usage_unknown(done);
     if (done->raw_len)
         code = kds_campaign_put(c, "reply", done->raw, done->raw_len, &reply, e);
     if (code != KDS_OK) {
@@ -431,12 +427,30 @@ static kds_code record_response(kds_campaign *c, const kds_flight *f, const kds_
         (done->raw_len ? kds_json_add_id(o, "reply", reply) : kds_json_add_str(o, "reply", NULL)) &&
         kds_json_add_int(o, "prompt_tokens", done->prompt_tokens) &&
         kds_json_add_int(o, "completion_tokens", done->completion_tokens) &&
-        kds_json_add_num(o, "cost_usd", call_cost(c, f, done)) &&
+        kds_json_add_num(o, "cost_usd", unknown ? f->reserved_usd : done->cost_usd) &&
+        (!unknown || kds_json_add_num(o, "assumed_tokens", f->reserved_tokens)) &&
         kds_json_add_num(o, "seconds", done->seconds) &&
         kds_json_add_str(o, "message", done->message);
     code = ok ? kds_campaign_record(c, &(kds_record){"RESPONSE", o}, 1, e)
               : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     cJSON_Delete(o);
+    return code;
+}
+
+kds_code kds_campaign_settle_lost(kds_campaign *c, kds_err *e)
+{
+    kds_code code = KDS_OK;
+    for (int i = 0; i < c->state->flight_count && code == KDS_OK; i++) {
+        const kds_flight *f = &c->state->flights[i];
+        kds_completion lost = {.request = (uint64_t)f->last_request,
+                               .outcome = KDS_OUTCOME_LOST,
+                               .prompt_tokens = -1,
+                               .completion_tokens = -1,
+                               .sent = true,
+                               .message = "the campaign was interrupted before the reply came"};
+        if (f->awaiting && strcmp(f->api, "mail") != 0)
+            code = record_response(c, f, &lost, e);
+    }
     return code;
 }
 

@@ -15,9 +15,9 @@ static const char *const NAMES[KDS_BUDGETS] = {"max-time", "max-evals", "max-cos
 static double used_of(const kds_campaign *c, int which, double *limit)
 {
     const kds_state *s = c->state;
-    const double used[KDS_BUDGETS] = {
-        s->run_seconds + kds_clock_monotonic() - c->started, (double)s->evaluated, s->cost_usd,
-        (double)s->prompt_tokens + (double)s->completion_tokens, (double)s->requests};
+    const double used[KDS_BUDGETS] = {s->run_seconds + kds_clock_monotonic() - c->started,
+                                      (double)s->evaluated, s->cost_usd, kds_state_tokens(s),
+                                      (double)s->requests};
     *limit = kds_settings_double(c->settings, NAMES[which]);
     return used[which];
 }

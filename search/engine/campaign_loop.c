@@ -158,7 +158,7 @@ static const char *budget_spent(const kds_campaign *c)
         return "max-time";
     if (cost > 0 && s->cost_usd >= cost)
         return "max-cost";
-    if (tokens > 0 && s->prompt_tokens + s->completion_tokens >= tokens)
+    if (tokens > 0 && kds_state_tokens(s) >= (double)tokens)
         return "max-tokens";
     if (requests > 0 && s->requests >= requests)
         return "max-requests";
@@ -431,7 +431,9 @@ kds_code kds_campaign_run(kds_campaign *c, kds_event_fn *fn, void *user, kds_err
     c->stopped_at = 0;
     c->closing = c->exhausted = c->ended = false;
     c->why = NULL;
-    kds_code code = kds_campaign_mail_begin(c, &err);
+    kds_code code = kds_campaign_settle_lost(c, &err);
+    if (code == KDS_OK)
+        code = kds_campaign_mail_begin(c, &err);
     const char *why_not = NULL;
     if (!kds_evaluator_counts(c->evaluator, &why_not))
         kds_campaign_tell(c, "notice", "no counters, so cells are made of compile facts: %.600s",
@@ -451,7 +453,9 @@ kds_code kds_campaign_run(kds_campaign *c, kds_event_fn *fn, void *user, kds_err
         kds_endpoint_cancel_all(c->endpoint);
     kds_campaign_progress(c, true);
     kds_err stop_err = {0};
-    kds_code stop_code = record_stop(c, code, &stop_err);
+    kds_code stop_code = kds_campaign_settle_lost(c, &stop_err);
+    if (stop_code == KDS_OK)
+        stop_code = record_stop(c, code, &stop_err);
     c->ended = true;
     kds_campaign_write_champion(c);
     kds_campaign_write_status(c, code == KDS_OK ? "finished" : "stopped");

@@ -119,6 +119,11 @@ static void hash_i64(kds_hasher *h, int64_t value)
     kds_hasher_add(h, &value, sizeof value);
 }
 
+double kds_state_tokens(const kds_state *s)
+{
+    return (double)s->prompt_tokens + (double)s->completion_tokens + s->assumed_tokens;
+}
+
 static void hash_cell(kds_hasher *h, const kds_cell *c)
 {
     hash_i64(h, (int64_t)c->key);

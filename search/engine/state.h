@@ -114,6 +114,7 @@ typedef struct kds_flight {
     char outcome[16]; /* of the last response; "" if none */
     char api[12];     /* how the last request was sent: "chat", "messages", "mail" */
     int64_t last_request;
+    double reserved_usd, reserved_tokens; /* for it */
     bool has_candidate;
     kds_id candidate, norm;
     bool has_verdict;
@@ -161,6 +162,7 @@ typedef struct kds_state {
     int64_t epochs;
     double run_seconds; /* of the epochs that ended with STOP */
     int64_t prompt_tokens, completion_tokens, failed_calls;
+    double assumed_tokens; /* of calls whose server did not say what it used */
     double cost_usd;
     kds_id chain;    /* hash over all decisions */
     kds_cell *cells; /* dense; kds_state_cell finds by key */
@@ -207,6 +209,8 @@ kds_flight *kds_state_flight(const kds_state *s, int64_t decision);
 /* Decision of the committed candidate with that id; -1 if there is none. */
 int64_t kds_map_get(const kds_map *m, kds_id id);
 
+/* Tokens that count against a budget: those that servers named and those that are assumed. */
+double kds_state_tokens(const kds_state *s);
 /* The largest of the last duels of equals; 0 before the first. */
 double kds_state_floor(const kds_state *s);
 /* Seed of the next duel. */

@@ -157,6 +157,8 @@ static kds_code apply_request(kds_state *s, const cJSON *body, kds_err *e)
     f->attempts++;
     f->awaiting = true;
     f->last_request = request;
+    f->reserved_usd = kds_json_num(body, "reserved_usd", 0);
+    f->reserved_tokens = kds_json_num(body, "reserved_tokens", 0);
     (void)kds_json_id(body, "prompt", &f->prompt);
     copy_text(f->api, sizeof f->api, body, "api");
     if (kds_json_str(body, "model", NULL)) /* asked of another one than was decided */
@@ -175,6 +177,7 @@ static kds_code apply_response(kds_state *s, const cJSON *body, kds_err *e)
 {
     add_tokens(&s->prompt_tokens, kds_json_int(body, "prompt_tokens", 0));
     add_tokens(&s->completion_tokens, kds_json_int(body, "completion_tokens", 0));
+    s->assumed_tokens += kds_json_num(body, "assumed_tokens", 0);
     s->cost_usd += kds_json_num(body, "cost_usd", 0);
     const char *outcome = kds_json_str(body, "outcome", "");
     if (strcmp(outcome, "ok") != 0 && strcmp(outcome, "length") != 0)

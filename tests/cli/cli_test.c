@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -86,7 +88,9 @@ pid_t cli_start(const char *name, const char *const *args)
     snprintf(err, sizeof err, "%s/%s.err", scratch, name);
     pid_t pid = fork();
     assert_true(pid >= 0);
-    if (pid == 0) {
+    if (pid == 0) { /* a group of its own, which ends with the test */
+        setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         int o = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0644),
             e = open(err, O_WRONLY | O_CREAT | O_TRUNC, 0644);
         if (chdir(scratch) == 0 && dup2(o, 1) == 1 && dup2(e, 2) == 2) {

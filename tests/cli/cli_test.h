@@ -40,7 +40,8 @@ void cli_refuses(int status, const char *text, const char *const *args);
 #define REFUSES(status, text, ...)                                                                 \
     cli_refuses(status, text, (const char *const[]){__VA_ARGS__, NULL})
 
-/* Starts without waiting; output goes to files of the scratch folder named `name`.out and .err. */
+/* Starts without waiting, as a process group of its own; output goes to files of the scratch folder
+ * named `name`.out and .err. */
 pid_t cli_start(const char *name, const char *const *args);
 /* Waits for a started one: its exit status as in cli_result. */
 int cli_wait(pid_t pid);

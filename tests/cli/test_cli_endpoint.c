@@ -305,10 +305,9 @@ static void test_kills_lose_no_reply(void **state)
         kill(pid, SIGKILL);
         if (cli_wait(pid) == 0)
             break;
-        cJSON *before = JSON("status", "killed");
         chat_counts counts = chat_server_counts(server);
-        assert_true(kds_json_int(before, "responses", 0) <= (int64_t)counts.requests);
-        cJSON_Delete(before);
+        assert_true(number_of("killed", "SELECT count(*) FROM calls WHERE reply IS NOT NULL") <=
+                    (int64_t)counts.requests);
         EXPECT(0, "check", "killed");
         pid = cli_start("resume", again);
         sleep_ms((int64_t)kds_random_below(&random, 1500));
@@ -325,6 +324,50 @@ static void test_kills_lose_no_reply(void **state)
     assert_string_equal(kds_json_str(whole, "chain", "-"), hex);
     cJSON_Delete(whole);
     assert_key_nowhere();
+    chat_server_stop(server);
+}
+
+/* What was under way when a campaign was killed, or ended without waiting, is closed as lost and
+ * counts as reserved: the server may have worked on it. So does what broke off. */
+static void test_lost_calls_count_as_reserved(void **state)
+{
+    (void)state;
+    static const char LOST[] = "SELECT count(*) FROM calls WHERE outcome = 'lost' AND "
+                               "cost_usd = reserved_usd AND cost_usd > 0 AND prompt_tokens = -1";
+    static const char OPEN[] = "SELECT count(*) FROM calls WHERE outcome IS NULL";
+    static const chat_step steps[] = {{.answer = CHAT_OK, .delay_ms = 60000, .repeat = 2},
+                                      {.answer = CHAT_CLOSE_BEFORE},
+                                      {.answer = CHAT_OK, .mode = CHAT_MODE_EDIT}};
+    const chat_script script = {.seed = 1, .steps = steps, .step_count = 3, .key = KEY};
+    chat_server *server = serve(&script);
+    const char *const start[] = {"run", task(),    "-o", "lost", "--max-evals", "6", "--in-flight",
+                                 "1",   "--grace", "0",  MODEL,  PRICES,        NULL};
+    const char *const again[] = {"resume", "lost", NULL};
+    for (uint64_t i = 1; i <= 2; i++) {
+        pid_t pid = i == 1 ? cli_start("lost1", start) : cli_start("lost2", again);
+        while (chat_server_counts(server).requests < i && kill(pid, 0) == 0)
+            sleep_ms(5);
+        assert_int_equal(number_of("lost", OPEN), 1);
+        assert_int_equal(number_of("lost", LOST), i - 1);
+        kill(pid, i == 1 ? SIGKILL : SIGTERM);
+        assert_int_equal(cli_wait(pid), i == 1 ? 128 + SIGKILL : 143);
+    }
+    assert_int_equal(number_of("lost", OPEN), 0);
+    assert_int_equal(number_of("lost", LOST), 2);
+    EXPECT(0, "resume", "lost");
+    assert_int_equal(number_of("lost", LOST), 2);
+    assert_int_equal(number_of("lost", "SELECT count(*) FROM calls WHERE outcome = 'retry' AND "
+                                       "status = 0 AND cost_usd = reserved_usd"),
+                     1);
+    cJSON *status = JSON("status", "lost");
+    assert_int_equal(kds_json_int(status, "failed_calls", 0), 3);
+    assert_int_equal(kds_json_int(status, "responses", 0), kds_json_int(status, "requests", -1));
+    cJSON_Delete(status);
+    assert_int_equal(number_of("lost", "SELECT abs(sum(cost_usd) - (SELECT cost_usd FROM budget)) "
+                                       "< 1e-9 FROM calls"),
+                     1);
+    EXPECT(0, "check", "lost");
+    EXPECT(0, "replay", "lost");
     chat_server_stop(server);
 }
 
@@ -406,6 +449,24 @@ static void test_cost_is_capped(void **state)
     chat_server_stop(server);
 }
 
+/* A server that does not say what it used is taken to have used what was reserved. */
+static void test_tokens_are_capped(void **state)
+{
+    (void)state;
+    static const chat_step mute = {.answer = CHAT_NO_USAGE, .mode = CHAT_MODE_EDIT};
+    const chat_script script = {
+        .seed = 1, .by_body = true, .steps = &mute, .step_count = 1, .key = KEY};
+    chat_server *server = serve(&script);
+    EXPECT(0, "run", task(), "-o", "mute", "--max-tokens", "30000", "--reply-tokens", "1000",
+           MODEL);
+    chat_counts counts = chat_server_counts(server);
+    assert_true(counts.requests > 1);
+    assert_true(counts.prompt_tokens + counts.completion_tokens <= 30000);
+    EXPECT(0, "resume", "mute");
+    assert_int_equal(chat_server_counts(server).requests, counts.requests);
+    chat_server_stop(server);
+}
+
 /* No more requests than were allowed, however many of them failed, and none more at resume. */
 static void test_requests_are_capped(void **state)
 {
@@ -431,12 +492,19 @@ static void test_requests_are_capped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages_api),        cmocka_unit_test(test_breaker),
-        cmocka_unit_test(test_several_models),      cmocka_unit_test(test_a_model_proposes),
-        cmocka_unit_test(test_faults_are_survived), cmocka_unit_test(test_kills_lose_no_reply),
-        cmocka_unit_test(test_refused_key),         cmocka_unit_test(test_unreachable),
-        cmocka_unit_test(test_cost_is_capped),      cmocka_unit_test(test_budgets_are_told),
+        cmocka_unit_test(test_messages_api),
+        cmocka_unit_test(test_breaker),
+        cmocka_unit_test(test_several_models),
+        cmocka_unit_test(test_a_model_proposes),
+        cmocka_unit_test(test_faults_are_survived),
+        cmocka_unit_test(test_kills_lose_no_reply),
+        cmocka_unit_test(test_lost_calls_count_as_reserved),
+        cmocka_unit_test(test_refused_key),
+        cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_cost_is_capped),
+        cmocka_unit_test(test_budgets_are_told),
         cmocka_unit_test(test_requests_are_capped),
+        cmocka_unit_test(test_tokens_are_capped),
     };
     return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);
 }

@@ -29,7 +29,7 @@ typedef struct result {
     size_t raw_len, text_len;
     int64_t prompt_tokens, completion_tokens;
     double cost, seconds, retry_after;
-    bool account;
+    bool account, sent;
     char message[400];
 } result;
 
@@ -71,7 +71,8 @@ static inline void take(void *user, const kds_completion *c)
                   .cost = c->cost_usd,
                   .seconds = c->seconds,
                   .retry_after = c->retry_after,
-                  .account = c->account};
+                  .account = c->account,
+                  .sent = c->sent};
     memcpy(r->message, c->message, sizeof r->message);
     in->count++;
     kds_buf_add(&everything, c->raw, c->raw_len < 100000 ? c->raw_len : 100000);

@@ -217,6 +217,7 @@ static void test_unreachable(void **state)
     drain(x, &in);
     assert_int_equal(in.results[0].outcome, KDS_OUTCOME_FATAL);
     assert_non_null(strstr(in.results[0].message, "TLS"));
+    assert_false(in.results[0].sent);
     kds_endpoint_free(x);
 
     /* Nobody listens. */

@@ -82,6 +82,8 @@ static const struct fault {
     {{.answer = CHAT_REFUSAL}, KDS_OUTCOME_REFUSED, 200, {"I cannot help|refusal"}, -1, -1},
     {{.answer = CHAT_CLOSE_BEFORE}, KDS_OUTCOME_RETRY, 0, {"failed"}, -1, -1},
     {{.answer = CHAT_CLOSE_MIDDLE}, KDS_OUTCOME_RETRY, 200, {"failed"}, -1, -1},
+    {{.answer = CHAT_RESET_BEFORE}, KDS_OUTCOME_RETRY, 0, {"failed", "reset"}, -1, -1},
+    {{.answer = CHAT_RESET_MIDDLE}, KDS_OUTCOME_RETRY, 200, {"failed", "reset"}, -1, -1},
     {{.answer = CHAT_STALL}, KDS_OUTCOME_RETRY, 200, {"went silent"}, -1, -1},
     {{.answer = CHAT_HUGE}, KDS_OUTCOME_MALFORMED, 200, {"longer than 1048576 bytes"}, -1, -1},
     {{.answer = CHAT_HUGE, .bytes = 17 << 20},
@@ -149,6 +151,7 @@ static void check_faults(const char *api)
             fail_msg("fault %zu: retry after %g", i, r->retry_after);
         if (r->account != is_of_account(f))
             fail_msg("fault %zu: of the account: %d", i, r->account);
+        assert_true(r->sent);
         assert_string_not_equal(kds_outcome_name(r->outcome), "unknown");
         assert_true(r->raw_len <= 16u << 20);
         for (const char *p = r->message; *p; p++)

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define BODY_CAP (8u << 20)
-#define HUGE_TEXT (10 << 20)
 #define STALL_MS 60000
 
 typedef struct seen_body {
@@ -27,7 +26,8 @@ typedef struct seen_body {
 struct chat_server {
     chat_script script;
     struct MHD_Daemon *daemon;
-    int port, journal;
+    int port, journal, replies;
+    int64_t replies_len;
     pthread_mutex_t lock;
     pthread_cond_t stop_signal;
     bool stopping;
@@ -44,14 +44,18 @@ typedef struct exchange {
     kds_buf body, headers;
     const char *authorization; /* or of /v1/messages the key */
     bool messages;
+    uint64_t number;
+    int64_t sent; /* bytes of the answer's body */
 } exchange;
 
 /* A body that is sent in pieces. */
 typedef struct stream {
     chat_server *server;
     kds_buf data;
+    int64_t *sent;  /* of its exchange */
     size_t stop_at; /* where something goes wrong */
     bool stall;
+    int reset;    /* the socket whose connection is reset there; -1: it is closed */
     int delay_ms; /* between bytes, 0 for none */
 } stream;
 
@@ -106,186 +110,63 @@ static uint64_t count_body(chat_server *s, kds_id id)
     return ++s->seen[at].count;
 }
 
-/* Usage is a function of lengths, so that two accounts can be compared. */
-static int64_t tokens_of(size_t len)
+static void write_line(int fd, const char *line, int len)
 {
-    return (int64_t)(len / 4 + 1);
+    if (write(fd, line, (size_t)len) != len)
+        abort();
 }
 
-static const char *finish_reason(const chat_step *step)
-{
-    return step->answer == CHAT_LENGTH           ? "length"
-           : step->answer == CHAT_CONTENT_FILTER ? "content_filter"
-                                                 : "stop";
-}
-
-/* The message of the only choice. */
-static cJSON *make_message(const chat_step *step, const char *text)
-{
-    cJSON *m = cJSON_CreateObject();
-    bool none = step->answer == CHAT_NO_CONTENT || step->answer == CHAT_REFUSAL;
-    kds_json_add_str(m, "role", "assistant");
-    kds_json_add_str(m, "content", none ? NULL : text);
-    if (step->answer == CHAT_REFUSAL)
-        kds_json_add_str(m, "refusal", "I cannot help with that.");
-    return m;
-}
-
-/* The same in the form of the messages API. */
-static char *message_json(const chat_step *step, const char *text, int64_t prompt_tokens,
-                          int64_t completion_tokens, const char *echo)
-{
-    cJSON *root = cJSON_CreateObject(), *block = cJSON_CreateObject();
-    cJSON *content = cJSON_AddArrayToObject(root, "content");
-    cJSON *usage = cJSON_AddObjectToObject(root, "usage");
-    bool none = step->answer == CHAT_NO_CHOICES || step->answer == CHAT_NO_CONTENT ||
-                step->answer == CHAT_REFUSAL;
-    kds_json_add_str(root, "type", "message");
-    kds_json_add_str(root, "role", "assistant");
-    kds_json_add_str(block, "type", "text");
-    kds_json_add_str(block, "text", text);
-    if (none)
-        cJSON_Delete(block);
-    else
-        cJSON_AddItemToArray(content, block);
-    kds_json_add_str(root, "stop_reason",
-                     step->answer == CHAT_LENGTH ? "max_tokens"
-                     : step->answer == CHAT_REFUSAL || step->answer == CHAT_CONTENT_FILTER
-                         ? "refusal"
-                         : "end_turn");
-    kds_json_add_int(usage, "input_tokens", prompt_tokens - 1);
-    kds_json_add_int(usage, "cache_read_input_tokens", 1);
-    kds_json_add_int(usage, "output_tokens", completion_tokens);
-    if (echo)
-        kds_json_add_str(root, "seen", echo);
-    char *json = kds_json_print(root);
-    cJSON_Delete(root);
-    return json;
-}
-
-static char *completion_json(const chat_step *step, const char *text, int64_t prompt_tokens,
-                             int64_t completion_tokens, const char *echo)
-{
-    cJSON *root = cJSON_CreateObject(), *choice = cJSON_CreateObject();
-    cJSON *choices = cJSON_AddArrayToObject(root, "choices");
-    cJSON *usage = cJSON_AddObjectToObject(root, "usage");
-    kds_json_add_str(root, "object", "chat.completion");
-    if (step->answer == CHAT_NO_CHOICES) {
-        cJSON_Delete(choice);
-    } else {
-        kds_json_add_int(choice, "index", 0);
-        cJSON_AddItemToObject(choice, "message", make_message(step, text));
-        kds_json_add_str(choice, "finish_reason", finish_reason(step));
-        cJSON_AddItemToArray(choices, choice);
-    }
-    kds_json_add_int(usage, "prompt_tokens", prompt_tokens);
-    kds_json_add_int(usage, "completion_tokens", completion_tokens);
-    kds_json_add_int(usage, "total_tokens", prompt_tokens + completion_tokens);
-    if (echo)
-        kds_json_add_str(root, "seen", echo);
-    char *json = kds_json_print(root);
-    cJSON_Delete(root);
-    return json;
-}
-
-/* Appends `s` with every byte as a JSON escape, which a plain search does not find. */
-static void add_escaped(kds_buf *b, const char *s)
-{
-    for (; *s; s++)
-        kds_buf_printf(b, "\\u%04x", (unsigned)(unsigned char)*s);
-}
-
-static void add_text(kds_buf *out, const exchange *x, const chat_step *step)
-{
-    chat_text(out, step, x->body.data, x->body.len, x->server->script.seed);
-    if (step->answer == CHAT_LENGTH) {
-        out->len /= 2;
-        out->data[out->len] = '\0';
-    } else if (step->answer == CHAT_BAD_UTF8) {
-        kds_buf_puts(out, "\xff\xfe broken \xc3( bytes\n");
-    } else if (step->answer == CHAT_ECHO_KEY) {
-        kds_buf_printf(out, "\nYou sent: %s\n", x->authorization ? x->authorization : "nothing");
-    } else if (step->answer == CHAT_HUGE) {
-        int64_t bytes = step->bytes > 0 ? step->bytes : HUGE_TEXT;
-        while ((int64_t)out->len < bytes)
-            kds_buf_puts(out, "all work and no play makes a slow kernel, and that is that\n");
-    }
-}
-
-/* The body that a model's answer has on the wire. */
-static void make_body(kds_buf *out, const exchange *x, const chat_step *step, int64_t *prompt,
-                      int64_t *completion)
-{
-    kds_buf text;
-    kds_buf_init(&text, 80u << 20);
-    add_text(&text, x, step);
-    *prompt = tokens_of(x->body.len);
-    *completion = tokens_of(text.len);
-    char *(*form)(const chat_step *, const char *, int64_t, int64_t, const char *) =
-        x->messages ? message_json : completion_json;
-    char *json = form(step, text.data, *prompt, *completion,
-                      step->answer == CHAT_ECHO_KEY ? x->authorization : NULL);
-    if (json)
-        kds_buf_puts(out, json);
-    if (step->answer == CHAT_MALFORMED)
-        out->len = out->len * 2 / 3;
-    if (step->answer == CHAT_ECHO_KEY && out->len > 0 && x->authorization) {
-        out->len--;
-        kds_buf_puts(out, ",\"hidden\":\"");
-        add_escaped(out, x->authorization);
-        kds_buf_puts(out, "\"}");
-    }
-    free(json);
-    kds_buf_free(&text);
-}
-
-static void error_body(kds_buf *out, int status, const char *message)
-{
-    cJSON *root = cJSON_CreateObject(), *error = cJSON_AddObjectToObject(root, "error");
-    kds_json_add_str(error, "message", message);
-    kds_json_add_str(error, "type", "scripted");
-    kds_json_add_int(error, "code", status);
-    char *json = kds_json_print(root);
-    kds_buf_puts(out, json ? json : "{}");
-    free(json);
-    cJSON_Delete(root);
-}
-
-/* Answers that are an HTTP status other than 200; 0 if the step is none. */
-static int status_body(kds_buf *out, const exchange *x, const chat_step *step)
-{
-    char words[512];
-    if (step->answer == CHAT_ECHO_KEY && step->status > 0) {
-        snprintf(words, sizeof words, "Incorrect API key provided: %s",
-                 x->authorization ? x->authorization : "none");
-        error_body(out, step->status, words);
-        return step->status;
-    }
-    if (step->answer == CHAT_REDIRECT)
-        return step->status > 0 ? step->status : 302;
-    if (step->answer != CHAT_STATUS)
-        return 0;
-    if (step->text)
-        kds_buf_puts(out, step->text);
-    else
-        error_body(out, step->status, "as the script says");
-    return step->status;
-}
-
+/* What is about to be sent, by which step of the script, and what it costs. */
 static void write_journal(chat_server *s, uint64_t number, kds_id body, uint64_t seen,
-                          const char *answer, int status, int64_t prompt, int64_t completion)
+                          const chat_step *step, int status, int64_t prompt, int64_t completion,
+                          const kds_buf *reply)
 {
     char line[400], hex[KDS_ID_HEX];
     if (s->journal < 0)
         return;
     kds_id_format(body, hex);
+    int at = -1;
+    for (int i = 0; i < s->script.step_count; i++)
+        at = step == &s->script.steps[i] ? i : at;
     int n = snprintf(line, sizeof line,
-                     "{\"request\":%llu,\"body\":\"%s\",\"seen\":%llu,\"answer\":\"%s\","
-                     "\"status\":%d,\"prompt_tokens\":%lld,\"completion_tokens\":%lld}\n",
-                     (unsigned long long)number, hex, (unsigned long long)seen, answer, status,
-                     (long long)prompt, (long long)completion);
-    if (write(s->journal, line, (size_t)n) != n)
-        abort();
+                     "{\"request\":%llu,\"body\":\"%s\",\"seen\":%llu,\"step\":%d,"
+                     "\"answer\":\"%s\",\"status\":%d,\"prompt_tokens\":%lld,"
+                     "\"completion_tokens\":%lld,\"at\":%lld,\"bytes\":%zu}\n",
+                     (unsigned long long)number, hex, (unsigned long long)seen, at,
+                     chat_answer_name(step->answer), status, (long long)prompt,
+                     (long long)completion, (long long)s->replies_len, reply->len);
+    if (s->replies >= 0) {
+        write_line(s->replies, reply->data, (int)reply->len);
+        s->replies_len += (int64_t)reply->len;
+    }
+    write_line(s->journal, line, n);
+}
+
+/* How it went. */
+static void write_end(chat_server *s, const exchange *x, bool whole)
+{
+    char line[120];
+    if (s->journal < 0 || s->replies < 0 || x->number == 0)
+        return;
+    int n = snprintf(line, sizeof line,
+                     "{\"ended\":%llu,\"whole\":%s,\"sent\":%lld,\"time_ms\":%lld}\n",
+                     (unsigned long long)x->number, whole ? "true" : "false", (long long)x->sent,
+                     (long long)kds_clock_wall_ms());
+    write_line(s->journal, line, n);
+}
+
+/* Ends a connection as a machine does that went away: with a reset. */
+static void reset_connection(int fd)
+{
+    const struct sockaddr none = {.sa_family = AF_UNSPEC};
+    (void)connect(fd, &none, sizeof none);
+}
+
+static int socket_of(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
 }
 
 /* Sends the next piece; the place where something goes wrong comes before the end. */
@@ -295,6 +176,10 @@ static ssize_t next_piece(void *user, uint64_t at, char *out, size_t max)
     if (at >= t->stop_at && t->stop_at < t->data.len) {
         if (t->stall)
             wait_ms(t->server, STALL_MS);
+        if (t->reset >= 0) {
+            wait_ms(t->server, 20); /* for what was sent to get there */
+            reset_connection(t->reset);
+        }
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
     if (t->delay_ms > 0)
@@ -302,6 +187,7 @@ static ssize_t next_piece(void *user, uint64_t at, char *out, size_t max)
     size_t n = t->delay_ms > 0 ? 1 : t->stop_at - (size_t)at;
     n = n < max ? n : max;
     memcpy(out, t->data.data + at, n);
+    *t->sent = (int64_t)(at + n);
     return (ssize_t)n;
 }
 
@@ -313,17 +199,21 @@ static void free_stream(void *user)
 }
 
 /* Takes the body's memory. */
-static struct MHD_Response *make_response(chat_server *s, kds_buf *body, const chat_step *step)
+static struct MHD_Response *make_response(exchange *x, struct MHD_Connection *c, kds_buf *body,
+                                          const chat_step *step)
 {
     stream *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
-    t->server = s;
+    t->server = x->server;
+    t->sent = &x->sent;
     t->data = *body;
     kds_buf_init(body, BODY_CAP);
     t->stop_at = t->data.len;
-    if (step->answer == CHAT_CLOSE_MIDDLE || step->answer == CHAT_STALL)
+    if (step->answer == CHAT_CLOSE_MIDDLE || step->answer == CHAT_STALL ||
+        step->answer == CHAT_RESET_MIDDLE)
         t->stop_at /= 2;
+    t->reset = step->answer == CHAT_RESET_MIDDLE ? socket_of(c) : -1;
     t->stall = step->answer == CHAT_STALL;
     t->delay_ms = step->answer == CHAT_DRIP ? step->delay_ms : 0;
     size_t len = t->data.len;
@@ -351,7 +241,7 @@ static enum MHD_Result send_body(exchange *x, struct MHD_Connection *c, const ch
     const char *type = html ? "text/html; charset=utf-8" : "application/json";
     if (step->type)
         type = step->type;
-    struct MHD_Response *r = make_response(x->server, body, step);
+    struct MHD_Response *r = make_response(x, c, body, step);
     if (!r)
         return MHD_NO;
     MHD_add_response_header(r, "Content-Type", type);
@@ -371,15 +261,15 @@ static int refuse(const exchange *x, const char *method, const char *url, kds_bu
     const char *key = x->server->script.key;
     snprintf(want, sizeof want, "%s%s", x->messages ? "" : "Bearer ", key ? key : "");
     if (strcmp(method, "POST") != 0 || (strcmp(url, "/v1/chat/completions") != 0 && !x->messages)) {
-        error_body(body, 404, "there is only POST /v1/chat/completions");
+        chat_error_body(body, x->number, 404, "there is only POST /v1/chat/completions");
         return 404;
     }
     if (x->body.bad != KDS_OK) {
-        error_body(body, 413, "the request is too large");
+        chat_error_body(body, x->number, 413, "the request is too large");
         return 413;
     }
     if (key && (!x->authorization || strcmp(x->authorization, want) != 0)) {
-        error_body(body, 401, "wrong key");
+        chat_error_body(body, x->number, 401, "wrong key");
         return 401;
     }
     return 0;
@@ -397,9 +287,10 @@ static enum MHD_Result answer(exchange *x, struct MHD_Connection *c, const char 
     kds_buf body;
     kds_buf_init(&body, 96u << 20);
     kds_id id = kds_id_of(x->body.data, x->body.len);
-    int status = refuse(x, method, url, &body);
     pthread_mutex_lock(&s->lock);
-    uint64_t number = ++s->counts.requests, seen = count_body(s, id);
+    x->number = ++s->counts.requests;
+    uint64_t seen = count_body(s, id);
+    int status = refuse(x, method, url, &body);
     s->counts.unauthorised += status == 401;
     s->at_once++;
     if (s->at_once > s->counts.most_at_once)
@@ -410,31 +301,30 @@ static enum MHD_Result answer(exchange *x, struct MHD_Connection *c, const char 
     kds_buf_add(&s->last_headers, x->headers.data, x->headers.len);
     if (status == 0) {
         uint64_t hash = kds_hash64(x->body.data, x->body.len, s->script.seed);
-        step = chat_script_choose(&s->script, number, hash, seen);
+        step = chat_script_choose(&s->script, x->number, hash, seen);
     }
     pthread_mutex_unlock(&s->lock);
-    if (status == 0 && step->answer == CHAT_HTML) {
-        kds_buf_puts(&body, "<!DOCTYPE html>\n<html><head><title>Welcome</title></head>"
-                            "<body>\x1b[31mIt works!</body></html>\n");
-        status = 200;
-    } else if (status == 0 && step->answer != CHAT_CLOSE_BEFORE) {
-        status = status_body(&body, x, step);
-        if (status == 0) {
-            make_body(&body, x, step, &prompt, &completion);
-            status = 200;
-        }
-    }
+    const chat_request request = {.number = x->number,
+                                  .body = x->body.data,
+                                  .len = x->body.len,
+                                  .authorization = x->authorization,
+                                  .messages = x->messages,
+                                  .seed = s->script.seed};
+    if (status == 0)
+        status = chat_body(&body, &request, step, &prompt, &completion);
     pthread_mutex_lock(&s->lock);
     s->counts.ok += step->answer == CHAT_OK;
     s->counts.faults += step->answer != CHAT_OK;
     s->counts.prompt_tokens += prompt;
     s->counts.completion_tokens += completion;
-    write_journal(s, number, id, seen, chat_answer_name(step->answer), status, prompt, completion);
+    write_journal(s, x->number, id, seen, step, status, prompt, completion, &body);
     pthread_mutex_unlock(&s->lock);
     if (step->delay_ms > 0 && step->answer != CHAT_DRIP)
         wait_ms(s, step->delay_ms);
-    enum MHD_Result ok =
-        step->answer == CHAT_CLOSE_BEFORE ? MHD_NO : send_body(x, c, step, status, &body);
+    bool none = step->answer == CHAT_CLOSE_BEFORE || step->answer == CHAT_RESET_BEFORE;
+    if (step->answer == CHAT_RESET_BEFORE)
+        reset_connection(socket_of(c));
+    enum MHD_Result ok = none ? MHD_NO : send_body(x, c, step, status, &body);
     pthread_mutex_lock(&s->lock);
     s->at_once--;
     pthread_mutex_unlock(&s->lock);
@@ -482,15 +372,26 @@ static void ended(void *user, struct MHD_Connection *c, void **state,
                   enum MHD_RequestTerminationCode why)
 {
     exchange *x = *state;
-    (void)user;
+    chat_server *s = user;
     (void)c;
-    (void)why;
     if (!x)
         return;
+    pthread_mutex_lock(&s->lock);
+    write_end(s, x, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    pthread_mutex_unlock(&s->lock);
     kds_buf_free(&x->body);
     kds_buf_free(&x->headers);
     free(x);
     *state = NULL;
+}
+
+/* Opens a file of the account; none if `path` is NULL. */
+static kds_code open_account(int *fd, const char *path, kds_err *e)
+{
+    *fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
+    if (path && *fd < 0)
+        return kds_fail_errno(e, KDS_IO, "cannot open the journal %s", path);
+    return KDS_OK;
 }
 
 kds_code chat_server_start(chat_server **out, const chat_script *script, kds_err *e)
@@ -501,23 +402,20 @@ kds_code chat_server_start(chat_server **out, const chat_script *script, kds_err
     if (!s)
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
     s->script = *script;
-    s->journal = -1;
+    s->journal = s->replies = -1;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->stop_signal, NULL);
     kds_buf_init(&s->last_body, BODY_CAP);
     kds_buf_init(&s->last_headers, 1u << 16);
-    kds_code code = KDS_OK;
-    if (script->journal) {
-        s->journal = open(script->journal, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-        if (s->journal < 0) {
-            code = kds_fail_errno(e, KDS_IO, "cannot open the journal %s", script->journal);
-            goto out;
-        }
-    }
+    kds_code code = open_account(&s->journal, script->journal, e);
+    if (code == KDS_OK)
+        code = open_account(&s->replies, script->replies, e);
+    if (code != KDS_OK)
+        goto out;
     s->daemon = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
                                      MHD_USE_POLL,
                                  0, NULL, NULL, handle, s, MHD_OPTION_SOCK_ADDR, &address,
-                                 MHD_OPTION_NOTIFY_COMPLETED, ended, NULL, MHD_OPTION_END);
+                                 MHD_OPTION_NOTIFY_COMPLETED, ended, s, MHD_OPTION_END);
     if (!s->daemon) {
         code = kds_fail_errno(e, KDS_FAILED, "cannot listen on 127.0.0.1:%d", script->port);
         goto out;
@@ -566,6 +464,8 @@ void chat_server_stop(chat_server *s)
         MHD_stop_daemon(s->daemon);
     if (s->journal >= 0)
         close(s->journal);
+    if (s->replies >= 0)
+        close(s->replies);
     pthread_cond_destroy(&s->stop_signal);
     pthread_mutex_destroy(&s->lock);
     kds_buf_free(&s->last_body);

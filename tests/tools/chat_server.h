@@ -25,7 +25,10 @@
     X(STALL, stall, true)               /* half of the body, then silence */                       \
     X(HUGE, huge, false)                /* `bytes` of text, default 10 MB */                       \
     X(BAD_UTF8, bad_utf8, false)        /* raw bytes that are no UTF-8 in the content */           \
-    X(ECHO_KEY, echo_key, false)        /* the Authorization header repeated everywhere */
+    X(ECHO_KEY, echo_key, false)        /* the Authorization header repeated everywhere */         \
+    X(RESET_BEFORE, reset_before, true) /* the connection reset when the work was done */          \
+    X(RESET_MIDDLE, reset_middle, true) /* reset after half of the body */                         \
+    X(NO_USAGE, no_usage, false)        /* a good answer that names no tokens (chat) */
 
 typedef enum chat_answer {
 #define CHAT_X(upper, lower, transient) CHAT_##upper,
@@ -40,7 +43,8 @@ const char *chat_answer_name(chat_answer a);
 typedef enum chat_mode {
     CHAT_MODE_EDIT,   /* SEARCH/REPLACE edits that rotate the values of tunables of the parent */
     CHAT_MODE_SOURCE, /* the parent's source in a fence, with a comment put first */
-    CHAT_MODE_FIXED   /* `text` */
+    CHAT_MODE_FIXED,  /* `text` */
+    CHAT_MODE_MODEL   /* what a model might say: mostly real edits, some of no use */
 } chat_mode;
 
 typedef struct chat_step {
@@ -54,6 +58,7 @@ typedef struct chat_step {
     int64_t bytes;
     double weight; /* in odds */
     int repeat;    /* in steps; 0 is 1 */
+    bool passing;  /* a transient fault, whatever the answer */
 } chat_step;
 
 /* Borrowed while the server runs. */
@@ -68,8 +73,11 @@ typedef struct chat_script {
     const chat_step *steps;
     int step_count;      /* 0: ok, mode edit */
     const char *journal; /* appended to; NULL for none */
-    const char *key;     /* requests without it get 401; NULL: any */
-    int port;            /* 0: a free one */
+    /* Every body is appended to this file; the journal says where it is, and by one more line for
+     * each request how much of it was sent. NULL for none. */
+    const char *replies;
+    const char *key; /* requests without it get 401; NULL: any */
+    int port;        /* 0: a free one */
 } chat_script;
 
 typedef struct chat_counts {
@@ -89,7 +97,7 @@ void chat_server_stop(chat_server *s);
 
 /* A script from a JSON file: seed, reply_by ("order", "body"), journal, key, port, and steps[] or
  * odds[] of {answer, mode, status, retry_after, text, file (text from a file), type, delay_ms,
- * bytes, weight, repeat}; an answer may also be a status ("429"). */
+ * bytes, weight, repeat, passing}; an answer may also be a status ("429"). */
 typedef struct chat_script_file chat_script_file;
 KDS_MUST_USE kds_code chat_script_load(chat_script_file **out, const char *path, kds_err *e);
 chat_script *chat_script_get(chat_script_file *f);
@@ -101,7 +109,22 @@ void chat_script_free(chat_script_file *f);
 const chat_step *chat_script_choose(const chat_script *s, uint64_t number, uint64_t hash,
                                     uint64_t seen);
 bool chat_answer_is_transient(const chat_step *step);
+/* A request that is to be answered. */
+typedef struct chat_request {
+    uint64_t number;
+    const char *body;
+    size_t len;
+    const char *authorization;
+    bool messages; /* of /v1/messages */
+    uint64_t seed;
+} chat_request;
+/* Writes the body of an answer and what it charges; returns the HTTP status, 0 if there is none. */
+int chat_body(kds_buf *out, const chat_request *r, const chat_step *step, int64_t *prompt,
+              int64_t *completion);
+void chat_error_body(kds_buf *out, uint64_t number, int status, const char *message);
 /* The text that a model would give to the request `body`, a pure function of seed and body. */
 void chat_text(kds_buf *out, const chat_step *step, const char *body, size_t len, uint64_t seed);
+/* The same of CHAT_MODE_MODEL: edits of `source`, drawn by `hash`. */
+void chat_model_text(kds_buf *out, const char *source, size_t len, uint64_t seed, uint64_t hash);
 
 #endif

@@ -33,8 +33,8 @@ const char *chat_answer_name(chat_answer a)
 
 bool chat_answer_is_transient(const chat_step *step)
 {
-    if (step->answer != CHAT_STATUS)
-        return ANSWERS[step->answer].transient;
+    if (step->passing || step->answer != CHAT_STATUS)
+        return step->passing || ANSWERS[step->answer].transient;
     return step->status == 408 || step->status == 409 || step->status == 425 ||
            step->status == 429 || step->status >= 500;
 }
@@ -113,12 +113,14 @@ static kds_code read_step(chat_script_file *f, int i, const cJSON *object, kds_e
     step->bytes = kds_json_opt_int(&r, "bytes", 0, 64 << 20, 0);
     step->weight = kds_json_opt_double(&r, "weight", 0, 1e9, 1);
     step->repeat = (int)kds_json_opt_int(&r, "repeat", 1, 1000000, 1);
+    step->passing = kds_json_opt_bool(&r, "passing", false);
     kds_code code = kds_json_done(&r);
     if (code == KDS_OK)
         code = read_answer(f->doc, object, answer, step, e);
     if (code != KDS_OK)
         return code;
-    step->mode = strcmp(mode, "source") == 0 ? CHAT_MODE_SOURCE
+    step->mode = strcmp(mode, "source") == 0  ? CHAT_MODE_SOURCE
+                 : strcmp(mode, "model") == 0 ? CHAT_MODE_MODEL
                  : path || strcmp(mode, "fixed") == 0 || (step->text && step->answer == CHAT_OK)
                      ? CHAT_MODE_FIXED
                      : CHAT_MODE_EDIT;

@@ -143,6 +143,8 @@ void chat_text(kds_buf *out, const chat_step *step, const char *body, size_t len
     span source = find_parent(user_message(root));
     if (source.len == 0)
         kds_buf_puts(out, "There is no kernel in this prompt.\n");
+    else if (step->mode == CHAT_MODE_MODEL)
+        chat_model_text(out, source.at, source.len, seed, hash);
     else if (step->mode == CHAT_MODE_SOURCE || !edit_text(out, source, &r))
         source_text(out, source, hash);
     cJSON_Delete(root);

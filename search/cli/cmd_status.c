@@ -1,8 +1,10 @@
 /* `status`: one screen about an archive, whether its campaign runs or not. */
 #include "search/cli/command.h"
+#include "search/cli/shell.h"
 #include "search/cli/table.h"
 #include "search/cli/view.h"
 #include "search/cli/view_duel.h"
+#include "search/cli/view_guidance.h"
 
 #include "search/base/clock.h"
 #include "search/base/file.h"
@@ -20,7 +22,11 @@ typedef struct status {
     kds_candidate_row best;
     bool has_best;
     int64_t cells;
-    cJSON *noise; /* of a measured campaign; NULL */
+    cJSON *noise;    /* of a measured campaign; NULL */
+    cJSON *guidance; /* of a campaign that has asked for some; NULL */
+    struct {
+        int64_t made, committed;
+    } guides; /* decisions that ask for it */
     kds_confirmed confirmed;
     cJSON *operators;
     cJSON *settings;           /* of the last epoch, by name as text; NULL if unknown */
@@ -62,6 +68,25 @@ static kds_code keep_last(void *user, const cJSON *row, kds_err *e)
     return KDS_OK;
 }
 
+/* Decisions that ask for guidance, not for a child. */
+static void count_guides(status *s)
+{
+    const cJSON *row;
+    cJSON_ArrayForEach(row, s->operators)
+    {
+        if (strcmp(kds_json_str(row, "operator", ""), "guide") != 0)
+            continue;
+        s->guides.made += kds_json_int(row, "decisions", 0);
+        s->guides.committed += kds_json_int(row, "commits", 0);
+    }
+}
+
+/* Decisions about candidates that ended, but not as duplicates. */
+static int64_t judged(const status *s)
+{
+    return s->totals.committed - s->totals.duplicates - s->guides.committed;
+}
+
 /* All reads see one moment of a campaign that runs. */
 static kds_code load(status *s, const char *dir, kds_err *e)
 {
@@ -96,6 +121,10 @@ static kds_code load(status *s, const char *dir, kds_err *e)
         code = kds_view_load_confirmed(s->ledger, s->best.decision, &s->confirmed, e);
     if (code == KDS_OK && kds_json_bool(s->campaign, "measured", false))
         code = kds_view_load_noise(s->ledger, &s->noise, e);
+    if (code == KDS_OK)
+        count_guides(s);
+    if (code == KDS_OK && s->guides.made > 0)
+        code = kds_view_load_guidance(s->ledger, &s->guidance, e);
     return code;
 }
 
@@ -147,8 +176,8 @@ static void show_text(status *s, const char *dir)
     printf("decisions   %lld made, %lld in flight\ncandidates  %lld judged, %lld accepted, %lld "
            "duplicates of others\ncells       %lld filled\n",
            (long long)s->totals.decisions, (long long)(s->totals.decisions - s->totals.committed),
-           (long long)(s->totals.committed - s->totals.duplicates), (long long)s->totals.accepted,
-           (long long)s->totals.duplicates, (long long)s->cells);
+           (long long)judged(s), (long long)s->totals.accepted, (long long)s->totals.duplicates,
+           (long long)s->cells);
     if (s->noise)
         printf("duels       %lld fought; a kernel and its copy differ by up to %.2f %%; %lld of "
                "%lld hidden duels of equals were called faster\n",
@@ -169,6 +198,12 @@ static void show_text(status *s, const char *dir)
                (long long)s->totals.requests, (long long)s->totals.failed_calls,
                (long long)s->totals.prompt_tokens, (long long)s->totals.completion_tokens,
                s->totals.cost_usd);
+    if (s->guidance)
+        printf("guidance    %d in use, %d retired, %d replaced (`%s show %s --guidance`)\n",
+               kds_view_guidance_count(s->guidance, "in use"),
+               kds_view_guidance_count(s->guidance, "retired"),
+               kds_view_guidance_count(s->guidance, "replaced"), kds_shell_program(),
+               kds_shell_word(text, sizeof text, dir));
     printf("\n");
     const char *columns[] = {"operator", "model", ">decisions", ">accepted",
                              ">yield %", ">USD",  NULL};
@@ -209,8 +244,7 @@ static kds_code show_json(status *s, const char *dir, kds_err *e)
         kds_json_add_int(o, "decisions", t->decisions) &&
         kds_json_add_int(o, "committed", t->committed) &&
         kds_json_add_int(o, "candidates", t->candidates) &&
-        kds_json_add_int(o, "judged", t->committed - t->duplicates) &&
-        kds_json_add_int(o, "accepted", t->accepted) &&
+        kds_json_add_int(o, "judged", judged(s)) && kds_json_add_int(o, "accepted", t->accepted) &&
         kds_json_add_int(o, "duplicates", t->duplicates) &&
         kds_json_add_int(o, "cells", s->cells) && kds_json_add_int(o, "requests", t->requests) &&
         kds_json_add_int(o, "responses", t->responses) &&
@@ -220,6 +254,13 @@ static kds_code show_json(status *s, const char *dir, kds_err *e)
         kds_json_add_num(o, "cost_usd", t->cost_usd) && kds_json_add_bool(o, "modelled", modelled);
     if (ok && s->noise)
         ok = cJSON_AddItemReferenceToObject(o, "noise", s->noise);
+    cJSON *guidance = ok && s->guidance ? cJSON_AddObjectToObject(o, "guidance") : NULL;
+    if (ok && s->guidance)
+        ok = kds_json_add_int(guidance, "in_use", kds_view_guidance_count(s->guidance, "in use")) &&
+             kds_json_add_int(guidance, "retired",
+                              kds_view_guidance_count(s->guidance, "retired")) &&
+             kds_json_add_int(guidance, "replaced",
+                              kds_view_guidance_count(s->guidance, "replaced"));
     if (ok && s->confirmed.known)
         ok = kds_json_add_num(o, "speedup", s->confirmed.speedup) &&
              kds_json_add_num(o, "speedup_low", s->confirmed.low) &&
@@ -249,6 +290,7 @@ static kds_code run(const kds_args *args, kds_err *e)
     cJSON_Delete(s.operators);
     cJSON_Delete(s.settings);
     cJSON_Delete(s.noise);
+    cJSON_Delete(s.guidance);
     kds_confirmed_free(&s.confirmed);
     kds_ledger_close(s.ledger);
     return code;

@@ -113,6 +113,7 @@ KDS_MUST_USE kds_code kds_ledger_each_cell(kds_ledger *l, kds_cell_fn *fn, void 
 typedef struct kds_ledger_totals {
     int64_t decisions, committed, candidates, accepted, duplicates, requests, responses,
         failed_calls, epochs;
+    int64_t judged; /* decisions that ended with a candidate which is no duplicate */
     int64_t prompt_tokens, completion_tokens;
     double cost_usd, run_seconds;
 } kds_ledger_totals;

@@ -24,9 +24,6 @@ typedef struct status {
     int64_t cells;
     cJSON *noise;    /* of a measured campaign; NULL */
     cJSON *guidance; /* of a campaign that has asked for some; NULL */
-    struct {
-        int64_t made, committed;
-    } guides; /* decisions that ask for it */
     kds_confirmed confirmed;
     cJSON *operators;
     cJSON *settings;           /* of the last epoch, by name as text; NULL if unknown */
@@ -68,23 +65,16 @@ static kds_code keep_last(void *user, const cJSON *row, kds_err *e)
     return KDS_OK;
 }
 
-/* Decisions that ask for guidance, not for a child. */
-static void count_guides(status *s)
+/* True if guidance was ever asked for: only then is the record folded for it. */
+static bool is_guided(const status *s)
 {
     const cJSON *row;
     cJSON_ArrayForEach(row, s->operators)
     {
-        if (strcmp(kds_json_str(row, "operator", ""), "guide") != 0)
-            continue;
-        s->guides.made += kds_json_int(row, "decisions", 0);
-        s->guides.committed += kds_json_int(row, "commits", 0);
+        if (strcmp(kds_json_str(row, "operator", ""), "guide") == 0)
+            return true;
     }
-}
-
-/* Decisions about candidates that ended, but not as duplicates. */
-static int64_t judged(const status *s)
-{
-    return s->totals.committed - s->totals.duplicates - s->guides.committed;
+    return false;
 }
 
 /* All reads see one moment of a campaign that runs. */
@@ -121,9 +111,7 @@ static kds_code load(status *s, const char *dir, kds_err *e)
         code = kds_view_load_confirmed(s->ledger, s->best.decision, &s->confirmed, e);
     if (code == KDS_OK && kds_json_bool(s->campaign, "measured", false))
         code = kds_view_load_noise(s->ledger, &s->noise, e);
-    if (code == KDS_OK)
-        count_guides(s);
-    if (code == KDS_OK && s->guides.made > 0)
+    if (code == KDS_OK && is_guided(s))
         code = kds_view_load_guidance(s->ledger, &s->guidance, e);
     return code;
 }
@@ -176,8 +164,8 @@ static void show_text(status *s, const char *dir)
     printf("decisions   %lld made, %lld in flight\ncandidates  %lld judged, %lld accepted, %lld "
            "duplicates of others\ncells       %lld filled\n",
            (long long)s->totals.decisions, (long long)(s->totals.decisions - s->totals.committed),
-           (long long)judged(s), (long long)s->totals.accepted, (long long)s->totals.duplicates,
-           (long long)s->cells);
+           (long long)s->totals.judged, (long long)s->totals.accepted,
+           (long long)s->totals.duplicates, (long long)s->cells);
     if (s->noise)
         printf("duels       %lld fought; a kernel and its copy differ by up to %.2f %%; %lld of "
                "%lld hidden duels of equals were called faster\n",
@@ -244,7 +232,8 @@ static kds_code show_json(status *s, const char *dir, kds_err *e)
         kds_json_add_int(o, "decisions", t->decisions) &&
         kds_json_add_int(o, "committed", t->committed) &&
         kds_json_add_int(o, "candidates", t->candidates) &&
-        kds_json_add_int(o, "judged", judged(s)) && kds_json_add_int(o, "accepted", t->accepted) &&
+        kds_json_add_int(o, "judged", s->totals.judged) &&
+        kds_json_add_int(o, "accepted", t->accepted) &&
         kds_json_add_int(o, "duplicates", t->duplicates) &&
         kds_json_add_int(o, "cells", s->cells) && kds_json_add_int(o, "requests", t->requests) &&
         kds_json_add_int(o, "responses", t->responses) &&

@@ -37,10 +37,17 @@ static void test_templates(void **state)
     write_text("own/user.md", "{{instruction}} {{card}}\n");
     REFUSES(3, "there is no {{parent_source}}", "run", task(), "-o", "styled", MAIL, "--templates",
             "own");
+    write_text("own/user.md", "{{instruction}} {{card}} {{parent_source}}\n");
+    REFUSES(3, "own/user.md: there is no {{guidance}}, so that", "run", task(), "-o", "styled",
+            MAIL, "--templates", "own");
     assert_int_equal(unlink(cli_path("own/user.md")), 0);
-    write_text("own/mutat.md", "A name that means nothing.\n");
-    REFUSES(3, "own/mutat.md is no prompt template", "run", task(), "-o", "styled", MAIL,
+    write_text("own/guide.md", "{{guidance}}\n");
+    REFUSES(3, "own/guide.md: there is no {{card}}", "run", task(), "-o", "styled", MAIL,
             "--templates", "own");
+    assert_int_equal(unlink(cli_path("own/guide.md")), 0);
+    write_text("own/mutat.md", "A name that means nothing.\n");
+    REFUSES(3, "own/mutat.md is no prompt template; there are crossover.md, explore.md, guide.md, ",
+            "run", task(), "-o", "styled", MAIL, "--templates", "own");
     assert_int_equal(unlink(cli_path("own/mutat.md")), 0);
     REFUSES(3, "nowhere", "run", task(), "-o", "styled", MAIL, "--templates", "nowhere");
     assert_false(kds_path_exists(cli_path("styled")));

@@ -2,6 +2,7 @@
  * what it is, whatever is in it. */
 #include "prompts/prompt.h"
 #include "prompts/reply.h"
+#include "prompts/template.h"
 #include "search/base/text.h"
 
 #include <setjmp.h>
@@ -310,6 +311,24 @@ static void test_first_edit_and_correction(void **state)
     end(&f);
 }
 
+/* Its texts may be a user's own. */
+static void test_own_templates(void **state)
+{
+    (void)state;
+    fixture f;
+    static const char OWN[] = "Ours: {{card}}{{guidance}} {{unguided}}\n";
+    const kds_template own[] = {{"guide.md", (const unsigned char *)OWN, strlen(OWN)},
+                                {NULL, NULL, 0}};
+    begin(&f, "guide");
+    f.ask.templates = own;
+    f.ask.unguided = "3 children, 1 accepted";
+    must_render(&f, BIG);
+    has(&f, "Ours: The card of rms_norm.");
+    has(&f, "3 children, 1 accepted");
+    assert_non_null(strstr(f.system.data, "<guidance>")); /* the one that is built in */
+    end(&f);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -334,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_trimmed),
         cmocka_unit_test(test_edit),
         cmocka_unit_test(test_first_edit_and_correction),
+        cmocka_unit_test(test_own_templates),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

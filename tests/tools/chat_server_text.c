@@ -1,6 +1,6 @@
 /* The model's part: a text that is made from the prompt alone. It finds the parent's source in the
  * user message and answers with edits that rotate the values of its tunables, or with the whole
- * source again; where there is none, because guidance is asked for, with guidance. */
+ * source again; where guidance is asked for, with guidance. */
 #include "search/base/json.h"
 #include "search/base/random.h"
 #include "tests/tools/chat_server.h"
@@ -155,7 +155,7 @@ void chat_text(kds_buf *out, const chat_step *step, const char *body, size_t len
     cJSON *root = kds_json_parse_record(body, len);
     const char *user = user_message(root);
     span source = find_parent(user);
-    if (source.len == 0 && memmem(body, len, "</guidance>", strlen("</guidance>")))
+    if (memmem(body, len, "</guidance>", strlen("</guidance>")))
         guidance_text(out, step->text, user, hash);
     else if (source.len == 0)
         kds_buf_puts(out, "There is no kernel in this prompt.\n");

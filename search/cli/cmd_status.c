@@ -153,7 +153,7 @@ static void show_budget(const status *s)
 
 static void show_text(status *s, const char *dir)
 {
-    char text[200], time[32];
+    char text[200], time[32], word[1200];
     phase(s, text, sizeof text);
     kds_text_format_duration(time, sizeof time, s->totals.run_seconds);
     printf("archive     %s\ntask        %s\ndevice      %s\nstate       %s\nepochs      %lld, %s "
@@ -191,7 +191,7 @@ static void show_text(status *s, const char *dir)
                kds_view_guidance_count(s->guidance, "in use"),
                kds_view_guidance_count(s->guidance, "retired"),
                kds_view_guidance_count(s->guidance, "replaced"), kds_shell_program(),
-               kds_shell_word(text, sizeof text, dir));
+               kds_shell_word(word, sizeof word, dir));
     printf("\n");
     const char *columns[] = {"operator", "model", ">decisions", ">accepted",
                              ">yield %", ">USD",  NULL};

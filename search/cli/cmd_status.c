@@ -151,9 +151,18 @@ static void show_budget(const status *s)
     printf("%s\n", *separator == 'b' ? "budget      none" : "");
 }
 
+static void show_guidance(const cJSON *list, const char *dir)
+{
+    char word[1200];
+    printf("guidance    %d in use, %d retired, %d replaced (`%s show %s --guidance`)\n",
+           kds_view_guidance_count(list, "in use"), kds_view_guidance_count(list, "retired"),
+           kds_view_guidance_count(list, "replaced"), kds_shell_program(),
+           kds_shell_word(word, sizeof word, dir));
+}
+
 static void show_text(status *s, const char *dir)
 {
-    char text[200], time[32], word[1200];
+    char text[200], time[32];
     phase(s, text, sizeof text);
     kds_text_format_duration(time, sizeof time, s->totals.run_seconds);
     printf("archive     %s\ntask        %s\ndevice      %s\nstate       %s\nepochs      %lld, %s "
@@ -187,11 +196,7 @@ static void show_text(status *s, const char *dir)
                (long long)s->totals.prompt_tokens, (long long)s->totals.completion_tokens,
                s->totals.cost_usd);
     if (s->guidance)
-        printf("guidance    %d in use, %d retired, %d replaced (`%s show %s --guidance`)\n",
-               kds_view_guidance_count(s->guidance, "in use"),
-               kds_view_guidance_count(s->guidance, "retired"),
-               kds_view_guidance_count(s->guidance, "replaced"), kds_shell_program(),
-               kds_shell_word(word, sizeof word, dir));
+        show_guidance(s->guidance, dir);
     printf("\n");
     const char *columns[] = {"operator", "model", ">decisions", ">accepted",
                              ">yield %", ">USD",  NULL};

@@ -120,14 +120,38 @@ static void cut(const char *from, const char *to, int64_t last)
     kds_ledger_close(c.to);
 }
 
-/* A model edits the guidance, prompts tell it, its children are counted; interrupted after any step
- * of an edit the campaign ends as the uninterrupted one, and no reply is paid for twice. */
+/* Interrupted after any step of its second edit of the guidance, a campaign in strict order ends as
+ * it did, and no reply is paid for twice. */
+static void assert_cuts_end_alike(const char *archive)
+{
+    char whole[40], again[40], name[40], query[300];
+    chain_of(archive, whole);
+    static const char *const steps[] = {"REQUEST", "RESPONSE", "GUIDANCE", "REJECT"};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        snprintf(name, sizeof name, "cut%zu", i);
+        snprintf(query, sizeof query,
+                 "SELECT seq FROM events WHERE kind = '%s' AND json_extract(body, '$.decision') IN "
+                 "(SELECT decision FROM decisions WHERE operator = 'guide') LIMIT 1 OFFSET 1",
+                 steps[i]);
+        cut(archive, name, number_of(archive, query));
+        EXPECT(0, "check", name);
+        EXPECT(0, "resume", name);
+        chain_of(name, again);
+        assert_string_equal(whole, again);
+        assert_int_equal(
+            number_of(name, "SELECT count(*) FROM calls a JOIN calls b ON a.decision = b.decision "
+                            "AND a.prompt = b.prompt AND a.request < b.request WHERE a.outcome = "
+                            "'ok'"),
+            0);
+    }
+}
+
+/* A model edits the guidance, prompts tell it, its children are counted. */
 static void test_guided(void **state)
 {
     (void)state;
     const chat_script script = {.seed = 3, .by_body = true};
     chat_server *server = serve(&script);
-    char whole[40], again[40], name[40], query[200];
     EXPECT(0, "run", task(), "-o", "guided", "--max-evals", "11", "--guidance-every", "3",
            "--order", "strict", "--in-flight", "3", MODEL);
     cJSON *status = JSON("status", "guided"), *list = JSON("show", "guided", "--guidance");
@@ -160,26 +184,8 @@ static void test_guided(void **state)
     assert_non_null(strstr(r.out, " in use, 0 retired, 0 replaced (`"));
     cli_free(&r);
     EXPECT(0, "check", "guided");
-    chain_of("guided", whole);
 
-    static const char *const steps[] = {"REQUEST", "RESPONSE", "GUIDANCE", "REJECT"};
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        snprintf(name, sizeof name, "cut%zu", i);
-        snprintf(query, sizeof query,
-                 "SELECT seq FROM events WHERE kind = '%s' AND json_extract(body, '$.decision') IN "
-                 "(SELECT decision FROM decisions WHERE operator = 'guide') LIMIT 1 OFFSET 1",
-                 steps[i]);
-        cut("guided", name, number_of("guided", query));
-        EXPECT(0, "check", name);
-        EXPECT(0, "resume", name);
-        chain_of(name, again);
-        assert_string_equal(whole, again);
-        assert_int_equal(
-            number_of(name, "SELECT count(*) FROM calls a JOIN calls b ON a.decision = b.decision "
-                            "AND a.prompt = b.prompt AND a.request < b.request WHERE a.outcome = "
-                            "'ok'"),
-            0);
-    }
+    assert_cuts_end_alike("guided");
     EXPECT(0, "check", "cut1");
     REFUSES(2, "--guidance-every is fixed when a campaign starts", "resume", "guided",
             "--guidance-every", "5");

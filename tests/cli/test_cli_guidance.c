@@ -297,7 +297,7 @@ static void test_hostile(void **state)
     const chat_script script = {.seed = 5, .by_body = true, .steps = steps, .step_count = 1};
     chat_server *server = serve(&script);
     EXPECT(0, "run", task(), "-o", "hostile", "--max-evals", "9", "--guidance-every", "3",
-           "--in-flight", "2", MODEL);
+           "--order", "strict", "--in-flight", "2", MODEL);
     cJSON *list = JSON("show", "hostile", "--guidance");
     assert_int_equal(cJSON_GetArraySize(list), 2);
     assert_string_equal(kds_json_str(cJSON_GetArrayItem(list, 1), "text", ""), CLEAN);
@@ -332,7 +332,7 @@ static void test_corrected(void **state)
     const chat_script script = {.seed = 6, .by_body = true, .steps = steps, .step_count = 1};
     chat_server *server = serve(&script);
     EXPECT(0, "run", task(), "-o", "corrected", "--max-evals", "9", "--guidance-every", "3",
-           "--in-flight", "2", MODEL);
+           "--order", "strict", "--in-flight", "2", MODEL);
     assert_int_equal(number_of("corrected", "SELECT max(requests) FROM decisions WHERE operator = "
                                             "'guide'"),
                      2);
@@ -342,7 +342,7 @@ static void test_corrected(void **state)
     EXPECT(0, "check", "corrected");
     EXPECT(0, "replay", "corrected");
     EXPECT(0, "run", task(), "-o", "unguided", "--max-evals", "6", "--guidance-every", "0",
-           "--in-flight", "2", MODEL);
+           "--order", "strict", "--in-flight", "2", MODEL);
     assert_int_equal(
         number_of("unguided", "SELECT count(*) FROM decisions WHERE operator = 'guide'"), 0);
     list = JSON("show", "unguided", "--guidance");

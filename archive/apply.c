@@ -279,6 +279,18 @@ static void apply_duel(kds_fold_event *f)
     add_stage(f, &r);
 }
 
+/* Guidance stands among the stages of the decision that asked for it. */
+static void apply_guidance(kds_fold_event *f)
+{
+    const stage_row r = {.decision = kds_fold_int(f, "decision", true, 0),
+                         .stage = "guidance",
+                         .verdict = "ok",
+                         .message = "",
+                         .report = kds_fold_hex(f, "guidance", true, 32)};
+    if (f->code == KDS_OK)
+        add_stage(f, &r);
+}
+
 /* What both endings of a decision say. */
 typedef struct ending {
     int64_t decision;
@@ -423,7 +435,8 @@ static const struct {
     {"CAMPAIGN", apply_campaign}, {"EPOCH", apply_epoch},       {"DECISION", apply_decision},
     {"REQUEST", apply_request},   {"RESPONSE", apply_response}, {"CANDIDATE", apply_candidate},
     {"STAGE", apply_stage},       {"DUEL", apply_duel},         {"ACCEPT", apply_accept},
-    {"REJECT", apply_reject},     {"RETIRE", apply_retire},     {"STOP", apply_stop},
+    {"REJECT", apply_reject},     {"RETIRE", apply_retire},     {"GUIDANCE", apply_guidance},
+    {"STOP", apply_stop},
 };
 
 kds_code kds_fold(kds_ledger *l, const kds_ledger_event *event, kds_err *e)

@@ -78,11 +78,8 @@ static kds_code check_references(check *c, const kds_ledger_event *event, kds_er
 {
     static const struct {
         const char *kind, *key;
-    } references[] = {{"REQUEST", "prompt"},
-                      {"RESPONSE", "reply"},
-                      {"CANDIDATE", "candidate"},
-                      {"STAGE", "report"},
-                      {"STAGE", "log"}};
+    } references[] = {{"REQUEST", "prompt"}, {"RESPONSE", "reply"}, {"CANDIDATE", "candidate"},
+                      {"STAGE", "report"},   {"STAGE", "log"},      {"GUIDANCE", "guidance"}};
     cJSON *body = NULL;
     kds_code code = KDS_OK;
     for (size_t i = 0; code == KDS_OK && i < sizeof references / sizeof *references; i++) {

@@ -34,7 +34,7 @@ KDS_MUST_USE kds_code kds_ledger_commit(kds_ledger *l,
                                         kds_err *e); /* durable when it returns KDS_OK */
 void kds_ledger_rollback(kds_ledger *l);
 /* Stores bytes under their id (XXH3-128), compressed; a repeated object is stored once. `kind`:
- * source, prompt, reply, cubin, ptx, log, report. */
+ * source, prompt, reply, guidance, cubin, ptx, log, report. */
 KDS_MUST_USE kds_code kds_ledger_put(kds_ledger *l, const char *kind, const void *data, size_t len,
                                      kds_id *id, kds_err *e);
 /* Appends an event and applies it. *seq may be NULL. A full disk is KDS_IO with the transaction
@@ -113,6 +113,7 @@ KDS_MUST_USE kds_code kds_ledger_each_cell(kds_ledger *l, kds_cell_fn *fn, void 
 typedef struct kds_ledger_totals {
     int64_t decisions, committed, candidates, accepted, duplicates, requests, responses,
         failed_calls, epochs;
+    int64_t judged; /* decisions that ended with a candidate which is no duplicate */
     int64_t prompt_tokens, completion_tokens;
     double cost_usd, run_seconds;
 } kds_ledger_totals;

@@ -244,8 +244,9 @@ kds_code kds_ledger_totals_get(kds_ledger *l, kds_ledger_totals *out, kds_err *e
     memset(&t, 0, sizeof t);
     kds_query q = kds_sql_fresh(
         l, "SELECT decisions, committed, candidates, accepted, duplicates, requests, responses,"
-           " failed_calls, epochs, prompt_tokens, completion_tokens, cost_usd, run_seconds"
-           " FROM budget");
+           " failed_calls, epochs, prompt_tokens, completion_tokens, cost_usd, run_seconds,"
+           " (SELECT count(*) FROM decisions WHERE commit_seq IS NOT NULL AND candidate IS NOT"
+           " NULL AND verdict <> 'duplicate') FROM budget");
     int64_t *const counts[] = {&t.decisions,     &t.committed,        &t.candidates,
                                &t.accepted,      &t.duplicates,       &t.requests,
                                &t.responses,     &t.failed_calls,     &t.epochs,
@@ -256,6 +257,7 @@ kds_code kds_ledger_totals_get(kds_ledger *l, kds_ledger_totals *out, kds_err *e
             *counts[i] = sqlite3_column_int64(q.statement, i);
         t.cost_usd = sqlite3_column_double(q.statement, 11);
         t.run_seconds = sqlite3_column_double(q.statement, 12);
+        t.judged = sqlite3_column_int64(q.statement, 13);
     }
     kds_code code = kds_sql_end(&q, "read the budget", e);
     if (code == KDS_OK && !found)

@@ -1,6 +1,7 @@
 /* Rendering an ask. Fields are made once, then rendered; if the result is too long, what may be cut
- * is cut by exactly what is too much (notes from the oldest, knowledge, then the task's card, then
- * the failure) and rendered again. Sources are never cut: edits must match them byte for byte. */
+ * is cut by exactly what is too much (notes from the oldest, knowledge, guidance, then the task's
+ * card, then the failure) and rendered again. Sources are never cut: edits must match them byte for
+ * byte. */
 #include "prompts/prompt_internal.h"
 #include "search/base/text.h"
 
@@ -26,36 +27,30 @@ enum {
     OTHER_SOURCE,
     NOTES,
     KNOWLEDGE,
+    GUIDANCE,
+    GUIDANCE_SCORE,
+    GUIDANCES,
+    UNGUIDED,
     FAILURE,
     TARGET,
     INSTRUCTION,
     FIELD_COUNT
 };
 
-static const char *const FIELD_NAMES[FIELD_COUNT] = {"task_name",
-                                                     "task_function",
-                                                     "card",
-                                                     "card_cut",
-                                                     "device",
-                                                     "parent_id",
-                                                     "parent_hypothesis",
-                                                     "parent_numbers",
-                                                     "parent_source",
-                                                     "other_id",
-                                                     "other_hypothesis",
-                                                     "other_numbers",
-                                                     "other_source",
-                                                     "notes",
-                                                     "knowledge",
-                                                     "failure",
-                                                     "target",
-                                                     "instruction"};
+static const char *const FIELD_NAMES[FIELD_COUNT] = {
+    "task_name",        "task_function",     "card",           "card_cut",      "device",
+    "parent_id",        "parent_hypothesis", "parent_numbers", "parent_source", "other_id",
+    "other_hypothesis", "other_numbers",     "other_source",   "notes",         "knowledge",
+    "guidance",         "guidance_score",    "guidances",      "unguided",      "failure",
+    "target",           "instruction"};
 
 /* One prompt while it is made. */
 typedef struct rendering {
     const kds_ask *ask;
     kds_buf parts[FIELD_COUNT];
     int first_note; /* older ones are left out */
+    int guidances;  /* of the others, so many are told */
+    bool guides;    /* asks for guidance, not for a child */
     size_t card_len, failure_len, knowledge_len;
     kds_err *e;
 } rendering;
@@ -71,8 +66,7 @@ static size_t longest_run(const char *s, size_t len, char c)
     return best;
 }
 
-/* A fence that nothing in the text can close. */
-static void add_fenced(kds_buf *out, const char *info, const char *s, size_t len)
+void kds_prompt_fence(kds_buf *out, const char *info, const char *s, size_t len)
 {
     size_t ticks = longest_run(s, len, '`') + 1;
     ticks = ticks < 3 ? 3 : ticks;
@@ -86,8 +80,7 @@ static void add_fenced(kds_buf *out, const char *info, const char *s, size_t len
         kds_buf_putc(out, '`');
 }
 
-/* One line of untrusted text, shortened. */
-static void add_line(kds_buf *out, const char *s)
+void kds_prompt_line(kds_buf *out, const char *s)
 {
     char line[NOTE_CAP + 1];
     kds_text_escape_into(line, sizeof line, s, strlen(s), false);
@@ -101,9 +94,9 @@ static void fill_parent(rendering *r, const kds_ask_parent *p, int id, int hypot
         return;
     kds_buf_printf(&r->parts[id], "%.8s", p->id ? p->id : "?");
     if (p->hypothesis)
-        add_line(&r->parts[hypothesis], p->hypothesis);
+        kds_prompt_line(&r->parts[hypothesis], p->hypothesis);
     kds_prompt_numbers(&r->parts[numbers], p->report, p->before);
-    add_fenced(&r->parts[source], "cuda", p->source, p->source_len);
+    kds_prompt_fence(&r->parts[source], "cuda", p->source, p->source_len);
 }
 
 static void fill_notes(rendering *r)
@@ -113,9 +106,9 @@ static void fill_notes(rendering *r)
     for (int i = r->first_note; i < r->ask->note_count; i++) {
         const kds_ask_note *n = &r->ask->notes[i];
         kds_buf_puts(b, i > r->first_note ? "\n- " : "- ");
-        add_line(b, n->hypothesis && *n->hypothesis ? n->hypothesis : "(no idea given)");
+        kds_prompt_line(b, n->hypothesis && *n->hypothesis ? n->hypothesis : "(no idea given)");
         kds_buf_puts(b, " -> ");
-        add_line(b, n->outcome && *n->outcome ? n->outcome : "?");
+        kds_prompt_line(b, n->outcome && *n->outcome ? n->outcome : "?");
     }
 }
 
@@ -157,7 +150,7 @@ static void fill_failure(rendering *r)
     kds_text_escape(&safe, failure, n, true);
     if (n < strlen(failure))
         kds_buf_puts(&safe, "\n[cut]");
-    add_fenced(&r->parts[FAILURE], "", safe.data, safe.len);
+    kds_prompt_fence(&r->parts[FAILURE], "", safe.data, safe.len);
     kds_buf_free(&safe);
 }
 
@@ -166,11 +159,28 @@ static void fill_failure(rendering *r)
 static void fill_knowledge(rendering *r)
 {
     const kds_ask *a = r->ask;
-    bool told = !a->failure || !*a->failure;
+    bool told = !r->guides && (!a->failure || !*a->failure);
     kds_buf_reset(&r->parts[KNOWLEDGE]);
     if (told && a->knowledge && strcmp(a->operator_name, "simplify") != 0)
         (void)kds_knowledge_render(a->knowledge, a->parent.report, a->capability, r->knowledge_len,
                                    a->decision, &r->parts[KNOWLEDGE]);
+}
+
+/* What prompts for children carry, or for an edit of it: all that is in use. */
+static void fill_guidance(rendering *r)
+{
+    const kds_ask *a = r->ask;
+    kds_buf *b = &r->parts[GUIDANCE];
+    kds_buf_reset(b);
+    if (a->guidance.text && *a->guidance.text)
+        kds_prompt_fence(b, "", a->guidance.text, strlen(a->guidance.text));
+    else if (r->guides)
+        kds_buf_puts(b, "(There is none: write the first.)");
+    if (a->guidance.score)
+        kds_prompt_line(&r->parts[GUIDANCE_SCORE], a->guidance.score);
+    if (a->unguided)
+        kds_prompt_line(&r->parts[UNGUIDED], a->unguided);
+    kds_prompt_guidances(&r->parts[GUIDANCES], a->guidances, r->guidances);
 }
 
 static kds_code render_template(rendering *r, const char *name, kds_buf *out)
@@ -209,7 +219,9 @@ static kds_code render_all(rendering *r, kds_buf *system, kds_buf *user)
     kds_buf_reset(system);
     kds_buf_reset(user);
     kds_buf_reset(instruction);
-    kds_code code = render_template(r, "system.md", system);
+    kds_code code = render_template(r, r->guides ? "guide_system.md" : "system.md", system);
+    if (r->guides)
+        return code == KDS_OK ? render_template(r, name, user) : code;
     if (code == KDS_OK)
         code = render_template(r, name, instruction);
     if (code != KDS_OK)
@@ -237,6 +249,15 @@ static bool cut(rendering *r, size_t excess)
         fill_knowledge(r);
         return true;
     }
+    if (r->guidances > 0) {
+        kds_buf_reset(&r->parts[GUIDANCES]);
+        kds_prompt_guidances(&r->parts[GUIDANCES], a->guidances, --r->guidances);
+        return true;
+    }
+    if (r->parts[GUIDANCE].len > 0 && !r->guides) {
+        kds_buf_reset(&r->parts[GUIDANCE]);
+        return true;
+    }
     size_t card = r->parts[CARD].len, failure = r->parts[FAILURE].len;
     if (card > 0) {
         r->card_len = card > excess + 64 ? card - excess - 64 : 0;
@@ -254,7 +275,8 @@ static bool cut(rendering *r, size_t excess)
 
 static bool is_operator(const char *name)
 {
-    static const char *const NAMES[] = {"mutate", "repair", "crossover", "explore", "simplify"};
+    static const char *const NAMES[] = {"mutate",  "repair",   "crossover",
+                                        "explore", "simplify", "guide"};
     for (size_t i = 0; name && i < sizeof NAMES / sizeof *NAMES; i++)
         if (strcmp(name, NAMES[i]) == 0)
             return true;
@@ -268,7 +290,7 @@ static kds_code check_ask(const kds_ask *a, kds_err *e)
     if (!is_operator(a->operator_name))
         return kds_fail(e, KDS_INVALID, "there is no prompt for operator '%s'",
                         a->operator_name ? a->operator_name : "");
-    if (!a->parent.source)
+    if (!a->parent.source && strcmp(a->operator_name, "guide") != 0)
         missing = "a parent";
     else if (strcmp(a->operator_name, "crossover") == 0 && !a->other.source)
         missing = "a second parent";
@@ -284,6 +306,7 @@ kds_code kds_prompt_render(const kds_ask *ask, size_t cap, kds_buf *system, kds_
                            kds_err *e)
 {
     rendering r = {.ask = ask,
+                   .guidances = ask->guidance_count,
                    .card_len = SIZE_MAX,
                    .failure_len = SIZE_MAX,
                    .knowledge_len = ask->knowledge_bytes,
@@ -291,17 +314,19 @@ kds_code kds_prompt_render(const kds_ask *ask, size_t cap, kds_buf *system, kds_
     kds_code code = check_ask(ask, e);
     if (code != KDS_OK)
         return code;
+    r.guides = strcmp(ask->operator_name, "guide") == 0;
     for (int i = 0; i < FIELD_COUNT; i++)
         kds_buf_init(&r.parts[i], TEXT_CAP);
     kds_buf_puts(&r.parts[TASK_NAME], ask->task_name ? ask->task_name : "?");
     kds_buf_puts(&r.parts[TASK_FUNCTION], ask->task_function ? ask->task_function : "?");
     kds_buf_puts(&r.parts[DEVICE], ask->device ? ask->device : "?");
     if (ask->target)
-        add_line(&r.parts[TARGET], ask->target);
+        kds_prompt_line(&r.parts[TARGET], ask->target);
     fill_parent(&r, &ask->parent, PARENT_ID, PARENT_HYPOTHESIS, PARENT_NUMBERS, PARENT_SOURCE);
     fill_parent(&r, &ask->other, OTHER_ID, OTHER_HYPOTHESIS, OTHER_NUMBERS, OTHER_SOURCE);
     fill_notes(&r);
     fill_knowledge(&r);
+    fill_guidance(&r);
     fill_card(&r);
     fill_failure(&r);
     for (;;) {

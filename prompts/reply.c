@@ -12,14 +12,13 @@
 
 const char *kds_reply_problem_name(kds_reply_problem p)
 {
-    static const char *const NAMES[] = {"ok",           "empty",     "too_large", "not_utf8",
-                                        "no_code",      "truncated", "several",   "no_match",
-                                        "many_matches", "no_change"};
+    static const char *const NAMES[] = {"ok",           "empty",     "too_large",   "not_utf8",
+                                        "no_code",      "truncated", "several",     "no_match",
+                                        "many_matches", "no_change", "no_guidance", "much_code"};
     return (unsigned)p < sizeof NAMES / sizeof *NAMES ? NAMES[p] : "unknown";
 }
 
-/* Sets problem and message. */
-static void KDS_PRINTF(3, 4) tell(kds_reply *out, kds_reply_problem problem, const char *fmt, ...)
+void kds_reply_tell(kds_reply *out, kds_reply_problem problem, const char *fmt, ...)
 {
     char text[1200];
     va_list ap;
@@ -32,22 +31,22 @@ static void KDS_PRINTF(3, 4) tell(kds_reply *out, kds_reply_problem problem, con
 }
 
 /* What is wrong with the text as a whole; false if it has to be looked at. */
-static bool check_text(const char *text, size_t len, kds_reply *out)
+static bool check_text(const char *text, size_t len, const char *expected, kds_reply *out)
 {
     const char *nul = memchr(text, '\0', len);
     kds_span all = {text, len};
     if (len > KDS_REPLY_CAP) {
-        tell(out, KDS_REPLY_TOO_LARGE, "The reply has %zu bytes; at most %u are read.", len,
-             KDS_REPLY_CAP);
+        kds_reply_tell(out, KDS_REPLY_TOO_LARGE, "The reply has %zu bytes; at most %u are read.",
+                       len, KDS_REPLY_CAP);
     } else if (nul) {
-        tell(out, KDS_REPLY_NOT_UTF8, "The reply has a NUL byte at position %td; send plain text.",
-             nul - text + 1);
+        kds_reply_tell(out, KDS_REPLY_NOT_UTF8,
+                       "The reply has a NUL byte at position %td; send plain text.",
+                       nul - text + 1);
     } else if (!kds_text_is_utf8(text, len)) {
-        tell(out, KDS_REPLY_NOT_UTF8, "The reply is not UTF-8 from byte %zu on.",
-             kds_text_utf8_prefix(text, len) + 1);
+        kds_reply_tell(out, KDS_REPLY_NOT_UTF8, "The reply is not UTF-8 from byte %zu on.",
+                       kds_text_utf8_prefix(text, len) + 1);
     } else if (kds_span_trim(all).len == 0) {
-        tell(out, KDS_REPLY_EMPTY,
-             "The reply is empty; answer with a Hypothesis line and edits or a full source.");
+        kds_reply_tell(out, KDS_REPLY_EMPTY, "The reply is empty; answer with %s.", expected);
     } else {
         return false;
     }
@@ -92,6 +91,27 @@ static bool skip_thoughts(kds_span *text)
         }
     }
     return true;
+}
+
+kds_code kds_reply_open(const char *text, size_t len, const char *expected, kds_buf *clean,
+                        kds_span *body, kds_reply *out, kds_err *e)
+{
+    memset(out, 0, sizeof *out);
+    kds_buf_reset(clean);
+    *body = (kds_span){"", 0};
+    if (check_text(text, len, expected, out))
+        return KDS_OK;
+    normalise(clean, text, len);
+    kds_code code = kds_buf_check(clean, "the reply", e);
+    if (code != KDS_OK)
+        return code;
+    *body = (kds_span){clean->data, clean->len};
+    if (!skip_thoughts(body)) {
+        kds_reply_tell(out, KDS_REPLY_TRUNCATED,
+                       "The reply ends inside its thoughts; answer more briefly.");
+        *body = (kds_span){"", 0};
+    }
+    return KDS_OK;
 }
 
 /* One line, without the emphasis around it. */
@@ -177,9 +197,10 @@ static kds_code take_edits(kds_buf *source, const kds_reply_parts *p, kds_span p
     if (code != KDS_OK)
         return code;
     if (problem == KDS_REPLY_NO_MATCH)
-        tell(out, problem, "The SEARCH text of edit %d is not in the source: %s.", which + 1, hint);
+        kds_reply_tell(out, problem, "The SEARCH text of edit %d is not in the source: %s.",
+                       which + 1, hint);
     else if (problem == KDS_REPLY_MANY_MATCHES)
-        tell(
+        kds_reply_tell(
             out, problem,
             "The SEARCH text of edit %d is in the source more than once; add lines around it until "
             "it is unique.",
@@ -199,31 +220,34 @@ static kds_code make_source(kds_reply_parts *p, kds_span parent, kds_buf *source
             drop_quotes(p, parent, true);
     }
     if (p->broken)
-        tell(out, KDS_REPLY_TRUNCATED, "The reply is cut off or malformed: %s.", p->broken);
+        kds_reply_tell(out, KDS_REPLY_TRUNCATED, "The reply is cut off or malformed: %s.",
+                       p->broken);
     else if (p->kernel_count > 1)
-        tell(out, KDS_REPLY_SEVERAL,
-             "The reply has %d different blocks with kernels; send one full source or edits.",
-             p->kernel_count);
+        kds_reply_tell(
+            out, KDS_REPLY_SEVERAL,
+            "The reply has %d different blocks with kernels; send one full source or edits.",
+            p->kernel_count);
     else if (p->kernel_count == 1)
         take_block(source, &p->kernels[0]);
     else if (p->edit_count > KDS_REPLY_EDITS)
-        tell(out, KDS_REPLY_TOO_LARGE,
-             "The reply has %d edits; at most %d are read. Send the full source instead.",
-             p->edit_count, KDS_REPLY_EDITS);
+        kds_reply_tell(out, KDS_REPLY_TOO_LARGE,
+                       "The reply has %d edits; at most %d are read. Send the full source instead.",
+                       p->edit_count, KDS_REPLY_EDITS);
     else if (p->edit_count > 0)
         return take_edits(source, p, parent, out, e);
     else if (p->plain_count == 1 && is_diff(p->plain.info))
-        tell(out, KDS_REPLY_NO_CODE,
-             "Diffs are not read; send SEARCH/REPLACE edits or the full source.");
+        kds_reply_tell(out, KDS_REPLY_NO_CODE,
+                       "Diffs are not read; send SEARCH/REPLACE edits or the full source.");
     else if (p->plain_count == 1)
         take_block(source, &p->plain);
     else if (p->plain_count > 1)
-        tell(out, KDS_REPLY_NO_CODE,
-             "None of the %d fenced blocks holds a __global__ function, and there are no edits.",
-             p->plain_count);
+        kds_reply_tell(
+            out, KDS_REPLY_NO_CODE,
+            "None of the %d fenced blocks holds a __global__ function, and there are no edits.",
+            p->plain_count);
     else
-        tell(out, KDS_REPLY_NO_CODE,
-             "The reply has neither a fenced source nor SEARCH/REPLACE edits.");
+        kds_reply_tell(out, KDS_REPLY_NO_CODE,
+                       "The reply has neither a fenced source nor SEARCH/REPLACE edits.");
     return KDS_OK;
 }
 
@@ -250,23 +274,14 @@ kds_code kds_reply_parse(const char *text, size_t len, const char *parent, size_
     kds_reply_parts parts;
     kds_span old = {parent, parent_len}, body;
     kds_buf clean;
-    kds_code code = KDS_OK;
-    memset(out, 0, sizeof *out);
-    kds_buf_reset(source);
-    if (check_text(text, len, out))
-        return KDS_OK;
     kds_buf child;
+    kds_buf_reset(source);
     kds_buf_init(&clean, KDS_REPLY_CAP);
     kds_buf_init(&child, KDS_SOURCE_CAP);
-    normalise(&clean, text, len);
-    if ((code = kds_buf_check(&clean, "the reply", e)) != KDS_OK)
-        goto out;
-    body = (kds_span){clean.data, clean.len};
-    if (!skip_thoughts(&body)) {
-        tell(out, KDS_REPLY_TRUNCATED, "The reply ends inside its thoughts; answer more briefly.");
-        goto out;
-    }
-    if ((code = kds_reply_scan(&parts, body, e)) != KDS_OK)
+    kds_code code = kds_reply_open(text, len, "a Hypothesis line and edits or a full source",
+                                   &clean, &body, out, e);
+    if (code != KDS_OK || out->problem != KDS_REPLY_OK ||
+        (code = kds_reply_scan(&parts, body, e)) != KDS_OK)
         goto out;
     keep_line(parts.hypothesis, out->hypothesis, sizeof out->hypothesis);
     keep_line(parts.prediction, out->prediction, sizeof out->prediction);
@@ -274,8 +289,8 @@ kds_code kds_reply_parse(const char *text, size_t len, const char *parent, size_
     if ((code = make_source(&parts, old, &child, out, e)) != KDS_OK)
         goto out;
     if (out->problem == KDS_REPLY_TOO_LARGE || child.bad == KDS_TOO_LARGE)
-        tell(out, KDS_REPLY_TOO_LARGE, "%s",
-             *out->message ? out->message : "The source is larger than 256 KiB.");
+        kds_reply_tell(out, KDS_REPLY_TOO_LARGE, "%s",
+                       *out->message ? out->message : "The source is larger than 256 KiB.");
     if (out->problem != KDS_REPLY_OK)
         goto out;
     if ((code = kds_buf_check(&child, "the child's source", e)) != KDS_OK)
@@ -284,7 +299,7 @@ kds_code kds_reply_parse(const char *text, size_t len, const char *parent, size_
     if (change < 0)
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
     else if (change == 0)
-        tell(out, KDS_REPLY_NO_CHANGE, "The source is the same as the parent's.");
+        kds_reply_tell(out, KDS_REPLY_NO_CHANGE, "The source is the same as the parent's.");
     else
         kds_buf_add(source, child.data, child.len);
     if (code == KDS_OK)

@@ -1,5 +1,5 @@
-/* From a model's reply to a source: a fenced full source, or SEARCH/REPLACE edits of the parent.
- * Nothing in a reply is ever executed; everything is untrusted. */
+/* From a model's reply to a source: a fenced full source, or SEARCH/REPLACE edits of the parent;
+ * and to a guidance. Nothing in a reply is ever executed; everything is untrusted. */
 #ifndef KDS_PROMPTS_REPLY_H
 #define KDS_PROMPTS_REPLY_H
 
@@ -17,7 +17,9 @@ typedef enum kds_reply_problem {
     KDS_REPLY_SEVERAL,   /* several full sources */
     KDS_REPLY_NO_MATCH,  /* a SEARCH text that is empty or not in the parent */
     KDS_REPLY_MANY_MATCHES, /* a SEARCH text that is there more than once */
-    KDS_REPLY_NO_CHANGE     /* the same as the parent */
+    KDS_REPLY_NO_CHANGE,    /* the same as the parent */
+    KDS_REPLY_NO_GUIDANCE,  /* neither <guidance> lines nor one fenced block */
+    KDS_REPLY_MUCH_CODE     /* a guidance with more code than advice may have */
 } kds_reply_problem;
 const char *kds_reply_problem_name(kds_reply_problem p); /* "no_match" */
 
@@ -48,5 +50,15 @@ typedef struct kds_reply {
 KDS_MUST_USE kds_code kds_reply_parse(const char *text, size_t len, const char *parent,
                                       size_t parent_len, kds_buf *source, kds_reply *out,
                                       kds_err *e);
+
+#define KDS_GUIDANCE_CAP 2000     /* bytes of a guidance */
+#define KDS_GUIDANCE_CODE_LINES 8 /* of code in it: in a fence, or ending as statements do */
+
+/* The same for an answer to operator guide: what stands between a line that begins with <guidance>
+ * and the next </guidance>, or without such lines in the only fenced block. `guidance` gets plain
+ * text of 1 to KDS_GUIDANCE_CAP bytes, without control characters other than newline and tab and
+ * without blanks around it; one that is longer or has more code is a problem. */
+KDS_MUST_USE kds_code kds_reply_parse_guidance(const char *text, size_t len, kds_buf *guidance,
+                                               kds_reply *out, kds_err *e);
 
 #endif

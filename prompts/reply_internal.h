@@ -42,6 +42,15 @@ KDS_MUST_USE kds_code kds_reply_apply(kds_buf *source, const kds_reply_edit *edi
                                       kds_reply_problem *problem, int *which, char *hint,
                                       size_t hint_size, kds_err *e);
 
+/* Sets problem and message. */
+void kds_reply_tell(kds_reply *out, kds_reply_problem problem, const char *fmt, ...)
+    KDS_PRINTF(3, 4);
+/* Clears `out` and gives what is to be read of a reply: in `clean` (initialised by the caller) with
+ * LF line ends, without thoughts at its beginning. *body is empty if the problem is set. `expected`
+ * is what an empty reply should have been. */
+KDS_MUST_USE kds_code kds_reply_open(const char *text, size_t len, const char *expected,
+                                     kds_buf *clean, kds_span *body, kds_reply *out, kds_err *e);
+
 /* Takes the next line off `rest`, without its newline. False at the end. */
 bool kds_span_line(kds_span *rest, kds_span *line);
 /* Without blanks at both ends. */

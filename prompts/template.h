@@ -22,8 +22,8 @@ const kds_template *kds_template_find(const kds_template *set, const char *name)
 
 /* Reads the files of a folder, each of which takes the place of the embedded template of its name.
  * A file of another name, more than 64 KiB, text that is not UTF-8, a wrong placeholder, a user.md
- * without instruction, source or card, an empty folder: KDS_INVALID or KDS_TOO_LARGE with file and
- * line. Freed with kds_template_set_free(). */
+ * without instruction, source or card, a guide.md without card or guidance, an empty folder:
+ * KDS_INVALID or KDS_TOO_LARGE with file and line. Freed with kds_template_set_free(). */
 KDS_MUST_USE kds_code kds_template_set_load(kds_template **out, const char *dir, kds_err *e);
 void kds_template_set_free(kds_template *set); /* NULL is allowed */
 

@@ -18,11 +18,15 @@ typedef struct reading {
 /* A prompt without these asks nothing, or about nothing. */
 static kds_code check_needed(const char *path, const char *name, const char *text, kds_err *e)
 {
-    static const char *const needed[] = {"{{instruction}}", "{{parent_source}}", "{{card}}"};
+    static const char *const needed[][2] = {{"user.md", "{{instruction}}"},
+                                            {"user.md", "{{parent_source}}"},
+                                            {"user.md", "{{card}}"},
+                                            {"guide.md", "{{card}}"},
+                                            {"guide.md", "{{guidance}}"}};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        if (strcmp(name, "user.md") == 0 && !strstr(text, needed[i]))
+        if (strcmp(name, needed[i][0]) == 0 && !strstr(text, needed[i][1]))
             return kds_fail(e, KDS_INVALID, "%s: there is no %s, which a model cannot do without",
-                            path, needed[i]);
+                            path, needed[i][1]);
     return KDS_OK;
 }
 
@@ -48,8 +52,8 @@ static kds_code read_one(void *user, const char *name, kds_err *e)
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
     else if (!known || r->count == r->room)
         code = kds_fail(e, KDS_INVALID,
-                        "%s is no prompt template; there are crossover.md, explore.md, mutate.md, "
-                        "repair.md, simplify.md, system.md, user.md",
+                        "%s is no prompt template; there are crossover.md, explore.md, guide.md, "
+                        "guide_system.md, mutate.md, repair.md, simplify.md, system.md, user.md",
                         path);
     else if ((code = kds_file_read(path, &text, e)) == KDS_OK)
         code = check(path, known->name, &text, e);

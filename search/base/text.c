@@ -84,6 +84,17 @@ void kds_text_escape(kds_buf *out, const char *s, size_t len, bool keep_lines)
     }
 }
 
+void kds_text_strip(kds_buf *out, const char *s, size_t len)
+{
+    char one[17];
+    for (size_t i = 0; i < len;) {
+        size_t n = escape_one(s + i, len - i, true, one);
+        if (strncmp(one, s + i, n) == 0 && strlen(one) == n)
+            kds_buf_add(out, s + i, n);
+        i += n;
+    }
+}
+
 size_t kds_text_escape_into(char *out, size_t size, const char *s, size_t len, bool keep_lines)
 {
     static const char MARK[] = "...";

@@ -11,6 +11,8 @@ void kds_text_escape(kds_buf *out, const char *s, size_t len, bool keep_lines);
  * characters and marked with "...". Always NUL-terminated (size > 0); returns the length written.
  */
 size_t kds_text_escape_into(char *out, size_t size, const char *s, size_t len, bool keep_lines);
+/* Copies valid UTF-8 without the characters that kds_text_escape would spell out (keep_lines). */
+void kds_text_strip(kds_buf *out, const char *s, size_t len);
 /* Copies `s` with every invalid UTF-8 byte replaced by U+FFFD; returns the number of replacements.
  */
 size_t kds_text_sanitize_utf8(kds_buf *out, const char *s, size_t len);

@@ -1,8 +1,9 @@
-/* `show`: one candidate, or any stored object. */
+/* `show`: one candidate, the guidance that models wrote, or any stored object. */
 #include "search/cli/amdahl.h"
 #include "search/cli/command.h"
 #include "search/cli/view.h"
 #include "search/cli/view_duel.h"
+#include "search/cli/view_guidance.h"
 
 #include "search/base/text.h"
 
@@ -170,6 +171,18 @@ static kds_code show_json(kds_ledger *l, const kds_candidate_row *r, const cJSON
     return code;
 }
 
+static kds_code show_guidance(kds_ledger *l, bool json, kds_err *e)
+{
+    cJSON *list = NULL;
+    kds_code code = kds_view_load_guidance(l, &list, e);
+    if (code == KDS_OK && json)
+        code = kds_view_json(list, e);
+    else if (code == KDS_OK)
+        kds_view_guidance(stdout, list);
+    cJSON_Delete(list);
+    return code;
+}
+
 static kds_code run(const kds_args *args, kds_err *e)
 {
     kds_ledger *l = NULL;
@@ -180,6 +193,10 @@ static kds_code run(const kds_args *args, kds_err *e)
     kds_code code = kds_ledger_open(&l, args->operands[0], KDS_LEDGER_READ, e);
     if (code != KDS_OK)
         return code;
+    if (kds_args_flag(args, "guidance")) {
+        code = show_guidance(l, args->json, e);
+        goto out;
+    }
     if (object) {
         code = kds_id_parse(object, &id)
                    ? write_object(l, id, e)
@@ -218,6 +235,9 @@ const kds_command kds_command_show = {
             "\"best\" (the default).",
     .flags = {{"rows", 0, NULL, "list the quick and held-out rows too"},
               {"source", 0, NULL, "print its source and nothing else"},
+              {"guidance", 0, NULL,
+               "list the advice that models wrote for later prompts, how its children did, and "
+               "what is in use"},
               {"object", 0, "ID",
                "print a stored object (a prompt, reply, log, report) and nothing else"}},
     .run = run};

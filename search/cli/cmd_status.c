@@ -1,8 +1,10 @@
 /* `status`: one screen about an archive, whether its campaign runs or not. */
 #include "search/cli/command.h"
+#include "search/cli/shell.h"
 #include "search/cli/table.h"
 #include "search/cli/view.h"
 #include "search/cli/view_duel.h"
+#include "search/cli/view_guidance.h"
 
 #include "search/base/clock.h"
 #include "search/base/file.h"
@@ -20,7 +22,8 @@ typedef struct status {
     kds_candidate_row best;
     bool has_best;
     int64_t cells;
-    cJSON *noise; /* of a measured campaign; NULL */
+    cJSON *noise;    /* of a measured campaign; NULL */
+    cJSON *guidance; /* of a campaign that has asked for some; NULL */
     kds_confirmed confirmed;
     cJSON *operators;
     cJSON *settings;           /* of the last epoch, by name as text; NULL if unknown */
@@ -62,6 +65,18 @@ static kds_code keep_last(void *user, const cJSON *row, kds_err *e)
     return KDS_OK;
 }
 
+/* True if guidance was ever asked for: only then is the record folded for it. */
+static bool is_guided(const status *s)
+{
+    const cJSON *row;
+    cJSON_ArrayForEach(row, s->operators)
+    {
+        if (strcmp(kds_json_str(row, "operator", ""), "guide") == 0)
+            return true;
+    }
+    return false;
+}
+
 /* All reads see one moment of a campaign that runs. */
 static kds_code load(status *s, const char *dir, kds_err *e)
 {
@@ -96,6 +111,8 @@ static kds_code load(status *s, const char *dir, kds_err *e)
         code = kds_view_load_confirmed(s->ledger, s->best.decision, &s->confirmed, e);
     if (code == KDS_OK && kds_json_bool(s->campaign, "measured", false))
         code = kds_view_load_noise(s->ledger, &s->noise, e);
+    if (code == KDS_OK && is_guided(s))
+        code = kds_view_load_guidance(s->ledger, &s->guidance, e);
     return code;
 }
 
@@ -134,6 +151,15 @@ static void show_budget(const status *s)
     printf("%s\n", *separator == 'b' ? "budget      none" : "");
 }
 
+static void show_guidance(const cJSON *list, const char *dir)
+{
+    char word[1200];
+    printf("guidance    %d in use, %d retired, %d replaced (`%s show %s --guidance`)\n",
+           kds_view_guidance_count(list, "in use"), kds_view_guidance_count(list, "retired"),
+           kds_view_guidance_count(list, "replaced"), kds_shell_program(),
+           kds_shell_word(word, sizeof word, dir));
+}
+
 static void show_text(status *s, const char *dir)
 {
     char text[200], time[32];
@@ -147,7 +173,7 @@ static void show_text(status *s, const char *dir)
     printf("decisions   %lld made, %lld in flight\ncandidates  %lld judged, %lld accepted, %lld "
            "duplicates of others\ncells       %lld filled\n",
            (long long)s->totals.decisions, (long long)(s->totals.decisions - s->totals.committed),
-           (long long)(s->totals.committed - s->totals.duplicates), (long long)s->totals.accepted,
+           (long long)s->totals.judged, (long long)s->totals.accepted,
            (long long)s->totals.duplicates, (long long)s->cells);
     if (s->noise)
         printf("duels       %lld fought; a kernel and its copy differ by up to %.2f %%; %lld of "
@@ -172,6 +198,8 @@ static void show_text(status *s, const char *dir)
                (long long)s->totals.requests, (long long)s->totals.failed_calls,
                (long long)s->totals.prompt_tokens, (long long)s->totals.completion_tokens,
                s->totals.cost_usd);
+    if (s->guidance)
+        show_guidance(s->guidance, dir);
     printf("\n");
     const char *columns[] = {"operator", "model", ">decisions", ">accepted",
                              ">yield %", ">USD",  NULL};
@@ -212,7 +240,7 @@ static kds_code show_json(status *s, const char *dir, kds_err *e)
         kds_json_add_int(o, "decisions", t->decisions) &&
         kds_json_add_int(o, "committed", t->committed) &&
         kds_json_add_int(o, "candidates", t->candidates) &&
-        kds_json_add_int(o, "judged", t->committed - t->duplicates) &&
+        kds_json_add_int(o, "judged", s->totals.judged) &&
         kds_json_add_int(o, "accepted", t->accepted) &&
         kds_json_add_int(o, "duplicates", t->duplicates) &&
         kds_json_add_int(o, "cells", s->cells) && kds_json_add_int(o, "requests", t->requests) &&
@@ -223,6 +251,13 @@ static kds_code show_json(status *s, const char *dir, kds_err *e)
         kds_json_add_num(o, "cost_usd", t->cost_usd) && kds_json_add_bool(o, "modelled", modelled);
     if (ok && s->noise)
         ok = cJSON_AddItemReferenceToObject(o, "noise", s->noise);
+    cJSON *guidance = ok && s->guidance ? cJSON_AddObjectToObject(o, "guidance") : NULL;
+    if (ok && s->guidance)
+        ok = kds_json_add_int(guidance, "in_use", kds_view_guidance_count(s->guidance, "in use")) &&
+             kds_json_add_int(guidance, "retired",
+                              kds_view_guidance_count(s->guidance, "retired")) &&
+             kds_json_add_int(guidance, "replaced",
+                              kds_view_guidance_count(s->guidance, "replaced"));
     if (ok && s->confirmed.known)
         ok = kds_json_add_num(o, "speedup", s->confirmed.speedup) &&
              kds_json_add_num(o, "speedup_low", s->confirmed.low) &&
@@ -252,6 +287,7 @@ static kds_code run(const kds_args *args, kds_err *e)
     cJSON_Delete(s.operators);
     cJSON_Delete(s.settings);
     cJSON_Delete(s.noise);
+    cJSON_Delete(s.guidance);
     kds_confirmed_free(&s.confirmed);
     kds_ledger_close(s.ledger);
     return code;

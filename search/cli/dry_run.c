@@ -110,8 +110,9 @@ static void price(estimate *x, const kds_settings *s)
         x->calls = fmin(x->calls, floor(cost / x->usual_usd));
     if (tokens > 0)
         x->calls = fmin(x->calls, floor(tokens / (x->prompt_tokens + x->reply_tokens)));
+    double every = kds_settings_double(s, "guidance-every");
     if (evals > 0)
-        x->calls = fmin(x->calls, evals);
+        x->calls = fmin(x->calls, evals + (every > 0 ? floor(evals / every) : 0));
     if (requests > 0)
         x->calls = fmin(x->calls, requests);
 }

@@ -21,8 +21,7 @@ static void show_next(const char *archive, const char *why, const kds_ledger_tot
     const char *program = kds_shell_program();
     kds_shell_word(word, sizeof word, archive);
     if (strcmp(why, "max-evals") == 0)
-        snprintf(more, sizeof more, " --max-evals %lld",
-                 2 * (long long)(totals->committed - totals->duplicates));
+        snprintf(more, sizeof more, " --max-evals %lld", 2 * (long long)totals->judged);
     else if (strcmp(why, "max-time") == 0)
         snprintf(more, sizeof more, " --max-time %.0fs", 2 * totals->run_seconds + 1);
     int width = (int)strlen(word) + 26;
@@ -43,8 +42,8 @@ static void show_text(const char *archive, const char *why, const kds_candidate_
 {
     char word[1200];
     printf("\n%lld distinct candidates judged, %lld accepted, %lld duplicates, %.1f s\n",
-           (long long)(totals->committed - totals->duplicates), (long long)totals->accepted,
-           (long long)totals->duplicates, totals->run_seconds);
+           (long long)totals->judged, (long long)totals->accepted, (long long)totals->duplicates,
+           totals->run_seconds);
     printf("best: #%lld %.8s, ", (long long)best->decision, best->id);
     if (confirmed->known) {
         kds_view_confirmed(stdout, confirmed);

@@ -188,6 +188,16 @@ void kds_gather_target(kds_gathered *g, const kds_task *task, const cJSON *targe
     }
 }
 
+void kds_gather_correction(kds_gathered *g, const char *problem)
+{
+    g->ask.failure = problem;
+    g->ask.note_count = g->ask.guidance_count = 0;
+    if (strcmp(g->ask.operator_name, "guide") == 0) {
+        g->ask.parent = (kds_ask_parent){NULL};
+        g->ask.guidance.score = g->ask.unguided = NULL;
+    }
+}
+
 int kds_capability_of(const char *arch)
 {
     int64_t n = 0;
@@ -202,6 +212,10 @@ void kds_gathered_free(kds_gathered *g)
         cJSON_Delete(g->report[i]);
         cJSON_Delete(g->before[i]);
     }
+    for (int i = 0; i < KDS_GUIDANCE_MAX; i++)
+        free(g->guidance_texts[i]);
+    free(g->guidance);
+    free(g->tried);
     free(g->failure);
     memset(g, 0, sizeof *g);
 }

@@ -8,6 +8,7 @@
 #include "archive/ledger.h"
 #include "prompts/endpoint.h"
 #include "prompts/knowledge.h"
+#include "prompts/reply.h"
 #include "search/base/log.h"
 #include "search/engine/ask.h"
 #include "search/engine/commit.h"
@@ -142,6 +143,17 @@ void kds_campaign_completed(void *campaign, const kds_completion *done);
  * each gets a RESPONSE that is "lost" and costs what was reserved, as the server may have worked on
  * it. */
 KDS_MUST_USE kds_code kds_campaign_settle_lost(kds_campaign *c, kds_err *e);
+
+/* campaign_guidance.c: records the guidance that the text of a reply gives, unless `reply` says
+ * what is wrong with it. */
+KDS_MUST_USE kds_code kds_campaign_take_guidance(kds_campaign *c, const kds_flight *f,
+                                                 const kds_buf *text, const char *model,
+                                                 kds_reply *reply, kds_err *e);
+/* The body of its GUIDANCE event; `model`: "" for the flight's own. NULL: out of memory. */
+cJSON *kds_campaign_guidance_body(const kds_flight *f, kds_id guidance, const char *model);
+/* Whether the user's own templates, if there are any, have a place for guidance that is asked for.
+ */
+KDS_MUST_USE kds_code kds_campaign_check_guidance(const kds_campaign *c, kds_err *e);
 
 /* campaign_budget.c: tells of budgets that are half or nearly spent, each once in an epoch.
  * `silent`: what is used already is not told. */

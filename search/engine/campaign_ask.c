@@ -96,20 +96,29 @@ static kds_code open_knowledge(kds_campaign *c, kds_err *e)
     return kds_knowledge_load(&c->knowledge, kds_knowledge_files, kds_descriptor_name_known, e);
 }
 
-/* Gathers the ask of a decision, new (its body) or under way (its flight). */
+/* Gathers the ask of a decision, new (its body) or under way (its flight). An edit of the guidance
+ * has no parent: it is shown the best kernel. */
 static kds_code gather(kds_campaign *c, kds_gathered *g, const cJSON *decision, const kds_flight *f,
                        kds_err *e)
 {
-    kds_id parents[2] = {{0, 0}, {0, 0}};
+    kds_id parents[2] = {{0, 0}, {0, 0}}, guidance = {0, 0};
     const char *operator_name = f ? f->operator_name : kds_json_str(decision, "operator", "");
-    if (f)
+    if (strcmp(operator_name, "guide") == 0)
+        parents[0] = c->state->best;
+    else if (f)
         memcpy(parents, f->parents, sizeof parents);
+    if (f)
+        guidance = f->guidance;
+    else
+        (void)kds_json_id(decision, "guidance", &guidance);
     const cJSON *list = kds_json_at(decision, "parents");
     for (int i = 0; !f && i < cJSON_GetArraySize(list) && i < 2; i++)
         (void)kds_id_parse(cJSON_GetArrayItem(list, i)->valuestring, &parents[i]);
     kds_code code = kds_gather(g, &c->selector, c->state, operator_name, parents[0], parents[1], e);
     if (code == KDS_OK)
         code = kds_gather_past(g, c->ledger, e);
+    if (code == KDS_OK)
+        code = kds_gather_guidance(g, c->state, c->ledger, guidance, e);
     if (code == KDS_OK)
         code = open_knowledge(c, e);
     g->ask.knowledge = c->knowledge;
@@ -163,10 +172,8 @@ kds_code kds_campaign_request(kds_campaign *c, const cJSON *decision, const kds_
     kds_code code = gather(c, &g, decision, f, e);
     if (code != KDS_OK)
         goto out;
-    if (problem) { /* a correction depends on the reply alone */
-        g.ask.failure = problem;
-        g.ask.note_count = 0;
-    }
+    if (problem)
+        kds_gather_correction(&g, problem);
     if ((code = kds_prompt_render(&g.ask, cap, &system, &user, e)) != KDS_OK)
         goto out;
     if (!(text = prompt_text(c, m, &g.ask, number, system.data, user.data))) {
@@ -306,29 +313,19 @@ static kds_code reply_text(kds_campaign *c, const kds_flight *f, kds_buf *text, 
     return code;
 }
 
-/* Reads the recorded reply of a flight: a candidate, a correction, or no child. */
-static kds_code use_reply(kds_campaign *c, kds_lane *lane, const kds_flight *f, kds_err *e)
+/* Records the candidate that a reply gives, unless there is a problem with it. */
+static kds_code take_child(kds_campaign *c, const kds_flight *f, const kds_buf *text,
+                           const char *model, kds_reply *reply, kds_err *e)
 {
-    char *parent = NULL, model[64];
+    char *parent = NULL;
     size_t parent_len = 0;
-    kds_reply reply;
-    kds_buf source, text;
+    kds_buf source;
     kds_buf_init(&source, KDS_SOURCE_CAP);
-    kds_buf_init(&text, KDS_REPLY_CAP);
-    kds_code code = reply_text(c, f, &text, model, e);
+    kds_code code = kds_ledger_get(c->ledger, f->parents[0], &parent, &parent_len, e);
     if (code == KDS_OK)
-        code = kds_ledger_get(c->ledger, f->parents[0], &parent, &parent_len, e);
-    if (code == KDS_OK)
-        code = kds_reply_parse(text.data, text.len, parent, parent_len, &source, &reply, e);
-    if (code != KDS_OK)
+        code = kds_reply_parse(text->data, text->len, parent, parent_len, &source, reply, e);
+    if (code != KDS_OK || reply->problem != KDS_REPLY_OK)
         goto out;
-    if (reply.problem != KDS_REPLY_OK) {
-        if (f->replies < 2)
-            code = send_new(c, lane, f, reply.message, e);
-        else
-            code = no_child(c, f->decision, reply.message, e);
-        goto out;
-    }
     cJSON *parents = cJSON_CreateArray();
     for (int i = 0; i < f->parent_count; i++) {
         char hex[KDS_ID_HEX];
@@ -336,10 +333,10 @@ static kds_code use_reply(kds_campaign *c, kds_lane *lane, const kds_flight *f, 
         cJSON_AddItemToArray(parents, cJSON_CreateString(hex));
     }
     cJSON *body = kds_candidate_body(f->decision, f->operator_name, model[0] ? model : f->model,
-                                     parents, source.data, source.len, reply.hypothesis);
-    if (body && reply.prediction[0] &&
-        !(kds_json_add_str(body, "prediction", reply.prediction) &&
-          kds_json_add_num(body, "predicted", reply.predicted > 0 ? reply.predicted : NAN))) {
+                                     parents, source.data, source.len, reply->hypothesis);
+    if (body && reply->prediction[0] &&
+        !(kds_json_add_str(body, "prediction", reply->prediction) &&
+          kds_json_add_num(body, "predicted", reply->predicted > 0 ? reply->predicted : NAN))) {
         cJSON_Delete(body);
         body = NULL;
     }
@@ -352,9 +349,27 @@ static kds_code use_reply(kds_campaign *c, kds_lane *lane, const kds_flight *f, 
     cJSON_Delete(parents);
 out:
     kds_buf_free(&source);
-    kds_buf_free(&text);
     free(parent);
     return code;
+}
+
+/* Reads the recorded reply of a flight: what it gives is recorded; what cannot be used is answered
+ * once with what was wrong, and then given up. */
+static kds_code use_reply(kds_campaign *c, kds_lane *lane, const kds_flight *f, kds_err *e)
+{
+    char model[64];
+    kds_reply reply = {0};
+    kds_buf text;
+    kds_buf_init(&text, KDS_REPLY_CAP);
+    kds_code code = reply_text(c, f, &text, model, e);
+    if (code == KDS_OK)
+        code = kds_flight_guides(f) ? kds_campaign_take_guidance(c, f, &text, model, &reply, e)
+                                    : take_child(c, f, &text, model, &reply, e);
+    kds_buf_free(&text);
+    if (code != KDS_OK || reply.problem == KDS_REPLY_OK)
+        return code;
+    return f->replies < 2 ? send_new(c, lane, f, reply.message, e)
+                          : no_child(c, f->decision, reply.message, e);
 }
 
 /* Puts the prompt of a flight that waits for mail into the folder again. */

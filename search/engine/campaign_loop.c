@@ -174,8 +174,10 @@ static const char *budget_spent(const kds_campaign *c)
 /* True while the evaluations under way may still use up the budget of candidates. */
 static bool evals_reserved(const kds_campaign *c)
 {
-    int64_t evals = kds_settings_int(c->settings, "max-evals");
-    return evals > 0 && c->state->evaluated + c->state->flight_count >= evals;
+    int64_t evals = kds_settings_int(c->settings, "max-evals"), children = 0;
+    for (int i = 0; i < c->state->flight_count; i++)
+        children += !kds_flight_guides(&c->state->flights[i]);
+    return evals > 0 && c->state->evaluated + children >= evals;
 }
 
 /* Makes one decision, with its child or its request in the same record. *made is false if none is

@@ -77,6 +77,8 @@ static kds_code open_templates(kds_campaign *c, kds_err *e)
         return KDS_OK;
     char *copy = c->resumed ? kds_path_join(c->dir, "templates") : strdup(dir);
     kds_code code = copy ? kds_template_set_load(&c->templates, copy, e) : out_of_memory(e);
+    if (code == KDS_OK && !c->resumed)
+        code = kds_campaign_check_guidance(c, e);
     free(copy);
     return code;
 }

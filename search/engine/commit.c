@@ -267,6 +267,21 @@ static kds_code commit_judged(const kds_selector *s, const kds_state *state, con
                            : commit_exact(s, state, f, report, key, kind, body, e);
 }
 
+/* What a model made of the guidance comes into use, unless it was there before. */
+static kds_code commit_guidance(const kds_state *state, const kds_flight *f, cJSON **body,
+                                kds_err *e)
+{
+    char hex[KDS_ID_HEX], why[120];
+    const kds_guidance *twin = kds_guidance_find(&state->guidances, f->guidance_made);
+    kds_id_format(f->guidance_made, hex);
+    if (twin)
+        snprintf(why, sizeof why, "the same guidance (%.8s) as of #%lld", hex,
+                 (long long)twin->decision);
+    else
+        snprintf(why, sizeof why, "guidance %.8s comes into use", hex);
+    return reject(f, twin ? KDS_VERDICT_NO_CHILD : KDS_VERDICT_OK, NULL, NAN, why, body, e);
+}
+
 kds_code kds_commit_bout(const kds_selector *s, const kds_state *state, const kds_flight *f,
                          bool *needed, kds_bout_need *out, kds_err *e)
 {
@@ -302,6 +317,8 @@ kds_code kds_commit(const kds_selector *s, const kds_state *state, const kds_fli
         return reject_duplicate(s, f, twin, body, e);
     if (f->verdict != KDS_VERDICT_OK)
         return reject(f, f->verdict, NULL, NAN, f->message, body, e);
+    if (kds_flight_guides(f))
+        return commit_guidance(state, f, body, e);
     if (kds_id_is_zero(f->report))
         return kds_fail(e, KDS_DAMAGED, "decision %lld passed every check without a report",
                         (long long)f->decision);

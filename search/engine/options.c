@@ -92,6 +92,9 @@ static const kds_option options[] = {
     {"templates", KDS_OPTION_TEXT, "", 0, 0, NULL, FIXED, "DIR",
      "folder of prompt templates (system.md, user.md, mutate.md, ...) that take the place of those "
      "built in; copied into the archive"},
+    {"guidance-every", KDS_OPTION_INT, "40", 0, 1e6, NULL, FIXED, "N",
+     "after so many children of models, a model edits the advice that prompts carry; how its "
+     "children do decides what is kept of it (0: never)"},
     {"prompt-bytes", KDS_OPTION_INT, "120000", 4096, 4e6, NULL, RUN, "N", "longest prompt"},
     {"knowledge-bytes", KDS_OPTION_INT, "5000", 0, 100000, NULL, RUN, "N",
      "most of a prompt that knowledge notes may take (0: none are shown)"},

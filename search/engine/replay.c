@@ -58,26 +58,35 @@ static kds_code replay_decision(replay *r, const cJSON *body, kds_err *e)
     return KDS_OK;
 }
 
-/* What a model's recorded reply says, read again. */
+/* The text of a model's recorded reply, and which model it says it is of. */
+static kds_code reread(replay *r, const kds_flight *f, kds_buf *text, char model[64], kds_err *e)
+{
+    char *raw = NULL;
+    size_t len = 0;
+    kds_code code = kds_ledger_get(r->ledger, f->reply, &raw, &len, e);
+    if (code == KDS_OK)
+        code = kds_campaign_reread(NULL, f->api, raw, len, text, model, e);
+    free(raw);
+    r->replies++;
+    return code;
+}
+
+/* What a reply says, read again. */
 static kds_code replay_reply(replay *r, const kds_flight *f, const cJSON *body, kds_err *e)
 {
-    char *raw = NULL, *parent = NULL;
-    size_t raw_len = 0, parent_len = 0;
-    char model[64];
+    char *parent = NULL, model[64];
+    size_t parent_len = 0;
     kds_reply reply = {0};
     kds_buf source, text;
     char hex[KDS_ID_HEX];
     kds_buf_init(&source, KDS_SOURCE_CAP);
     kds_buf_init(&text, KDS_REPLY_CAP);
-    kds_code code = kds_ledger_get(r->ledger, f->reply, &raw, &raw_len, e);
-    if (code == KDS_OK)
-        code = kds_campaign_reread(NULL, f->api, raw, raw_len, &text, model, e);
+    kds_code code = reread(r, f, &text, model, e);
     if (code == KDS_OK)
         code = kds_ledger_get(r->ledger, f->parents[0], &parent, &parent_len, e);
     if (code == KDS_OK)
         code = kds_reply_parse(text.data, text.len, parent, parent_len, &source, &reply, e);
     kds_id_format(kds_id_of(source.data, source.len), hex);
-    r->replies++;
     if (code == KDS_OK &&
         (reply.problem != KDS_REPLY_OK || strcmp(kds_json_str(body, "candidate", ""), hex) != 0))
         code = diverged(r, body,
@@ -85,8 +94,37 @@ static kds_code replay_reply(replay *r, const kds_flight *f, const cJSON *body, 
                         "the recorded reply does not give the recorded child");
     kds_buf_free(&source);
     kds_buf_free(&text);
-    free(raw);
     free(parent);
+    return code;
+}
+
+/* The same for a guidance: its text, what it was made from, and by which model. */
+static kds_code replay_guidance(replay *r, const cJSON *body, kds_err *e)
+{
+    const kds_flight *f = kds_state_flight(r->state, kds_json_int(body, "decision", -1));
+    char model[64];
+    kds_reply reply = {0};
+    kds_buf guidance, text;
+    if (!f)
+        return KDS_OK; /* kds_state_apply says what is wrong */
+    kds_buf_init(&guidance, KDS_GUIDANCE_CAP + 1);
+    kds_buf_init(&text, KDS_REPLY_CAP);
+    kds_code code = reread(r, f, &text, model, e);
+    if (code == KDS_OK)
+        code = kds_reply_parse_guidance(text.data, text.len, &guidance, &reply, e);
+    if (code == KDS_OK) {
+        cJSON *derived =
+            reply.problem == KDS_REPLY_OK
+                ? kds_campaign_guidance_body(f, kds_id_of(guidance.data, guidance.len), model)
+                : cJSON_CreateString(reply.message);
+        if (cJSON_Compare(derived, body, true))
+            cJSON_Delete(derived);
+        else
+            code = diverged(r, body, derived, e,
+                            "the recorded reply does not give the recorded guidance");
+    }
+    kds_buf_free(&guidance);
+    kds_buf_free(&text);
     return code;
 }
 
@@ -270,6 +308,8 @@ static kds_code replay_event(void *user, const kds_ledger_event *event, kds_err 
         code = replay_duel(r, body, e);
     else if (code == KDS_OK && strcmp(event->kind, "RETIRE") == 0)
         code = replay_retire(r, body, e);
+    else if (code == KDS_OK && strcmp(event->kind, "GUIDANCE") == 0)
+        code = replay_guidance(r, body, e);
     else if (code == KDS_OK && strcmp(event->kind, "CANDIDATE") == 0)
         code = replay_candidate(r, body, e);
     else if (code == KDS_OK &&

@@ -13,6 +13,7 @@
 #include "prompts/builtin.h"
 #include "search/base/random.h"
 #include "search/engine/ask.h"
+#include "search/engine/select_guidance.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ void kds_selector_configure(kds_selector *s, const kds_settings *settings, const
     s->endpoint = strcmp(s->proposer, "builtin") != 0;
     s->models = s->endpoint ? models : NULL;
     s->model = s->endpoint && *models->items[0].name ? models->items[0].name : NULL;
+    s->guidance_every = kds_settings_int(settings, "guidance-every");
 }
 
 void kds_choice_free(kds_choice *c)
@@ -114,7 +116,7 @@ static cJSON *decision_body(const kds_state *state, const char *operator_name, c
 
 static kds_code finish_decision(const kds_state *state, kds_choice *c, kds_err *e)
 {
-    if (!c->decision ||
+    if (!c->decision || !kds_select_guidance(state, c->decision) ||
         !kds_json_add_id(c->decision, "chain", kds_state_chain(state->chain, c->decision)))
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
     return KDS_OK;
@@ -315,12 +317,26 @@ static kds_code select_repair(const kds_selector *s, const kds_state *state, kds
     return finish_decision(state, out, e);
 }
 
+/* An edit of the guidance. */
+static kds_code select_guide(const kds_selector *s, const kds_state *state, kds_choice *out,
+                             kds_err *e)
+{
+    kds_id none = {0, 0};
+    out->decision =
+        decision_body(state, "guide", s->proposer, pick_model(s, state), NULL, none, none);
+    return finish_decision(state, out, e);
+}
+
 static kds_code select_endpoint(const kds_selector *s, const kds_state *state, kds_choice *out,
                                 bool *made, kds_err *e)
 {
     kds_random random = kds_random_stream(state->seed, (uint64_t)state->decisions, "select");
     kds_random edit = kds_random_stream(state->seed, (uint64_t)state->decisions, "edit");
     int count = (int)(sizeof endpoint_operators / sizeof *endpoint_operators);
+    if (kds_guidance_due(state, s->guidance_every)) {
+        *made = true;
+        return select_guide(s, state, out, e);
+    }
     if (state->repair_count) {
         *made = true;
         return select_repair(s, state, out, e);

@@ -16,6 +16,7 @@ typedef struct kds_selector {
     const char *proposer;     /* "builtin", "endpoint", "mailbox" */
     const char *model;        /* its name, or for the mailbox a hint; NULL without one */
     const kds_models *models; /* if several may be asked; NULL or one: `model` */
+    int64_t guidance_every;   /* children of models between two edits of the guidance; 0: never */
 } kds_selector;
 /* Who proposes, as the settings in force say; borrows from them. */
 void kds_selector_configure(kds_selector *s, const kds_settings *settings,

@@ -18,7 +18,8 @@ kds_state *kds_state_create(void)
     s->norms = kds_map_create();
     s->programs = kds_map_create();
     s->proposed = kds_map_create();
-    if (!s->ids || !s->norms || !s->programs || !s->proposed) {
+    if (!s->ids || !s->norms || !s->programs || !s->proposed ||
+        !kds_guidances_init(&s->guidances)) {
         kds_state_free(s);
         return NULL;
     }
@@ -33,6 +34,7 @@ void kds_state_free(kds_state *s)
     free(s->cell_index);
     free(s->flights);
     free(s->repairs);
+    kds_guidances_free(&s->guidances);
     kds_map_free(s->ids);
     kds_map_free(s->norms);
     kds_map_free(s->programs);
@@ -46,6 +48,11 @@ kds_flight *kds_state_flight(const kds_state *s, int64_t decision)
         if (s->flights[i].decision == decision)
             return &s->flights[i];
     return NULL;
+}
+
+bool kds_flight_guides(const kds_flight *f)
+{
+    return strcmp(f->operator_name, "guide") == 0;
 }
 
 bool kds_proposer_is_model(const char *proposer)
@@ -94,6 +101,14 @@ bool kds_cell_parse(const char *hex, uint64_t *out)
     return true;
 }
 
+static void hash_value(kds_hasher *h, const cJSON *value)
+{
+    char *text = kds_json_print(value);
+    if (text)
+        kds_hasher_add(h, text, strlen(text) + 1);
+    free(text);
+}
+
 kds_id kds_state_chain(kds_id previous, const cJSON *decision)
 {
     static const char *const fields[] = {"decision", "operator", "proposer", "model",
@@ -103,12 +118,10 @@ kds_id kds_state_chain(kds_id previous, const cJSON *decision)
     if (!h)
         return id;
     kds_hasher_add(h, &previous, sizeof previous);
-    for (int i = 0; fields[i]; i++) {
-        char *text = kds_json_print(kds_json_at(decision, fields[i]));
-        if (text)
-            kds_hasher_add(h, text, strlen(text) + 1);
-        free(text);
-    }
+    for (int i = 0; fields[i]; i++)
+        hash_value(h, kds_json_at(decision, fields[i]));
+    if (kds_json_at(decision, "guidance")) /* decisions of models, from rules 2 on */
+        hash_value(h, kds_json_at(decision, "guidance"));
     id = kds_hasher_id(h);
     kds_hasher_free(h);
     return id;
@@ -160,6 +173,7 @@ kds_id kds_state_hash(const kds_state *s)
         hash_i64(h, s->operators[i].accepted);
     }
     kds_hasher_add(h, &s->best, sizeof s->best);
+    kds_guidances_hash(&s->guidances, h);
     id = kds_hasher_id(h);
     kds_hasher_free(h);
     return id;

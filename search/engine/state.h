@@ -4,6 +4,7 @@
 #define KDS_ENGINE_STATE_H
 
 #include "search/base/json.h"
+#include "search/engine/state_guidance.h"
 
 /* How decisions follow from the state. A campaign keeps the rules that it began with; records of
  * rules 1, the first, do not name them. */
@@ -123,6 +124,7 @@ typedef struct kds_flight {
     char stage[16];
     char message[400];
     char hypothesis[200], prediction[120];
+    kds_id guidance, guidance_made;   /* what its prompt tells, or is to edit; what came of that */
     char target[160];                 /* JSON of the decision's target; "" if none */
     kds_bout bouts[KDS_FLIGHT_BOUTS]; /* in their order; beyond that none is kept */
     int bout_count;
@@ -131,7 +133,8 @@ typedef struct kds_flight {
 /* A failed child of a model that may be repaired. */
 typedef struct kds_repair {
     kds_id candidate;
-    int depth; /* of the repair that would be made: 1, 2 */
+    int depth;       /* of the repair that would be made: 1, 2 */
+    kds_id guidance; /* that the decision which failed was told */
 } kds_repair;
 
 /* What came of an earlier idea, for prompts: the last KDS_NOTES_MAX of models. */
@@ -177,6 +180,7 @@ typedef struct kds_state {
     int operator_count;
     kds_note notes[KDS_NOTES_MAX]; /* oldest first */
     int note_count;
+    kds_guidances guidances;
     kds_id best, baseline; /* zero until known */
     double best_fitness;   /* where times are measured: as confirmed, with its interval */
     double best_low, best_high;
@@ -223,6 +227,8 @@ kds_id kds_state_hash(const kds_state *s);
  */
 kds_id kds_state_chain(kds_id previous, const cJSON *decision);
 
+/* True if the decision asks for guidance (operator guide), not for a child. */
+bool kds_flight_guides(const kds_flight *f);
 /* "endpoint" and "mailbox": what asks a model, whose replies come in no fixed order. */
 bool kds_proposer_is_model(const char *proposer);
 

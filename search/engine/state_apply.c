@@ -128,6 +128,9 @@ static kds_code apply_decision(kds_state *s, const cJSON *body, kds_err *e)
     kds_operator_score *o = operator_score(s, f->operator_name);
     if (o)
         o->tried++;
+    (void)kds_json_id(body, "guidance", &f->guidance);
+    if (kds_flight_guides(f))
+        s->guidances.since_asked = 0;
     if (strcmp(f->operator_name, "repair") == 0 && f->parent_count)
         f->repair_depth = take_repair(s, f->parents[0]);
     s->chain = kds_state_chain(s->chain, body);
@@ -246,7 +249,7 @@ static kds_code queue_repair(kds_state *s, const kds_flight *f, kds_err *e)
         s->repairs = more;
         s->repair_room = room;
     }
-    s->repairs[s->repair_count++] = (kds_repair){f->candidate, f->repair_depth + 1};
+    s->repairs[s->repair_count++] = (kds_repair){f->candidate, f->repair_depth + 1, f->guidance};
     return KDS_OK;
 }
 
@@ -351,9 +354,12 @@ static kds_code commit_flight(kds_state *s, const cJSON *body, bool accepted, kd
             (program && !kds_map_put(s->programs, f->program, f->decision)))
             return out_of_memory(e);
     }
+    if ((code = kds_state_commit_guidance(s, f, v, accepted, e)) != KDS_OK)
+        return code;
     s->committed++;
     bool fruitless = v == KDS_VERDICT_DUPLICATE || v == KDS_VERDICT_NO_CHILD;
-    s->barren = fruitless ? s->barren + 1 : 0;
+    if (!kds_flight_guides(f))
+        s->barren = fruitless ? s->barren + 1 : 0;
     size_t at = (size_t)(f - s->flights);
     memmove(f, f + 1, ((size_t)s->flight_count - at - 1) * sizeof *f);
     s->flight_count--;
@@ -382,7 +388,7 @@ kds_code kds_state_apply(kds_state *s, const char *kind, const cJSON *body, kds_
         {"STAGE", apply_stage},       {"CHALLENGE", kds_state_apply_challenge},
         {"ACCEPT", apply_accept},     {"DUEL", kds_state_apply_duel},
         {"REJECT", apply_reject},     {"RETIRE", kds_state_apply_retire},
-        {"STOP", apply_stop},
+        {"STOP", apply_stop},         {"GUIDANCE", kds_state_apply_guidance},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(kind, table[i].kind) == 0)

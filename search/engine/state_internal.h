@@ -1,4 +1,4 @@
-/* Shared by state.c, state_apply.c and map.c only. */
+/* Shared by state*.c and map.c only. */
 #ifndef KDS_ENGINE_STATE_INTERNAL_H
 #define KDS_ENGINE_STATE_INTERNAL_H
 
@@ -22,6 +22,10 @@ KDS_MUST_USE kds_code kds_state_apply_duel(kds_state *s, const cJSON *body, kds_
 KDS_MUST_USE kds_code kds_state_apply_retire(kds_state *s, const cJSON *body, kds_err *e);
 /* A new holder is in the place of `former`. */
 void kds_claim_pass(kds_claim *c, kds_holder former);
+/* The event of a guidance, and a commit's part in it (state_guidance.c). */
+KDS_MUST_USE kds_code kds_state_apply_guidance(kds_state *s, const cJSON *body, kds_err *e);
+KDS_MUST_USE kds_code kds_state_commit_guidance(kds_state *s, const kds_flight *f,
+                                                kds_verdict verdict, bool accepted, kds_err *e);
 /* The cell of that key, made if needed; NULL if out of memory. */
 kds_cell *kds_state_cell_add(kds_state *s, uint64_t key);
 

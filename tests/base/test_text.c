@@ -43,6 +43,30 @@ static void escapes(void **state)
     expect_escape("a\0b", 3, true, "a\\x00b");
 }
 
+/* What would be spelled out is left out. */
+static void strips(void **state)
+{
+    (void)state;
+    static const char *const CASES[][2] = {
+        {"", ""},
+        {"plain\n\ttext \\x1b", "plain\n\ttext \\x1b"},
+        {"\x1b[31mred\x07\x7f", "[31mred"},
+        {"\xc2\x9b"
+         "2J\xe2\x80\xae\xef\xbb\xbf\xe2\x82\xac",
+         "2J\xe2\x82\xac"},
+        {"\xf3\xa0\x81\x81"
+         "a\r\n",
+         "a\n"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        kds_buf b;
+        kds_buf_init(&b, 100);
+        kds_text_strip(&b, CASES[i][0], strlen(CASES[i][0]));
+        assert_string_equal(b.data, CASES[i][1]);
+        kds_buf_free(&b);
+    }
+}
+
 static void escapes_into_any_size(void **state)
 {
     (void)state;
@@ -264,11 +288,17 @@ static void compares_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(escapes),           cmocka_unit_test(escapes_into_any_size),
-        cmocka_unit_test(sanitizes_utf8),    cmocka_unit_test(knows_utf8),
-        cmocka_unit_test(suggests),          cmocka_unit_test(parses_integers),
-        cmocka_unit_test(parses_doubles),    cmocka_unit_test(parses_durations),
-        cmocka_unit_test(formats_durations), cmocka_unit_test(compares_ends),
+        cmocka_unit_test(escapes),
+        cmocka_unit_test(strips),
+        cmocka_unit_test(escapes_into_any_size),
+        cmocka_unit_test(sanitizes_utf8),
+        cmocka_unit_test(knows_utf8),
+        cmocka_unit_test(suggests),
+        cmocka_unit_test(parses_integers),
+        cmocka_unit_test(parses_doubles),
+        cmocka_unit_test(parses_durations),
+        cmocka_unit_test(formats_durations),
+        cmocka_unit_test(compares_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,8 +26,7 @@ static void test_templates(void **state)
 {
     (void)state;
     char ids[8][KDS_MAIL_ID];
-    const char *dir = cli_path("own");
-    assert_int_equal(mkdir(dir, 0755), 0);
+    assert_int_equal(mkdir(cli_path("own"), 0755), 0);
     REFUSES(3, "own holds no prompt template", "run", task(), "-o", "styled", MAIL, "--templates",
             "own");
     write_text("own/mutate.md", "Change one thing.\n{{nothing_known}}\n");
@@ -37,10 +36,17 @@ static void test_templates(void **state)
     write_text("own/user.md", "{{instruction}} {{card}}\n");
     REFUSES(3, "there is no {{parent_source}}", "run", task(), "-o", "styled", MAIL, "--templates",
             "own");
+    write_text("own/user.md", "{{instruction}} {{card}} {{parent_source}}\n");
+    REFUSES(3, "own/user.md: there is no {{guidance}}, so that", "run", task(), "-o", "styled",
+            MAIL, "--templates", "own");
     assert_int_equal(unlink(cli_path("own/user.md")), 0);
-    write_text("own/mutat.md", "A name that means nothing.\n");
-    REFUSES(3, "own/mutat.md is no prompt template", "run", task(), "-o", "styled", MAIL,
+    write_text("own/guide.md", "{{guidance}}\n");
+    REFUSES(3, "own/guide.md: there is no {{card}}", "run", task(), "-o", "styled", MAIL,
             "--templates", "own");
+    assert_int_equal(unlink(cli_path("own/guide.md")), 0);
+    write_text("own/mutat.md", "A name that means nothing.\n");
+    REFUSES(3, "own/mutat.md is no prompt template; there are crossover.md, explore.md, guide.md, ",
+            "run", task(), "-o", "styled", MAIL, "--templates", "own");
     assert_int_equal(unlink(cli_path("own/mutat.md")), 0);
     REFUSES(3, "nowhere", "run", task(), "-o", "styled", MAIL, "--templates", "nowhere");
     assert_false(kds_path_exists(cli_path("styled")));
@@ -49,7 +55,7 @@ static void test_templates(void **state)
     write_text("own/simplify.md", "Our house style: less.\n");
     write_text("own/crossover.md", "Our house style: both.\n");
     EXPECT(31, "run", task(), "-o", "styled", MAIL, "--templates", "own");
-    assert_int_equal(rename(dir, cli_path("own-moved")), 0);
+    assert_int_equal(rename(cli_path("own"), cli_path("own-moved")), 0);
     assert_int_equal(cli_pending("styled", ids, 8), 3);
     EXPECT(31, "resume", "styled", "--mailbox-out", "6"); /* writes three more */
     assert_int_equal(cli_pending("styled", ids, 8), 6);

@@ -52,7 +52,8 @@ typedef struct chat_step {
     chat_mode mode;
     int status;              /* STATUS, REDIRECT; ECHO_KEY: 0 for 200 */
     const char *retry_after; /* header as it is, or "date+5", "date-60": an HTTP date from now */
-    const char *text;        /* FIXED: the reply; STATUS: the body; REDIRECT: the Location */
+    const char *text;        /* FIXED: the reply; else the first answer where guidance is asked for;
+                                STATUS: the body; REDIRECT: the Location */
     const char *type;        /* Content-Type; NULL: the right one */
     int delay_ms;            /* before the answer; DRIP: between bytes */
     int64_t bytes;

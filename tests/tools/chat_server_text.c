@@ -1,6 +1,6 @@
 /* The model's part: a text that is made from the prompt alone. It finds the parent's source in the
  * user message and answers with edits that rotate the values of its tunables, or with the whole
- * source again. */
+ * source again; where guidance is asked for, with guidance. */
 #include "search/base/json.h"
 #include "search/base/random.h"
 #include "tests/tools/chat_server.h"
@@ -120,6 +120,19 @@ static void source_text(kds_buf *out, span source, uint64_t hash)
     kds_buf_puts(out, "```\n");
 }
 
+/* An answer to a prompt for guidance: `first`, if there is one and nothing was wrong with it yet.
+ */
+static void guidance_text(kds_buf *out, const char *first, const char *user, uint64_t hash)
+{
+    if (first && !strstr(user, "# What was wrong"))
+        kds_buf_puts(out, first);
+    else
+        kds_buf_printf(out,
+                       "<guidance>\nOther tunables have paid; try those that were not tried.\n"
+                       "(thought %016llx)\n</guidance>\n",
+                       (unsigned long long)hash);
+}
+
 /* Content of the last user message. */
 static const char *user_message(const cJSON *root)
 {
@@ -140,8 +153,11 @@ void chat_text(kds_buf *out, const chat_step *step, const char *body, size_t len
     uint64_t hash = kds_hash64(body, len, seed);
     kds_random r = kds_random_stream(seed, hash, "text");
     cJSON *root = kds_json_parse_record(body, len);
-    span source = find_parent(user_message(root));
-    if (source.len == 0)
+    const char *user = user_message(root);
+    span source = find_parent(user);
+    if (memmem(body, len, "</guidance>", strlen("</guidance>")))
+        guidance_text(out, step->text, user, hash);
+    else if (source.len == 0)
         kds_buf_puts(out, "There is no kernel in this prompt.\n");
     else if (step->mode == CHAT_MODE_MODEL)
         chat_model_text(out, source.at, source.len, seed, hash);

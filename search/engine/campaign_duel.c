@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define TAG_BOUTS (UINT64_C(1) << 61) /* duels; candidates have their decision's number */
-#define HOPELESS 0.05
 #define FLOOR_SECONDS 3600.0
 #define FLOOR_FAILURES 3 /* in a row */
 #define FLOOR_MOST 0.05  /* equals that differ by more: nothing can be measured here */
@@ -75,7 +74,7 @@ static void choose_options(const kds_campaign *c, kds_bout_purpose p, kds_gpu_du
     o->margin = kds_commit_margin(t, c->state);
     o->floor = kds_state_floor(c->state);
     o->max_regress = t->max_regress;
-    o->hopeless = HOPELESS;
+    o->hopeless = kds_duel_hopeless(o->margin, o->floor);
     o->to_the_look = wants_estimate(p);
     for (int i = 0; i < t->row_count && o->row_count < KDS_GPU_DUEL_ROWS; i++)
         if (t->rows[i].set == KDS_ROWS_PRODUCTION)

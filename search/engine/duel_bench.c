@@ -18,7 +18,6 @@
 #define WRITE_SECONDS 5.0  /* between writings of the report */
 #define FAULTS_MAX 3       /* duels in a row that the machine failed */
 #define MARGIN 0.0025
-#define HOPELESS 0.05
 
 typedef struct duel_bench {
     gpu_bench b;
@@ -275,6 +274,7 @@ static kds_code choose_rows(duel_bench *x, kds_err *e)
     }
     x->options.margin = x->b.task->margin > MARGIN ? x->b.task->margin : MARGIN;
     x->options.max_regress = x->b.task->max_regress;
+    x->options.hopeless = kds_duel_hopeless(x->options.margin, x->options.floor);
     return code;
 }
 
@@ -324,7 +324,6 @@ kds_code kds_duel_bench(const kds_duel_bench_options *o, cJSON **report, kds_err
         .task_dir = o->task_dir, .device = o->device, .rows = o->rows, .out = o->out};
     duel_bench x = {.o = o,
                     .options = {.floor = o->floor,
-                                .hopeless = HOPELESS,
                                 .to_the_look = o->child == NULL &&
                                                !(o->slowdown > 0), /* of equals: the estimates */
                                 .warm = o->warm,

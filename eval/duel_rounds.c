@@ -18,7 +18,7 @@ static const double alphas[KDS_DUEL_LOOKS] = {.004, .003, .003};
 
 double kds_duel_hopeless(double margin, double floor)
 {
-    return fmax(HOPELESS_LEAST, HOPELESS_MARGINS * fmax(margin, floor));
+    return fmin(1, fmax(HOPELESS_LEAST, HOPELESS_MARGINS * fmax(margin, floor)));
 }
 
 double kds_duel_round_value(const kds_duel_rounds *d, int round)

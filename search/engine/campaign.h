@@ -43,11 +43,13 @@ typedef struct kds_duel_lane {
 } kds_duel_lane;
 #define KDS_DUEL_LANES 4
 
-/* An object waiting for the transaction of the next record. */
+/* An object or an event that is not durable yet. */
 typedef struct kds_pending {
     const char *kind;
-    char *data;
+    char *data; /* the object, or the event's body as text */
     size_t len;
+    bool event;
+    int64_t seq; /* of an event that has been appended */
 } kds_pending;
 
 struct kds_campaign {
@@ -69,8 +71,10 @@ struct kds_campaign {
     void *user;
     bool strict, resumed;
     int in_flight_max;
-    kds_pending pending[8];
-    int pending_count;
+    kds_pending *pending; /* in the order in which they are written */
+    int pending_count, pending_room;
+    int pending_sealed;  /* so many belong to events; objects behind them wait for theirs */
+    int pending_written; /* so many are in the transaction that is open; 0: none is */
     kds_lane *lanes;
     int lane_count, lane_room;
     kds_duel_lane duels[KDS_DUEL_LANES];
@@ -94,18 +98,26 @@ struct kds_campaign {
     kds_err error;
 };
 
-/* campaign_record.c: one or several events in one durable transaction, then applied and told. */
+/* campaign_record.c: one or several events in one durable transaction, applied and then told. */
 typedef struct kds_record {
     const char *kind;
     cJSON *body; /* owned by the caller */
 } kds_record;
 KDS_MUST_USE kds_code kds_campaign_record(kds_campaign *c, const kds_record *records, int count,
                                           kds_err *e);
-/* Stores an object in the transaction that the next kds_campaign_record commits. */
+/* The same, but durable (and told) only with the next kds_campaign_record or kds_campaign_settle:
+ * for events from which nothing outside of this process follows before that. */
+KDS_MUST_USE kds_code kds_campaign_record_later(kds_campaign *c, const kds_record *records,
+                                                int count, kds_err *e);
+/* Makes what was recorded for later durable, and tells it. */
+KDS_MUST_USE kds_code kds_campaign_settle(kds_campaign *c, kds_err *e);
+/* Stores an object in the transaction of the next event that is recorded. */
 KDS_MUST_USE kds_code kds_campaign_put(kds_campaign *c, const char *kind, const void *data,
                                        size_t len, kds_id *id, kds_err *e);
-/* Forgets what was put since the last record. */
+/* Forgets what was put since the last event. */
 void kds_campaign_drop(kds_campaign *c);
+/* Frees what is not durable; for the end. */
+void kds_campaign_forget(kds_campaign *c);
 /* Tells something that is not recorded: "progress", "notice", "warning". */
 void kds_campaign_tell(kds_campaign *c, const char *kind, const char *fmt, ...) KDS_PRINTF(3, 4);
 void kds_campaign_progress(kds_campaign *c, bool force);

@@ -50,7 +50,8 @@ static void drop_lane(kds_campaign *c, int64_t decision)
         }
 }
 
-/* The STAGE event of what a stage found, with its objects. */
+/* The STAGE event of what a stage found, with its objects. From the last one of a candidate nothing
+ * follows but what this turn records. */
 static kds_code record_stage(kds_campaign *c, const kds_stage *s, kds_err *e)
 {
     kds_id report = {0, 0}, log = {0, 0};
@@ -73,9 +74,13 @@ static kds_code record_stage(kds_campaign *c, const kds_stage *s, kds_err *e)
     ok = ok && (kds_id_is_zero(report) || kds_json_add_id(o, "report", report)) &&
          (kds_id_is_zero(log) || kds_json_add_id(o, "log", log)) &&
          (kds_id_is_zero(s->program) || kds_json_add_id(o, "cubin", s->program));
+    if (code == KDS_OK && !ok)
+        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    kds_record event = {"STAGE", o};
+    bool last = s->verdict != KDS_VERDICT_OK || strcmp(s->stage, "judge") == 0;
     if (code == KDS_OK)
-        code = ok ? kds_campaign_record(c, &(kds_record){"STAGE", o}, 1, e)
-                  : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+        code = last ? kds_campaign_record_later(c, &event, 1, e)
+                    : kds_campaign_record(c, &event, 1, e);
     cJSON_Delete(o);
     free(text);
     return code;
@@ -101,13 +106,13 @@ static kds_code commit_flight(kds_campaign *c, const kds_flight *f, kds_err *e)
     cJSON *body = NULL;
     int64_t decision = f->decision;
     kds_code code = kds_commit(&c->selector, c->state, f, &kind, &body, e);
+    bool best = code == KDS_OK && kds_json_bool(body, "best", false);
     if (code == KDS_OK)
-        code = kds_campaign_record(c, &(kds_record){kind, body}, 1, e);
-    if (code == KDS_OK && strcmp(kind, "ACCEPT") == 0) {
+        code = kds_campaign_record_later(c, &(kds_record){kind, body}, 1, e);
+    if (code == KDS_OK && strcmp(kind, "ACCEPT") == 0)
         c->last_accept = kds_clock_monotonic();
-        if (kds_json_bool(body, "best", false))
-            kds_campaign_write_champion(c);
-    }
+    if (code == KDS_OK && best && (code = kds_campaign_settle(c, e)) == KDS_OK)
+        kds_campaign_write_champion(c);
     drop_lane(c, decision);
     c->exhausted = false;
     cJSON_Delete(body);
@@ -207,7 +212,8 @@ static kds_code decide(kds_campaign *c, bool *made, kds_err *e)
         }
     }
     if (code == KDS_OK)
-        code = kds_campaign_record(c, records, n, e);
+        code = request ? kds_campaign_record(c, records, n, e)
+                       : kds_campaign_record_later(c, records, n, e);
     kds_lane *lane = code == KDS_OK ? kds_campaign_lane(c, decision) : NULL;
     if (code == KDS_OK && !lane)
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
@@ -393,6 +399,8 @@ static kds_code turn(kds_campaign *c, bool *over, kds_err *e)
             c->why = spent;
         }
     }
+    if (code == KDS_OK)
+        code = kds_campaign_settle(c, e); /* before anything goes out */
     if (code == KDS_OK)
         code = wait_events(c, e);
     if (code == KDS_OK && c->code != KDS_OK) {

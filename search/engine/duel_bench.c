@@ -117,21 +117,14 @@ static bool add_kernel(duel_bench *x, const char *key, int i)
 
 static kds_code begin_report(duel_bench *x, int driver_version, kds_err *e)
 {
-    char date[40];
     gpu_bench *b = &x->b;
-    kds_clock_format(kds_clock_wall_ms(), date, sizeof date);
-    cJSON *r = b->report = cJSON_CreateObject();
     bool good =
-        r != NULL && kds_json_add_int(r, "format", 1) && kds_json_add_str(r, "kind", "duels") &&
-        kds_json_add_str(r, "task", b->task->name) &&
-        kds_json_add_str(r, "task_dir", x->o->task_dir) &&
-        kds_json_add_id(r, "task_hash", b->task->hash) && kds_json_add_str(r, "date", date) &&
-        gpu_report_device(r, &b->info, driver_version) &&
-        kds_json_add_str(r, "method",
+        gpu_report_head(b, "duels", driver_version) &&
+        kds_json_add_str(b->report, "method",
                          "rounds of ABBA or BAAB; modules loaded, buffers placed and inputs "
                          "changed anew; visits are graphs of launches behind a delay") &&
-        kds_json_add_bool(r, "renamed", x->o->child == NULL) &&
-        kds_json_add_bool(r, "fresh", x->o->fresh);
+        kds_json_add_bool(b->report, "renamed", x->o->child == NULL) &&
+        kds_json_add_bool(b->report, "fresh", x->o->fresh);
     return good ? KDS_OK : no_memory(e);
 }
 

@@ -1,5 +1,6 @@
 /* A campaign from the inside: shared by campaign_*.c only. The rules that hold everywhere:
- *  - an event is durable before anything that follows from it happens;
+ *  - an event is durable before anything outside of this process and its workers follows from it,
+ *    and before it is told; what was paid for, before it is even looked at;
  *  - the state changes only by applying recorded events;
  *  - what may be lost at a kill is work in flight, never a recorded reply or verdict. */
 #ifndef KDS_ENGINE_CAMPAIGN_H
@@ -75,6 +76,7 @@ struct kds_campaign {
     int pending_count, pending_room;
     int pending_sealed;  /* so many belong to events; objects behind them wait for theirs */
     int pending_written; /* so many are in the transaction that is open; 0: none is */
+    double settle_by;    /* monotonic: when those must be durable; 0: there are none */
     kds_lane *lanes;
     int lane_count, lane_room;
     kds_duel_lane duels[KDS_DUEL_LANES];
@@ -105,8 +107,10 @@ typedef struct kds_record {
 } kds_record;
 KDS_MUST_USE kds_code kds_campaign_record(kds_campaign *c, const kds_record *records, int count,
                                           kds_err *e);
-/* The same, but durable (and told) only with the next kds_campaign_record or kds_campaign_settle:
- * for events from which nothing outside of this process follows before that. */
+/* The same, but durable (and told) only with the next kds_campaign_record or kds_campaign_settle,
+ * at most KDS_SETTLE_SECONDS later: for events that cost nothing but work of this machine, and from
+ * which nothing outside of this process and its workers follows before. A kill loses that much. */
+#define KDS_SETTLE_SECONDS 0.5
 KDS_MUST_USE kds_code kds_campaign_record_later(kds_campaign *c, const kds_record *records,
                                                 int count, kds_err *e);
 /* Makes what was recorded for later durable, and tells it. */

@@ -50,8 +50,7 @@ static void drop_lane(kds_campaign *c, int64_t decision)
         }
 }
 
-/* The STAGE event of what a stage found, with its objects. From the last one of a candidate nothing
- * follows but what this turn records. */
+/* The STAGE event of what a stage found, with its objects. */
 static kds_code record_stage(kds_campaign *c, const kds_stage *s, kds_err *e)
 {
     kds_id report = {0, 0}, log = {0, 0};
@@ -74,13 +73,9 @@ static kds_code record_stage(kds_campaign *c, const kds_stage *s, kds_err *e)
     ok = ok && (kds_id_is_zero(report) || kds_json_add_id(o, "report", report)) &&
          (kds_id_is_zero(log) || kds_json_add_id(o, "log", log)) &&
          (kds_id_is_zero(s->program) || kds_json_add_id(o, "cubin", s->program));
-    if (code == KDS_OK && !ok)
-        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
-    kds_record event = {"STAGE", o};
-    bool last = s->verdict != KDS_VERDICT_OK || strcmp(s->stage, "judge") == 0;
     if (code == KDS_OK)
-        code = last ? kds_campaign_record_later(c, &event, 1, e)
-                    : kds_campaign_record(c, &event, 1, e);
+        code = ok ? kds_campaign_record_later(c, &(kds_record){"STAGE", o}, 1, e)
+                  : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     cJSON_Delete(o);
     free(text);
     return code;
@@ -331,6 +326,9 @@ static int wait_ms(const kds_campaign *c)
         if (left < ms)
             ms = left < 0 ? 0 : (int)left + 1;
     }
+    double settle = c->settle_by > 0 ? (c->settle_by - now) * 1000 : IDLE_MS;
+    if (settle < ms)
+        ms = settle < 0 ? 0 : (int)settle + 1;
     return ms;
 }
 
@@ -399,8 +397,8 @@ static kds_code turn(kds_campaign *c, bool *over, kds_err *e)
             c->why = spent;
         }
     }
-    if (code == KDS_OK)
-        code = kds_campaign_settle(c, e); /* before anything goes out */
+    if (code == KDS_OK && c->settle_by > 0 && kds_clock_monotonic() >= c->settle_by)
+        code = kds_campaign_settle(c, e);
     if (code == KDS_OK)
         code = wait_events(c, e);
     if (code == KDS_OK && c->code != KDS_OK) {

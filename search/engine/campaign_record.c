@@ -1,7 +1,8 @@
 /* Recording: events with their objects in one transaction, durable before anything outside follows
- * from them, which includes telling. Events of one turn may share a transaction: the state has them
- * at once, the record at the turn's end. A full disk is waited for, because what is to be recorded
- * may have cost money; everything else ends the run with the record whole. */
+ * from them, which includes telling. Events that cost only work of this machine wait a moment for
+ * others to share a transaction with; the state has them at once. A full disk is waited for,
+ * because what is to be recorded may have cost money; everything else ends the run with the record
+ * whole. */
 #include "search/engine/campaign.h"
 
 #include "archive/derived.h"
@@ -83,6 +84,7 @@ void kds_campaign_drop(kds_campaign *c)
 static void empty(kds_campaign *c)
 {
     c->pending_sealed = c->pending_written = 0;
+    c->settle_by = 0;
     kds_campaign_drop(c);
 }
 
@@ -173,6 +175,8 @@ static kds_code record(kds_campaign *c, const kds_record *records, int count, bo
         code = kds_state_apply(c->state, records[i].kind, records[i].body, e);
     if (code == KDS_OK && durable)
         tell_pending(c);
+    else if (code == KDS_OK && c->settle_by == 0)
+        c->settle_by = kds_clock_monotonic() + KDS_SETTLE_SECONDS;
     return code;
 }
 
@@ -191,7 +195,7 @@ kds_code kds_campaign_settle(kds_campaign *c, kds_err *e)
 {
     if (!c->pending_sealed)
         return KDS_OK;
-    kds_code code = write_pending(c, true, "the events of a turn", e);
+    kds_code code = write_pending(c, true, "the last events", e);
     if (code == KDS_OK)
         tell_pending(c);
     return code;

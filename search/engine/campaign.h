@@ -2,7 +2,8 @@
  *  - an event is durable before anything outside of this process and its workers follows from it,
  *    and before it is told; what was paid for, before it is even looked at;
  *  - the state changes only by applying recorded events;
- *  - what may be lost at a kill is work in flight, never a recorded reply or verdict. */
+ *  - what may be lost at a kill is work in flight and what was found in the last half second, never
+ * a reply. */
 #ifndef KDS_ENGINE_CAMPAIGN_H
 #define KDS_ENGINE_CAMPAIGN_H
 

@@ -271,7 +271,8 @@ void kds_campaign_write_champion(kds_campaign *c)
         goto out;
     kds_id_format(c->state->best, hex);
     if (kds_ledger_get(c->ledger, c->state->best, &source, &len, &err) != KDS_OK ||
-        kds_ledger_find(c->ledger, hex, &row, &err) != KDS_OK)
+        kds_ledger_find(c->ledger, hex, &row, &err) != KDS_OK ||
+        !row.accepted) /* its acceptance could not be written: the disk is full */
         goto out;
     bool ok = o && kds_json_add_str(o, "candidate", hex) &&
               kds_json_add_int(o, "decision", row.decision) &&

@@ -82,10 +82,40 @@ static kds_code write_event(kds_ledger *l, const kds_ledger_event *event, kds_er
     return kds_fold(l, event, e);
 }
 
+kds_code kds_ledger_append_text(kds_ledger *l, const char *kind, const char *body, size_t len,
+                                int64_t *seq, kds_err *e)
+{
+    bool own = false;
+    if (!l->may_write)
+        return kds_fail(e, KDS_FAILED, "%s was opened for reading only", l->dir);
+    kds_code code = KDS_OK;
+    if (!is_kind(kind))
+        code = kds_fail(e, KDS_PROTOCOL, "an event (%s) needs a kind in capitals", kind);
+    else if (len > KDS_BODY_CAP)
+        code = kds_fail(e, KDS_TOO_LARGE, "an event (%s) of %zu bytes is larger than %u", kind, len,
+                        KDS_BODY_CAP);
+    if (code != KDS_OK) {
+        kds_ledger_rollback(l);
+        return code;
+    }
+    code = kds_step_begin(l, &own, e);
+    if (code != KDS_OK)
+        return code;
+    kds_ledger_event event = {.seq = l->last_seq + 1,
+                              .time_ms = kds_clock_wall_ms(),
+                              .kind = kind,
+                              .body = body,
+                              .body_len = len};
+    code = write_event(l, &event, e);
+    code = kds_step_end(l, own, code, e);
+    if (code == KDS_OK && seq != NULL)
+        *seq = event.seq;
+    return code;
+}
+
 kds_code kds_ledger_append(kds_ledger *l, const char *kind, const cJSON *body, int64_t *seq,
                            kds_err *e)
 {
-    bool own = false;
     if (!l->may_write)
         return kds_fail(e, KDS_FAILED, "%s was opened for reading only", l->dir);
     if (!is_kind(kind) || !cJSON_IsObject(body)) {
@@ -94,30 +124,11 @@ kds_code kds_ledger_append(kds_ledger *l, const char *kind, const cJSON *body, i
                         kind);
     }
     char *text = kds_json_print(body);
-    size_t len = text == NULL ? 0 : strlen(text);
-    kds_code code = KDS_OK;
-    if (text == NULL)
-        code = kds_fail(e, KDS_NO_MEMORY, "out of memory for an event");
-    else if (len > KDS_BODY_CAP)
-        code = kds_fail(e, KDS_TOO_LARGE, "an event (%s) of %zu bytes is larger than %u", kind, len,
-                        KDS_BODY_CAP);
-    if (code != KDS_OK) {
+    if (text == NULL) {
         kds_ledger_rollback(l);
-        goto out;
+        return kds_fail(e, KDS_NO_MEMORY, "out of memory for an event");
     }
-    code = kds_step_begin(l, &own, e);
-    if (code != KDS_OK)
-        goto out;
-    kds_ledger_event event = {.seq = l->last_seq + 1,
-                              .time_ms = kds_clock_wall_ms(),
-                              .kind = kind,
-                              .body = text,
-                              .body_len = len};
-    code = write_event(l, &event, e);
-    code = kds_step_end(l, own, code, e);
-    if (code == KDS_OK && seq != NULL)
-        *seq = event.seq;
-out:
+    kds_code code = kds_ledger_append_text(l, kind, text, strlen(text), seq, e);
     free(text);
     return code;
 }

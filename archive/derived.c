@@ -7,7 +7,8 @@
 #include <string.h>
 
 /* Writes `value` as text with a newline at its end to dir/name. */
-static kds_code write_json(const char *dir, const char *name, const cJSON *value, kds_err *e)
+static kds_code write_json(const char *dir, const char *name, const cJSON *value, bool durable,
+                           kds_err *e)
 {
     char *path = kds_path_join(dir, name);
     char *text = kds_json_print_pretty(value);
@@ -23,7 +24,8 @@ static kds_code write_json(const char *dir, const char *name, const cJSON *value
         kds_buf_putc(&out, '\n');
     code = kds_buf_check(&out, path, e);
     if (code == KDS_OK)
-        code = kds_file_write_atomic(path, out.data, out.len, e);
+        code = durable ? kds_file_write_atomic(path, out.data, out.len, e)
+                       : kds_file_write_unsynced(path, out.data, out.len, e);
 out:
     kds_buf_free(&out);
     free(text);
@@ -49,7 +51,7 @@ kds_code kds_archive_write_champion(const char *dir, const char *source, size_t 
     if (code == KDS_OK)
         code = kds_file_write_atomic(kernel, source, len, e);
     if (code == KDS_OK)
-        code = write_json(folder, "provenance.json", named, e);
+        code = write_json(folder, "provenance.json", named, true, e);
 out:
     cJSON_Delete(named);
     free(kernel);
@@ -59,5 +61,5 @@ out:
 
 kds_code kds_archive_write_status(const char *dir, const cJSON *status, kds_err *e)
 {
-    return write_json(dir, "status.json", status, e);
+    return write_json(dir, "status.json", status, false, e);
 }

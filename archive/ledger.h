@@ -42,6 +42,9 @@ KDS_MUST_USE kds_code kds_ledger_put(kds_ledger *l, const char *kind, const void
  * is malformed or cannot follow the events before it (a second ACCEPT of a decision, say). */
 KDS_MUST_USE kds_code kds_ledger_append(kds_ledger *l, const char *kind, const cJSON *body,
                                         int64_t *seq, kds_err *e);
+/* The same of a body that has been printed (kds_json_print). */
+KDS_MUST_USE kds_code kds_ledger_append_text(kds_ledger *l, const char *kind, const char *body,
+                                             size_t len, int64_t *seq, kds_err *e);
 
 /* ---- Reading ---- */
 /* The object's bytes (owned by the caller, NUL-terminated beyond len). KDS_NOT_FOUND; KDS_DAMAGED

@@ -49,10 +49,6 @@ char *kds_ledger_meta(kds_ledger *l, const char *key)
 
 /* ---- Candidates ---- */
 
-#define CANDIDATE_COLUMNS                                                                          \
-    "SELECT id, decision, parent, parent2, operator, model, norm, cubin, verdict, stage,"          \
-    " accepted, fitness, cell, report, hypothesis, why, time FROM candidates "
-
 static void read_candidate(kds_query *q, kds_candidate_row *r)
 {
     memset(r, 0, sizeof *r);
@@ -80,8 +76,7 @@ static kds_code find_decision(kds_ledger *l, const char *given, kds_candidate_ro
     int64_t decision = 0;
     if (!kds_text_parse_i64(given + 1, &decision))
         return kds_fail(e, KDS_USAGE, "'%s' is no decision: write #N, a number", given);
-    kds_query q = kds_sql_fresh(l, CANDIDATE_COLUMNS "WHERE id = (SELECT candidate FROM decisions"
-                                                     " WHERE decision = ?1)");
+    kds_query q = kds_sql_kept(l, KDS_SQL_CANDIDATE_OF);
     kds_sql_int(&q, 1, decision);
     bool found = kds_sql_next(&q);
     kds_candidate_row row;
@@ -117,8 +112,7 @@ static kds_code find_prefix(kds_ledger *l, const char *prefix, kds_candidate_row
     char beyond[KDS_ID_HEX + 1], list[400] = "";
     int count = 0;
     snprintf(beyond, sizeof beyond, "%sg", prefix); /* 'g' sorts behind every digit */
-    kds_query q =
-        kds_sql_fresh(l, CANDIDATE_COLUMNS "WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 6");
+    kds_query q = kds_sql_kept(l, KDS_SQL_CANDIDATE_FIND);
     kds_sql_text(&q, 1, prefix);
     kds_sql_text(&q, 2, beyond);
     while (count < 6 && kds_sql_next(&q))
@@ -174,9 +168,9 @@ kds_code kds_ledger_each_candidate(kds_ledger *l, const char *order, const char 
                                    void *user, kds_err *e)
 {
     static const char by_decision[] =
-        CANDIDATE_COLUMNS "WHERE (?1 IS NULL OR verdict = ?1) AND (?2 IS NULL OR cell = ?2)"
-                          " ORDER BY decision LIMIT ?3";
-    static const char by_fitness[] = CANDIDATE_COLUMNS
+        KDS_CANDIDATE_COLUMNS "WHERE (?1 IS NULL OR verdict = ?1) AND (?2 IS NULL OR cell = ?2)"
+                              " ORDER BY decision LIMIT ?3";
+    static const char by_fitness[] = KDS_CANDIDATE_COLUMNS
         "WHERE (?1 IS NULL OR verdict = ?1) AND (?2 IS NULL OR cell = ?2)"
         " ORDER BY fitness DESC, decision LIMIT ?3"; /* NULL is the smallest value: last */
     bool fitness = strcmp(order, "fitness") == 0;

@@ -70,7 +70,7 @@ kds_code kds_sql_end(kds_query *q, const char *what, kds_err *e)
     kds_code code = KDS_OK;
     if (q->rc != SQLITE_OK && q->rc != SQLITE_ROW && q->rc != SQLITE_DONE)
         code = kds_sql_fail(q->ledger, q->rc, what, e);
-    if (q->kept) {
+    if (q->kept && q->statement != NULL) { /* NULL: it could not be prepared, for damage */
         sqlite3_reset(q->statement);
         sqlite3_clear_bindings(q->statement);
     } else {

@@ -1,7 +1,12 @@
-/* The statements that a ledger keeps prepared: X(name, SQL). Only those that run once per event or
- * object; the rest is prepared where it is used. */
+/* The statements that a ledger keeps prepared: X(name, SQL). Only those that run once per event,
+ * object or decision; the rest is prepared where it is used. */
 #ifndef KDS_ARCHIVE_STATEMENTS_H
 #define KDS_ARCHIVE_STATEMENTS_H
+
+/* The columns of a kds_candidate_row, in the order of its fields. */
+#define KDS_CANDIDATE_COLUMNS                                                                      \
+    "SELECT id, decision, parent, parent2, operator, model, norm, cubin, verdict, stage,"          \
+    " accepted, fitness, cell, report, hypothesis, why, time FROM candidates "
 
 #define KDS_STATEMENTS(X)                                                                          \
     X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                              \
@@ -13,6 +18,9 @@
       "INSERT INTO objects(id, kind, size, encoding, data) VALUES(?1, ?2, ?3, ?4, ?5)")            \
     X(OBJECT_HAS, "SELECT 1 FROM objects WHERE id = ?1")                                           \
     X(OBJECT_GET, "SELECT size, encoding, data FROM objects WHERE id = ?1")                        \
+    X(CANDIDATE_OF,                                                                                \
+      KDS_CANDIDATE_COLUMNS "WHERE id = (SELECT candidate FROM decisions WHERE decision = ?1)")    \
+    X(CANDIDATE_FIND, KDS_CANDIDATE_COLUMNS "WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 6")      \
     X(META_ADD, "INSERT INTO meta(key, value) VALUES(?1, ?2)")                                     \
     X(META_PUT, "INSERT INTO meta(key, value) VALUES(?1, ?2)"                                      \
                 " ON CONFLICT(key) DO UPDATE SET value = excluded.value")                          \

@@ -13,6 +13,14 @@ static const int looks[KDS_DUEL_LOOKS] = {8, 16, KDS_DUEL_ROUNDS};
 static const double alphas[KDS_DUEL_LOOKS] = {.004, .003, .003};
 #define CONFIDENCE .98
 
+#define HOPELESS_LEAST 0.02
+#define HOPELESS_MARGINS 4
+
+double kds_duel_hopeless(double margin, double floor)
+{
+    return fmin(1, fmax(HOPELESS_LEAST, HOPELESS_MARGINS * fmax(margin, floor)));
+}
+
 double kds_duel_round_value(const kds_duel_rounds *d, int round)
 {
     double sum = 0, weights = 0;

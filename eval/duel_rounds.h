@@ -16,7 +16,8 @@
 typedef struct kds_duel_rule {
     double margin;      /* smallest gain that counts: 0.0025 */
     double max_regress; /* how much slower one row may be: 0.02 */
-    double hopeless;    /* slower than the incumbent by this much in every screening round: 0.05 */
+    double hopeless;    /* slower than the incumbent by this much in every screening round; see
+                           kds_duel_hopeless */
     bool to_the_look;   /* do not stop before the first look for want of a gain: what is wanted is
                            the estimate */
 } kds_duel_rule;
@@ -29,6 +30,14 @@ typedef struct kds_duel_rounds {
     double rows[KDS_DUEL_ROUNDS][KDS_DUEL_ROWS]; /* ln(t_child / t_incumbent) */
 } kds_duel_rounds;
 
+/* How much slower than the incumbent a child must be in both screening rounds to be let go: four
+ * times what a gain must have (`floor`: the measured floor, which counts if it is larger than the
+ * margin), and at least 2 %. The floor is the largest of four estimates of equals over eight rounds
+ * or more, about half a round's standard deviation, so that four floors are two of them: where
+ * rounds scatter so much that 2 % are within reach, (2.3 %)^2 of equals are let go, and fewer of
+ * those that are faster. 2 % are three standard deviations of the most scattered rounds that were
+ * measured (0.6 %; tests/gpu/RESULTS.md: those of equals scatter by less than 0.2 %). */
+double kds_duel_hopeless(double margin, double floor);
 /* Value of a round: the weighted mean of its rows. */
 double kds_duel_round_value(const kds_duel_rounds *d, int round);
 /* True if no further round is needed; then *out holds the verdict. Faster: the exact one-sided

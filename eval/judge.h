@@ -85,6 +85,15 @@ KDS_MUST_USE kds_code kds_compiled_pack(kds_frame *f, const char *key, const kds
                                         kds_err *e);
 KDS_MUST_USE kds_code kds_compiled_unpack(const kds_frame *f, const char *key, kds_compiled **out,
                                           kds_err *e);
+/* A whole program: its numbers among the frame's blobs go into the object `to`, the compiled code
+ * under `key` of the header. `parent_source` may be NULL. */
+KDS_MUST_USE kds_code kds_program_pack(kds_frame *f, cJSON *to, const char *key, const char *source,
+                                       size_t len, const char *parent_source,
+                                       const kds_compiled *compiled, kds_err *e);
+/* One that has been planned before: that its plan is wrong is KDS_PROTOCOL. */
+KDS_MUST_USE kds_code kds_program_unpack(const kds_frame *f, const cJSON *from, const char *key,
+                                         const kds_task *t, kds_plan **plan,
+                                         kds_compiled **compiled, kds_err *e);
 
 /* The cell of a descriptor: XXH3-64 over the descriptor-set version and the bin numbers. */
 uint64_t kds_cell_key(int descriptor_version, const int *bins, int count);

@@ -56,17 +56,9 @@ kds_code kds_judge_candidate_job(kds_frame *out, const char *source, size_t len,
                                  kds_err *e)
 {
     kds_code code = begin(out, "candidate", e);
-    int at = code == KDS_OK ? kds_frame_add(out, source, len) : -1;
-    int parent = -1;
-    if (at >= 0 && parent_source != NULL)
-        parent = kds_frame_add(out, parent_source, strlen(parent_source));
-    if (code == KDS_OK && (at < 0 || (parent_source != NULL && parent < 0)))
-        code = kds_fail(e, KDS_TOO_LARGE, "a source of %zu bytes does not fit in a message", len);
-    if (code == KDS_OK && !(kds_json_add_int(out->header, "source", at) &&
-                            kds_json_add_int(out->header, "parent", parent)))
-        code = no_memory(e);
     if (code == KDS_OK)
-        code = kds_compiled_pack(out, "compiled", compiled, e);
+        code =
+            kds_program_pack(out, out->header, "compiled", source, len, parent_source, compiled, e);
     if (code != KDS_OK)
         kds_frame_free(out);
     return code;
@@ -77,6 +69,7 @@ typedef struct worker {
     kds_task *task;
     kds_compiled *baseline, *reference;
     kds_judge *judge;
+    bool ending;
 } worker;
 
 static void worker_drop(worker *w)
@@ -187,55 +180,31 @@ static kds_code duel(worker *w, const kds_frame *job, cJSON *reply, kds_err *e)
     return d->ops->duel(d, job, w->judge->main.baseline, reply, e);
 }
 
-/* {"ok": true, ...} or {"ok": false, "code", "message"}; with "ending" if this was the last answer.
- */
-static kds_code answer(worker *w, const kds_frame *job, int fd, bool *ending, kds_err *e)
+/* With "ending" if this was the last answer. */
+static kds_code answer(void *user, const char *kind, const kds_frame *job, cJSON *reply, kds_err *e)
 {
-    kds_frame reply;
-    kds_err inner;
-    kds_frame_init(&reply);
-    kds_err_clear(&inner);
-    reply.header = cJSON_CreateObject();
-    if (reply.header == NULL)
-        return no_memory(e);
-    const char *kind = kds_json_str(job->header, "job", "");
+    worker *w = user;
     kds_code code;
     if (strcmp(kind, "prepare") == 0)
-        code = prepare(w, job, reply.header, &inner);
+        code = prepare(w, job, reply, e);
     else if (strcmp(kind, "candidate") == 0)
-        code = candidate(w, job, reply.header, &inner);
+        code = candidate(w, job, reply, e);
     else if (strcmp(kind, "duel") == 0)
-        code = duel(w, job, reply.header, &inner);
+        code = duel(w, job, reply, e);
     else
-        code = kds_fail(&inner, KDS_PROTOCOL, "a judge worker knows no job '%s'", kind);
-    *ending = w->judge != NULL && kds_judge_spoilt(w->judge);
-    bool built = kds_json_add_bool(reply.header, "ok", code == KDS_OK) &&
-                 (!*ending || kds_json_add_bool(reply.header, "ending", true));
-    if (code != KDS_OK)
-        built = built && kds_json_add_str(reply.header, "code", kds_code_name(code)) &&
-                kds_json_add_str(reply.header, "message", inner.message);
-    code = built ? kds_frame_write(fd, &reply, e) : no_memory(e);
-    kds_frame_free(&reply);
+        code = kds_fail(e, KDS_PROTOCOL, "a judge worker knows no job '%s'", kind);
+    w->ending = w->judge != NULL && kds_judge_spoilt(w->judge);
+    if (w->ending && !kds_json_add_bool(reply, "ending", true) && code == KDS_OK)
+        code = no_memory(e);
     return code;
 }
 
 kds_code kds_worker_judge(int fd, kds_err *e)
 {
     worker w = {0};
-    kds_code code;
-    bool ending = false;
-    while (!ending) {
-        kds_frame job;
-        kds_frame_init(&job);
-        code = kds_frame_read(fd, &job, e);
-        if (code == KDS_OK)
-            code = answer(&w, &job, fd, &ending, e);
-        kds_frame_free(&job);
-        if (code != KDS_OK)
-            break;
-    }
-    if (ending) /* a lost or hung GPU is left to the kernel: closing would wait for it */
+    kds_code code = kds_worker_serve(fd, answer, &w, &w.ending, e);
+    if (w.ending) /* a lost or hung GPU is left to the kernel: closing would wait for it */
         _exit(code == KDS_OK ? 0 : 1);
     worker_drop(&w);
-    return code == KDS_NOT_FOUND ? KDS_OK : code;
+    return code;
 }

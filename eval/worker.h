@@ -4,9 +4,18 @@
 #ifndef KDS_EVAL_WORKER_H
 #define KDS_EVAL_WORKER_H
 
-#include "search/base/err.h"
+#include "search/base/frame.h"
 
 #define KDS_WORKER_FD 3
+
+/* Carries out one job of the kind that its header names and adds to the reply. A failure is an
+ * answer too. */
+typedef kds_code kds_worker_fn(void *worker, const char *kind, const kds_frame *job, cJSON *reply,
+                               kds_err *e);
+/* Answers each job with what `fn` adds and {"ok": true} or {"ok": false, "code", "message"}, until
+ * the stream ends or *ending is set with an answer. */
+KDS_MUST_USE kds_code kds_worker_serve(int fd, kds_worker_fn *fn, void *worker, const bool *ending,
+                                       kds_err *e);
 
 /* Limits CPU and memory are set by the parent at spawn; the worker drops network and file system
  * (Landlock where the kernel has it: only the toolkit's folders stay readable; no writing at all).

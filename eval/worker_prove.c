@@ -45,9 +45,12 @@ static kds_code open_once(worker *w, const char *dir, kds_err *e)
     return code == KDS_OK ? kds_nvrtc_confine(w->nvrtc, e) : code;
 }
 
-static kds_code prove(worker *w, const kds_frame *job, cJSON *reply, kds_err *e)
+/* Adds "result". */
+static kds_code prove(void *user, const char *kind, const kds_frame *job, cJSON *reply, kds_err *e)
 {
+    worker *w = user;
     const cJSON *h = job->header;
+    (void)kind;
     const char *dir = kds_json_str(h, "task", NULL);
     kds_prove_options o = {.device = kds_json_str(h, "device", "sim"),
                            .arch = kds_json_str(h, "arch", "sm_90"),
@@ -72,42 +75,14 @@ static kds_code prove(worker *w, const kds_frame *job, cJSON *reply, kds_err *e)
     return code;
 }
 
-/* {"ok": true, "result"} or {"ok": false, "code", "message"}. */
-static kds_code answer(worker *w, const kds_frame *job, int fd, kds_err *e)
-{
-    kds_frame reply;
-    kds_err inner;
-    kds_frame_init(&reply);
-    kds_err_clear(&inner);
-    reply.header = cJSON_CreateObject();
-    if (reply.header == NULL)
-        return kds_fail(e, KDS_NO_MEMORY, "cannot build a message: out of memory");
-    kds_code code = prove(w, job, reply.header, &inner);
-    bool built = kds_json_add_bool(reply.header, "ok", code == KDS_OK);
-    if (code != KDS_OK)
-        built = built && kds_json_add_str(reply.header, "code", kds_code_name(code)) &&
-                kds_json_add_str(reply.header, "message", inner.message);
-    code = built ? kds_frame_write(fd, &reply, e)
-                 : kds_fail(e, KDS_NO_MEMORY, "cannot build a message: out of memory");
-    kds_frame_free(&reply);
-    return code;
-}
-
 kds_code kds_worker_prove(int fd, kds_err *e)
 {
     worker w = {0};
-    kds_code code = KDS_OK;
+    bool ending = false;
     unsetenv("NVRTC_APPEND_FLAGS");
-    while (code == KDS_OK) {
-        kds_frame job;
-        kds_frame_init(&job);
-        code = kds_frame_read(fd, &job, e);
-        if (code == KDS_OK)
-            code = answer(&w, &job, fd, e);
-        kds_frame_free(&job);
-    }
+    kds_code code = kds_worker_serve(fd, prove, &w, &ending, e);
     kds_task_free(w.task);
     kds_task_free(w.spare);
     kds_nvrtc_close(w.nvrtc);
-    return code == KDS_NOT_FOUND ? KDS_OK : code;
+    return code;
 }

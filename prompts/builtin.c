@@ -9,6 +9,23 @@
 #define ATTEMPTS 64
 #define HYPOTHESIS_CAP 4096
 
+bool kds_child_is_new(const kds_child *c, const char *norm, size_t len)
+{
+    return !c->known || !c->known(c->user, kds_id_of(norm, len));
+}
+
+/* True if this very text has been tried before; what was not new then is not new now. */
+static bool tried(kds_child *c)
+{
+    kds_id id = kds_id_of(c->candidate.data, c->candidate.len);
+    for (int i = 0; i < c->tried_count; i++)
+        if (kds_id_equal(c->tried[i], id))
+            return true;
+    if (c->tried_count < KDS_CHILD_TRIED)
+        c->tried[c->tried_count++] = id;
+    return false;
+}
+
 kds_code kds_child_try(kds_child *c, kds_err *e)
 {
     kds_code code = KDS_OK;
@@ -17,14 +34,13 @@ kds_code kds_child_try(kds_child *c, kds_err *e)
                 memcmp(c->candidate.data, c->parent, c->parent_len) == 0;
     if (c->candidate.bad == KDS_NO_MEMORY || c->words.bad == KDS_NO_MEMORY)
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
-    if (fits && !same) {
+    if (fits && !same && !tried(c)) {
         kds_buf_reset(&c->norm);
         kds_lex_normalize(&c->norm, c->candidate.data, c->candidate.len);
         code = kds_buf_check(&c->norm, "normal form", e);
         if (code)
             return code;
-        kds_id norm = kds_id_of(c->norm.data, c->norm.len);
-        if (!c->known || !c->known(c->user, norm)) {
+        if (kds_child_is_new(c, c->norm.data, c->norm.len)) {
             kds_buf_add(c->source, c->candidate.data, c->candidate.len);
             kds_buf_add(c->hypothesis, c->words.data, c->words.len);
             code = kds_buf_check(c->source, "source", e);

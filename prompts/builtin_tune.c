@@ -2,6 +2,7 @@
  * first and the others ascending, so that two ways to the same point give the same text and are
  * recognised as one. */
 #include "prompts/builtin_tune.h"
+#include <stdlib.h>
 #include <string.h>
 
 #define ATTEMPTS 48
@@ -14,6 +15,52 @@ typedef struct space {
     int now[KDS_TUNABLES]; /* the parent's point */
     int64_t size;          /* points; capped at INT32_MAX */
 } space;
+
+/* The parent's text and its normal form with holes for values: whether a point is new is known
+ * before its text is written. */
+typedef struct forms {
+    kds_buf normal;
+    kds_tune_form text, norm;
+    bool tried[ENUMERATED]; /* by number; what is beyond is looked at again */
+} forms;
+
+static void forms_close(forms *f)
+{
+    if (f)
+        kds_buf_free(&f->normal);
+    free(f);
+}
+
+/* *out is NULL where the text cannot be read: no child is made of it. */
+static kds_code forms_open(forms **out, const kds_child *c, const space *s, kds_err *e)
+{
+    forms *f = calloc(1, sizeof *f);
+    if (!f)
+        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    kds_buf_init(&f->normal, c->norm.cap);
+    kds_lex_normalize(&f->normal, c->parent, c->parent_len);
+    kds_code code = f->normal.bad;
+    if (!code)
+        code = kds_tune_form_read(&f->text, c->parent, c->parent_len, s->count, NULL);
+    if (!code)
+        code = kds_tune_form_read(&f->norm, f->normal.data, f->normal.len, s->count, NULL);
+    if (!code) {
+        *out = f;
+        return KDS_OK;
+    }
+    forms_close(f);
+    return code == KDS_NO_MEMORY ? kds_fail(e, code, "out of memory") : KDS_OK;
+}
+
+/* True the first time that this number is asked for. */
+static bool is_first(forms *f, int64_t number)
+{
+    if (number >= ENUMERATED)
+        return true;
+    bool first = !f->tried[number];
+    f->tried[number] = true;
+    return first;
+}
 
 static void sort_values(kds_tunable *u)
 {
@@ -51,19 +98,20 @@ static void read_space(space *s, const char *text, size_t len)
     }
 }
 
-/* Writes the text with its tunables at `point`. What cannot be written leaves the buffer bad and
- * makes no child. */
-static void write_point(kds_buf *out, const char *text, size_t len, const space *s,
-                        const int *point)
+/* Writes the text with its tunables at `point` for trial, if it is new; false if it is not. */
+static bool write_point(kds_child *c, const forms *f, const space *s, const int *point)
 {
     kds_tunable chosen[KDS_TUNABLES];
     for (int i = 0; i < s->count; i++) {
         chosen[i] = s->tunables[i];
         kds_tunable_choose(&chosen[i], chosen[i].values[point[i]]);
     }
-    kds_code code = kds_tunables_write(out, text, len, chosen, s->count, NULL);
-    if (code != KDS_OK)
-        out->bad = code;
+    kds_buf_reset(&c->norm);
+    kds_tune_form_write(&c->norm, &f->norm, chosen, ",");
+    if (c->norm.bad == KDS_OK && !kds_child_is_new(c, c->norm.data, c->norm.len))
+        return false;
+    kds_tune_form_write(&c->candidate, &f->text, chosen, ", ");
+    return true;
 }
 
 static void describe(kds_buf *out, const space *s, const int *from, const int *to)
@@ -79,11 +127,21 @@ static void describe(kds_buf *out, const space *s, const int *from, const int *t
     }
 }
 
-static kds_code try_point(kds_child *c, const space *s, const int *point, kds_err *e)
+/* The number of a point in the order in which the last tunable turns fastest; ENUMERATED if that
+ * is too large. */
+static int64_t number_of(const space *s, const int *point)
 {
-    if (memcmp(point, s->now, (size_t)s->count * sizeof *point) == 0)
+    int64_t n = 0;
+    for (int i = 0; i < s->count && s->size <= ENUMERATED; i++)
+        n = n * s->tunables[i].count + point[i];
+    return s->size <= ENUMERATED ? n : ENUMERATED;
+}
+
+static kds_code try_point(kds_child *c, forms *f, const space *s, const int *point, kds_err *e)
+{
+    if (memcmp(point, s->now, (size_t)s->count * sizeof *point) == 0 ||
+        !is_first(f, number_of(s, point)) || !write_point(c, f, s, point))
         return KDS_OK;
-    write_point(&c->candidate, c->parent, c->parent_len, s, point);
     describe(&c->words, s, s->now, point);
     return kds_child_try(c, e);
 }
@@ -118,7 +176,7 @@ static void draw_point(const space *s, kds_random *random, const int *movable, i
     }
 }
 
-/* Point number `n` in the order in which the last tunable turns fastest. */
+/* The point with that number. */
 static void numbered_point(const space *s, int64_t n, int *point)
 {
     for (int i = s->count - 1; i >= 0; i--) {
@@ -130,21 +188,23 @@ static void numbered_point(const space *s, int64_t n, int *point)
 kds_code kds_builtin_tune(const kds_ask *ask, kds_random *random, kds_child *c, kds_err *e)
 {
     space s;
-    kds_code code = KDS_OK;
+    forms *f = NULL;
     int movable[KDS_TUNABLES], count = 0, point[KDS_TUNABLES];
     read_space(&s, ask->parent.source, ask->parent.source_len);
     for (int i = 0; i < s.count; i++) {
         if (s.tunables[i].count > 1)
             movable[count++] = i;
     }
-    for (int i = 0; i < ATTEMPTS && count > 0 && !c->made && !code; i++) {
+    kds_code code = count > 0 ? forms_open(&f, c, &s, e) : KDS_OK;
+    for (int i = 0; i < ATTEMPTS && f && !c->made && !code; i++) {
         draw_point(&s, random, movable, count, point);
-        code = try_point(c, &s, point, e);
+        code = try_point(c, f, &s, point, e);
     }
-    for (int64_t n = 0; n < s.size && n < ENUMERATED && count > 0 && !c->made && !code; n++) {
+    for (int64_t n = 0; n < s.size && n < ENUMERATED && f && !c->made && !code; n++) {
         numbered_point(&s, n, point);
-        code = try_point(c, &s, point, e);
+        code = try_point(c, f, &s, point, e);
     }
+    forms_close(f);
     return code;
 }
 
@@ -176,8 +236,10 @@ static void read_cross(cross *x, const kds_ask *ask)
 }
 
 /* Tries the parent with the other's values for the tunables of `subset`. */
-static kds_code try_subset(kds_child *c, const cross *x, uint32_t subset, kds_err *e)
+static kds_code try_subset(kds_child *c, forms *f, const cross *x, uint32_t subset, kds_err *e)
 {
+    if (!is_first(f, subset))
+        return KDS_OK;
     space s = x->s;
     int point[KDS_TUNABLES], now[KDS_TUNABLES];
     memcpy(point, s.now, sizeof point);
@@ -194,7 +256,8 @@ static kds_code try_subset(kds_child *c, const cross *x, uint32_t subset, kds_er
         now[x->at[k]] = index_of(u, ours);
         point[x->at[k]] = index_of(u, x->value[k]);
     }
-    write_point(&c->candidate, c->parent, c->parent_len, &s, point);
+    if (!write_point(c, f, &s, point))
+        return KDS_OK;
     describe(&c->words, &s, now, point);
     kds_buf_puts(&c->words, ", as in the other parent");
     return kds_child_try(c, e);
@@ -203,15 +266,17 @@ static kds_code try_subset(kds_child *c, const cross *x, uint32_t subset, kds_er
 kds_code kds_builtin_crossover(const kds_ask *ask, kds_random *random, kds_child *c, kds_err *e)
 {
     cross x;
-    kds_code code = KDS_OK;
+    forms *f = NULL;
     read_cross(&x, ask);
     uint32_t subsets = (1u << x.count) - 1;
-    for (int i = 0; i < ATTEMPTS && subsets > 0 && !c->made && !code; i++) {
+    kds_code code = subsets > 0 ? forms_open(&f, c, &x.s, e) : KDS_OK;
+    for (int i = 0; i < ATTEMPTS && f && !c->made && !code; i++) {
         uint32_t subset = 1 + (uint32_t)kds_random_below(random, subsets);
-        code = try_subset(c, &x, subset, e);
+        code = try_subset(c, f, &x, subset, e);
     }
-    for (uint32_t subset = subsets; subset > 0 && subsets < ENUMERATED && !c->made && !code;
+    for (uint32_t subset = subsets; f && subset > 0 && subsets < ENUMERATED && !c->made && !code;
          subset--)
-        code = try_subset(c, &x, subset, e);
+        code = try_subset(c, f, &x, subset, e);
+    forms_close(f);
     return code;
 }

@@ -4,6 +4,8 @@
 
 #include "prompts/builtin.h"
 
+#define KDS_CHILD_TRIED 64
+
 /* Takes over a child if it is new: true (and *made) if it was. */
 typedef struct kds_child {
     const char *parent;
@@ -12,8 +14,12 @@ typedef struct kds_child {
     void *user;
     kds_buf *source, *hypothesis;
     kds_buf candidate, words, norm; /* scratch: the child under trial, its hypothesis */
+    kds_id tried[KDS_CHILD_TRIED];  /* texts that were not new; the first so many */
+    int tried_count;
     bool made;
 } kds_child;
+/* True if a text with this normal form is new. */
+bool kds_child_is_new(const kds_child *c, const char *norm, size_t len);
 /* Tries `candidate` with `words`: accepted into source and hypothesis if it differs from the parent
  * and is not known. Empties both. */
 KDS_MUST_USE kds_code kds_child_try(kds_child *c, kds_err *e);

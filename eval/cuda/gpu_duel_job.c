@@ -4,7 +4,6 @@
 #include "eval/judge.h"
 
 #include <math.h>
-#include <string.h>
 
 #define SEED_MOST (INT64_C(1) << 53)
 
@@ -15,19 +14,14 @@ static kds_code no_memory(kds_err *e)
     return kds_fail(e, KDS_NO_MEMORY, "cannot build a message: out of memory");
 }
 
+static const char *const code_names[2] = {"incumbent_code", "child_code"};
+
 static kds_code pack_arm(kds_frame *out, int arm, const kds_gpu_duel_side *s, kds_err *e)
 {
     cJSON *o = cJSON_AddObjectToObject(out->header, arm_names[arm]);
-    int source = kds_frame_add(out, s->source, s->len), parent = -1;
-    if (source >= 0 && s->parent != NULL)
-        parent = kds_frame_add(out, s->parent, strlen(s->parent));
-    if (source < 0 || (s->parent != NULL && parent < 0))
-        return kds_fail(e, KDS_TOO_LARGE, "a source of %zu bytes does not fit in a message",
-                        s->len);
-    if (o == NULL || !kds_json_add_int(o, "source", source) ||
-        !kds_json_add_int(o, "parent", parent))
-        return no_memory(e);
-    return kds_compiled_pack(out, arm == 0 ? "incumbent_code" : "child_code", s->compiled, e);
+    return o == NULL ? no_memory(e)
+                     : kds_program_pack(out, o, code_names[arm], s->source, s->len, s->parent,
+                                        s->compiled, e);
 }
 
 kds_code kds_gpu_duel_job(kds_frame *out, const kds_gpu_duel_side sides[2],
@@ -97,20 +91,9 @@ static kds_code read_options(const kds_frame *job, const kds_task *t, kds_gpu_du
 static kds_code read_arm(const kds_frame *job, const kds_task *t, int arm, kds_plan **plan,
                          kds_compiled **compiled, kds_err *e)
 {
-    const cJSON *o = kds_json_at(job->header, arm_names[arm]);
-    int64_t source = kds_json_int(o, "source", -1), parent = kds_json_int(o, "parent", -1);
-    kds_finding f;
-    kds_finding_clear(&f);
-    if (source < 0 || source >= job->blob_count || parent >= job->blob_count)
-        return kds_fail(e, KDS_PROTOCOL, "a duel job without the %s's source", arm_names[arm]);
-    kds_code code = kds_plan_parse(plan, t, job->blobs[source].data, job->blobs[source].len,
-                                   parent >= 0 ? job->blobs[parent].data : NULL, &f, e);
-    if (code == KDS_OK && *plan == NULL)
-        code = kds_fail(e, KDS_PROTOCOL, "the %s's plan is wrong: line %d: %.500s", arm_names[arm],
-                        f.line, f.text);
-    return code == KDS_OK
-               ? kds_compiled_unpack(job, arm == 0 ? "incumbent_code" : "child_code", compiled, e)
-               : code;
+    kds_code code = kds_program_unpack(job, kds_json_at(job->header, arm_names[arm]),
+                                       code_names[arm], t, plan, compiled, e);
+    return code == KDS_OK ? KDS_OK : kds_err_prefix(e, code, "the %s", arm_names[arm]);
 }
 
 kds_code kds_gpu_duel_answer(kds_gpu_duels *g, const kds_frame *job, const kds_task *t,

@@ -61,32 +61,26 @@ kds_code kds_gpu_measure_job(kds_frame *out, int row, const char *source, size_t
                              const char *parent_source, const kds_compiled *compiled, kds_err *e)
 {
     kds_code code = begin(out, "measure", e);
-    int at = code == KDS_OK ? kds_frame_add(out, source, len) : -1;
-    int parent = -1;
-    if (at >= 0 && parent_source != NULL)
-        parent = kds_frame_add(out, parent_source, strlen(parent_source));
-    if (code == KDS_OK && (at < 0 || (parent_source != NULL && parent < 0)))
-        code = kds_fail(e, KDS_TOO_LARGE, "a source of %zu bytes does not fit in a message", len);
-    if (code == KDS_OK && !(kds_json_add_int(out->header, "row", row) &&
-                            kds_json_add_int(out->header, "source", at) &&
-                            kds_json_add_int(out->header, "parent", parent)))
+    if (code == KDS_OK && !kds_json_add_int(out->header, "row", row))
         code = no_memory(e);
     if (code == KDS_OK)
-        code = kds_compiled_pack(out, "compiled", compiled, e);
+        code =
+            kds_program_pack(out, out->header, "compiled", source, len, parent_source, compiled, e);
     if (code != KDS_OK)
         kds_frame_free(out);
     return code;
 }
 
-/* A plan that has been parsed before: a finding here is a malformed message. */
-static kds_code parse_plan(kds_plan **out, const kds_task *t, const char *source, size_t len,
-                           const char *parent, kds_err *e)
+/* The task's own, which has been parsed before. */
+static kds_code plan_baseline(worker *w, kds_err *e)
 {
     kds_finding f;
     kds_finding_clear(&f);
-    kds_code code = kds_plan_parse(out, t, source, len, parent, &f, e);
-    if (code == KDS_OK && *out == NULL)
-        code = kds_fail(e, KDS_PROTOCOL, "a plan is wrong: line %d: %.500s", f.line, f.text);
+    kds_code code = kds_plan_parse(&w->baseline_plan, w->task, w->task->baseline,
+                                   strlen(w->task->baseline), NULL, &f, e);
+    if (code == KDS_OK && w->baseline_plan == NULL)
+        code = kds_fail(e, KDS_PROTOCOL, "the baseline's plan is wrong: line %d: %.500s", f.line,
+                        f.text);
     return code;
 }
 
@@ -125,8 +119,7 @@ static kds_code do_open(worker *w, const kds_frame *job, cJSON *reply, kds_err *
     if (code == KDS_OK)
         code = kds_compiled_unpack(job, "baseline", &w->baseline, e);
     if (code == KDS_OK)
-        code = parse_plan(&w->baseline_plan, w->task, w->task->baseline, strlen(w->task->baseline),
-                          NULL, e);
+        code = plan_baseline(w, e);
     if (code != KDS_OK)
         return code;
     kds_nvrtc_version(w->nvrtc, &major, &minor);
@@ -201,20 +194,14 @@ static kds_code measure(worker *w, const kds_plan *plan, const kds_compiled *c, 
 
 static kds_code do_measure(worker *w, const kds_frame *job, cJSON *reply, kds_err *e)
 {
-    const cJSON *h = job->header;
-    int64_t row = kds_json_int(h, "row", -1), at = kds_json_int(h, "source", -1),
-            parent = kds_json_int(h, "parent", -1);
+    int64_t row = kds_json_int(job->header, "row", -1);
     kds_plan *plan = NULL;
     kds_compiled *compiled = NULL;
     if (w->card == NULL)
         return kds_fail(e, KDS_PROTOCOL, "a measure job before an open one");
-    if (row < 0 || row >= w->task->row_count || at < 0 || at >= job->blob_count ||
-        parent >= job->blob_count)
-        return kds_fail(e, KDS_PROTOCOL, "a measure job without a row or a source");
-    kds_code code = parse_plan(&plan, w->task, job->blobs[at].data, job->blobs[at].len,
-                               parent >= 0 ? job->blobs[parent].data : NULL, e);
-    if (code == KDS_OK)
-        code = kds_compiled_unpack(job, "compiled", &compiled, e);
+    if (row < 0 || row >= w->task->row_count)
+        return kds_fail(e, KDS_PROTOCOL, "a measure job without a row");
+    kds_code code = kds_program_unpack(job, job->header, "compiled", w->task, &plan, &compiled, e);
     if (code == KDS_OK && (code = take_row(w, (int)row, e)) != KDS_OK) {
         w->spoilt = true; /* half set up, or faulted by the baseline */
         if (!kds_json_add_bool(reply, "row_failed", true))
@@ -240,24 +227,16 @@ static kds_code do_duel(worker *w, const kds_frame *job, cJSON *reply, kds_err *
                           : code;
 }
 
-/* One job; a failure of the machine is the answer too. */
-static kds_code answer(worker *w, const kds_frame *job, kds_frame *reply, kds_err *e)
+static kds_code answer(void *user, const char *kind, const kds_frame *job, cJSON *reply, kds_err *e)
 {
-    kds_err err = {0};
-    const char *kind = kds_json_str(job->header, "job", "");
-    reply->header = cJSON_CreateObject();
-    if (reply->header == NULL)
-        return no_memory(e);
-    kds_code code = strcmp(kind, "open") == 0      ? do_open(w, job, reply->header, &err)
-                    : strcmp(kind, "measure") == 0 ? do_measure(w, job, reply->header, &err)
-                    : strcmp(kind, "duel") == 0
-                        ? do_duel(w, job, reply->header, &err)
-                        : kds_fail(&err, KDS_PROTOCOL, "the message is no GPU job");
-    bool good = kds_json_add_bool(reply->header, "ok", code == KDS_OK);
-    if (good && code != KDS_OK)
-        good = kds_json_add_str(reply->header, "code", kds_code_name(code)) &&
-               kds_json_add_str(reply->header, "message", err.message);
-    return good ? KDS_OK : no_memory(e);
+    worker *w = user;
+    if (strcmp(kind, "open") == 0)
+        return do_open(w, job, reply, e);
+    if (strcmp(kind, "measure") == 0)
+        return do_measure(w, job, reply, e);
+    if (strcmp(kind, "duel") == 0)
+        return do_duel(w, job, reply, e);
+    return kds_fail(e, KDS_PROTOCOL, "the message is no GPU job");
 }
 
 static void drop(worker *w)
@@ -277,27 +256,10 @@ static void drop(worker *w)
 kds_code kds_worker_gpu(int fd, kds_err *e)
 {
     worker w = {0};
-    kds_code bad = KDS_OK;
-    bool end = false;
     unsetenv("NVRTC_APPEND_FLAGS"); /* options that would not be in the record */
-    while (bad == KDS_OK && !w.spoilt && !end) {
-        kds_frame job, reply;
-        kds_frame_init(&job);
-        kds_frame_init(&reply);
-        bad = kds_frame_read(fd, &job, e);
-        end = bad == KDS_NOT_FOUND;
-        if (bad == KDS_OK)
-            bad = answer(&w, &job, &reply, e);
-        if (bad == KDS_OK)
-            bad = kds_frame_write(fd, &reply, e);
-        kds_frame_free(&job);
-        kds_frame_free(&reply);
-    }
+    kds_code code = kds_worker_serve(fd, answer, &w, &w.spoilt, e);
     if (w.spoilt) /* a lost or hung card is left to the kernel: closing would wait for it */
         _exit(0);
     drop(&w);
-    if (!end)
-        return bad;
-    kds_err_clear(e);
-    return KDS_OK;
+    return code;
 }

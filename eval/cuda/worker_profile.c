@@ -54,20 +54,14 @@ kds_code kds_profile_rows_job(kds_frame *out, const int *rows, int count, const 
 {
     kds_frame_init(out);
     cJSON *h = out->header = cJSON_CreateObject(), *list = cJSON_CreateIntArray(rows, count);
-    int at = h != NULL ? kds_frame_add(out, source, len) : -1, parent = -1;
     kds_code code = KDS_OK;
-    if (at >= 0 && parent_source != NULL)
-        parent = kds_frame_add(out, parent_source, strlen(parent_source));
-    if (at < 0 || (parent_source != NULL && parent < 0))
-        code = kds_fail(e, KDS_TOO_LARGE, "a source of %zu bytes does not fit in a message", len);
-    else if (!kds_json_add_str(h, "job", "profile") || !kds_json_add_int(h, "source", at) ||
-             !kds_json_add_int(h, "parent", parent) || list == NULL)
+    if (h == NULL || list == NULL || !kds_json_add_str(h, "job", "profile"))
         code = no_memory(e);
     if (code == KDS_OK && cJSON_AddItemToObject(h, "rows", list))
         list = NULL;
     cJSON_Delete(list);
     if (code == KDS_OK)
-        code = kds_compiled_pack(out, "compiled", compiled, e);
+        code = kds_program_pack(out, h, "compiled", source, len, parent_source, compiled, e);
     if (code != KDS_OK)
         kds_frame_free(out);
     return code;
@@ -332,24 +326,14 @@ static bool read_rows(const worker *w, const cJSON *list, int *rows, int *count)
 
 static kds_code do_profile(worker *w, const kds_frame *job, cJSON *reply, kds_err *e)
 {
-    const cJSON *h = job->header;
-    int64_t at = kds_json_int(h, "source", -1), parent = kds_json_int(h, "parent", -1);
     int rows[KDS_PROFILE_ROWS], count = 0;
     kds_plan *plan = NULL;
     kds_compiled *compiled = NULL;
-    kds_finding f;
-    kds_finding_clear(&f);
     if (w->card == NULL)
         return kds_fail(e, KDS_PROTOCOL, "a profile job before an open one");
-    if (!read_rows(w, kds_json_at(h, "rows"), rows, &count) || at < 0 || at >= job->blob_count ||
-        parent >= job->blob_count)
-        return kds_fail(e, KDS_PROTOCOL, "a profile job without rows or a source");
-    kds_code code = kds_plan_parse(&plan, w->task, job->blobs[at].data, job->blobs[at].len,
-                                   parent >= 0 ? job->blobs[parent].data : NULL, &f, e);
-    if (code == KDS_OK && plan == NULL) /* it has been parsed before */
-        code = kds_fail(e, KDS_PROTOCOL, "a plan is wrong: line %d: %.500s", f.line, f.text);
-    if (code == KDS_OK)
-        code = kds_compiled_unpack(job, "compiled", &compiled, e);
+    if (!read_rows(w, kds_json_at(job->header, "rows"), rows, &count))
+        return kds_fail(e, KDS_PROTOCOL, "a profile job without rows");
+    kds_code code = kds_program_unpack(job, job->header, "compiled", w->task, &plan, &compiled, e);
     if (code == KDS_OK)
         code = profile(w, rows, count, plan, compiled, reply, e);
     kds_compiled_free(compiled);
@@ -357,24 +341,16 @@ static kds_code do_profile(worker *w, const kds_frame *job, cJSON *reply, kds_er
     return code;
 }
 
-/* One job; a failure of the machine is the answer too, and the last one of this process. */
-static kds_code answer(worker *w, const kds_frame *job, kds_frame *reply, kds_err *e)
+/* A failure of the machine is the last answer of this process. */
+static kds_code answer(void *user, const char *kind, const kds_frame *job, cJSON *reply, kds_err *e)
 {
-    kds_err err = {0};
-    const char *kind = kds_json_str(job->header, "job", "");
-    reply->header = cJSON_CreateObject();
-    if (reply->header == NULL)
-        return no_memory(e);
-    kds_code code = strcmp(kind, "open") == 0 ? do_open(w, job, reply->header, &err)
+    worker *w = user;
+    kds_code code = strcmp(kind, "open") == 0 ? do_open(w, job, reply, e)
                     : strcmp(kind, "profile") == 0
-                        ? do_profile(w, job, reply->header, &err)
-                        : kds_fail(&err, KDS_PROTOCOL, "the message is no profile job");
+                        ? do_profile(w, job, reply, e)
+                        : kds_fail(e, KDS_PROTOCOL, "the message is no profile job");
     w->spoilt |= code != KDS_OK;
-    bool good = kds_json_add_bool(reply->header, "ok", code == KDS_OK);
-    if (good && code != KDS_OK)
-        good = kds_json_add_str(reply->header, "code", kds_code_name(code)) &&
-               kds_json_add_str(reply->header, "message", err.message);
-    return good ? KDS_OK : no_memory(e);
+    return code;
 }
 
 static void drop(worker *w)
@@ -393,26 +369,9 @@ static void drop(worker *w)
 kds_code kds_worker_profile(int fd, kds_err *e)
 {
     worker w = {0};
-    kds_code bad = KDS_OK;
-    bool end = false;
-    while (bad == KDS_OK && !w.spoilt && !end) {
-        kds_frame job, reply;
-        kds_frame_init(&job);
-        kds_frame_init(&reply);
-        bad = kds_frame_read(fd, &job, e);
-        end = bad == KDS_NOT_FOUND;
-        if (bad == KDS_OK)
-            bad = answer(&w, &job, &reply, e);
-        if (bad == KDS_OK)
-            bad = kds_frame_write(fd, &reply, e);
-        kds_frame_free(&job);
-        kds_frame_free(&reply);
-    }
+    kds_code code = kds_worker_serve(fd, answer, &w, &w.spoilt, e);
     if (w.spoilt) /* a lost card or a broken profiler is left to the kernel */
         _exit(0);
     drop(&w);
-    if (!end)
-        return bad;
-    kds_err_clear(e);
-    return KDS_OK;
+    return code;
 }

@@ -104,7 +104,7 @@ static bool write_all(int fd, const char *data, size_t len)
     return true;
 }
 
-kds_code kds_file_write_atomic(const char *path, const void *data, size_t len, kds_err *e)
+static kds_code replace(const char *path, const void *data, size_t len, bool durable, kds_err *e)
 {
     char *temporary = temporary_of(path), *folder = parent_of(path);
     kds_code code = KDS_OK;
@@ -119,7 +119,7 @@ kds_code kds_file_write_atomic(const char *path, const void *data, size_t len, k
         goto out;
     }
     if (ftruncate(fd, 0) != 0 || fchmod(fd, 0644) != 0 || !write_all(fd, data, len) ||
-        fsync(fd) != 0) {
+        (durable && fsync(fd) != 0)) {
         code = kds_fail_errno(e, KDS_IO, "cannot write '%s' (the old file, if any, is kept)", path);
         unlink(temporary);
         goto out;
@@ -129,13 +129,24 @@ kds_code kds_file_write_atomic(const char *path, const void *data, size_t len, k
         unlink(temporary);
         goto out;
     }
-    code = kds_dir_sync(folder, e);
+    if (durable)
+        code = kds_dir_sync(folder, e);
 out:
     if (fd >= 0)
         close(fd);
     free(temporary);
     free(folder);
     return code;
+}
+
+kds_code kds_file_write_atomic(const char *path, const void *data, size_t len, kds_err *e)
+{
+    return replace(path, data, len, true, e);
+}
+
+kds_code kds_file_write_unsynced(const char *path, const void *data, size_t len, kds_err *e)
+{
+    return replace(path, data, len, false, e);
 }
 
 char *kds_path_join(const char *a, const char *b)

@@ -12,6 +12,10 @@ KDS_MUST_USE kds_code kds_file_read(const char *path, kds_buf *out, kds_err *e);
  * path take turns; a reader never waits. */
 KDS_MUST_USE kds_code kds_file_write_atomic(const char *path, const void *data, size_t len,
                                             kds_err *e);
+/* The same without waiting for the disk: whole whatever becomes of this process, but not if the
+ * machine fails. For what is written often and can be made again. */
+KDS_MUST_USE kds_code kds_file_write_unsynced(const char *path, const void *data, size_t len,
+                                              kds_err *e);
 /* Creates one folder (0777 & ~umask); KDS_OK if it is already a folder. */
 KDS_MUST_USE kds_code kds_dir_make(const char *path, kds_err *e);
 KDS_MUST_USE kds_code kds_dir_sync(const char *path, kds_err *e);

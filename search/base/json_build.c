@@ -43,6 +43,20 @@ bool kds_json_add_id(cJSON *object, const char *key, kds_id value)
     return kds_json_add_str(object, key, hex);
 }
 
+/* As "%.0f" does, minus zero included; most numbers are whole. */
+static void print_whole(kds_buf *out, double v)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    uint64_t rest = (uint64_t)fabs(v);
+    do
+        digits[--at] = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (signbit(v))
+        digits[--at] = '-';
+    kds_buf_add(out, digits + at, sizeof digits - at);
+}
+
 static void print_number(kds_buf *out, double v)
 {
     char text[40];
@@ -51,7 +65,7 @@ static void print_number(kds_buf *out, double v)
         return;
     }
     if (v == floor(v) && fabs(v) <= (double)KDS_JSON_SAFE) {
-        kds_buf_printf(out, "%.0f", v);
+        print_whole(out, v);
         return;
     }
     for (int digits = 15; digits <= 17; digits++) {

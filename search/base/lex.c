@@ -36,14 +36,21 @@ static unsigned char look(const kds_lexer *x, size_t *at)
     return c ? c : ' ';
 }
 
+/* Ranges and not <ctype.h>: every character of every source passes here, several times. */
+static bool digit(unsigned char c)
+{
+    return c >= '0' && c <= '9';
+}
+
 static bool word_start(unsigned char c)
 {
-    return isalpha(c) || c == '_' || c == '$' || c >= 0x80;
+    unsigned char lower = c | 0x20;
+    return (lower >= 'a' && lower <= 'z') || c == '_' || c == '$' || c >= 0x80;
 }
 
 static bool word(unsigned char c)
 {
-    return word_start(c) || isdigit(c);
+    return word_start(c) || digit(c);
 }
 
 static bool blank(unsigned char c)
@@ -53,8 +60,10 @@ static bool blank(unsigned char c)
 
 static size_t scan_word(const kds_lexer *x, size_t at)
 {
+    while (at < x->len && word((unsigned char)x->text[at]))
+        at++;
     size_t next = at;
-    while (word(look(x, &next)))
+    while (word(look(x, &next))) /* beyond a splice */
         at = ++next;
     return at;
 }
@@ -150,6 +159,8 @@ static size_t scan_punct(const kds_lexer *x, size_t at)
         if (!seen[i])
             break;
         next++;
+        if (i == 0 && !strchr("<-.>:+=!&|*/%^#", seen[0]))
+            return ends[0];
     }
     for (const char *const *p = puncts; *p; p++) {
         if ((unsigned char)**p != seen[0])
@@ -201,7 +212,7 @@ static size_t scan_token(kds_lexer *x, size_t at, kds_token_kind *kind)
     d = look(x, &after);
     if (word_start(c))
         return scan_word_or_literal(x, at, kind);
-    if (isdigit(c) || (c == '.' && isdigit(d))) {
+    if (digit(c) || (c == '.' && digit(d))) {
         *kind = KDS_TOKEN_NUMBER;
         return scan_number(x, at);
     }
@@ -285,9 +296,8 @@ void kds_lexer_init(kds_lexer *x, const char *text, size_t len)
 
 static void count_lines(kds_lexer *x, size_t end)
 {
-    for (const char *p = x->text + x->at, *stop = x->text + end;
-         (p = memchr(p, '\n', (size_t)(stop - p))); p++)
-        x->line++;
+    for (size_t i = x->at; i < end; i++)
+        x->line += x->text[i] == '\n';
     x->at = end;
 }
 

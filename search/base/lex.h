@@ -86,8 +86,25 @@ KDS_MUST_USE kds_code kds_tunables_find(kds_tunable out[KDS_TUNABLES], int *coun
 /* Puts `value` first, so that it is in force, and the others behind it in ascending order: a point
  * in the space of the tunables is written in one way only. */
 void kds_tunable_choose(kds_tunable *u, int64_t value);
-/* Appends the text with the values of its tune lines as they stand in `tunables` (read from it by
- * kds_tunables_find). */
+/* A text with holes where the values of its tune lines stand, the first line's first. */
+typedef struct kds_tune_form {
+    const char *text; /* borrowed */
+    size_t len;
+    struct {
+        size_t start, end;
+    } holes[KDS_TUNABLES];
+    int count;
+} kds_tune_form;
+/* Finds the holes for the first `count` tune lines. */
+KDS_MUST_USE kds_code kds_tune_form_read(kds_tune_form *out, const char *text, size_t len,
+                                         int count, kds_err *e);
+/* Appends the text with the values of `tunables` (as kds_tunables_find has them in order),
+ * `between` each two of them: ", ", or "," where the text is a normal form (kds_lex_normalize) and
+ * is to remain one. */
+void kds_tune_form_write(kds_buf *out, const kds_tune_form *f, const kds_tunable *tunables,
+                         const char *between);
+/* Both in one: appends the text with the values of its tune lines as they stand in `tunables` (read
+ * from it by kds_tunables_find). */
 KDS_MUST_USE kds_code kds_tunables_write(kds_buf *out, const char *text, size_t len,
                                          const kds_tunable *tunables, int count, kds_err *e);
 

@@ -165,37 +165,63 @@ static void values_place(const char *text, const kds_pragma *p, size_t *start, s
     }
 }
 
-static const kds_tunable *tunable_of(const kds_tunable *tunables, int count, const kds_pragma *p)
+kds_code kds_tune_form_read(kds_tune_form *out, const char *text, size_t len, int count, kds_err *e)
 {
-    if (p->keyword_len != 4 || memcmp(p->keyword, "tune", 4) != 0)
-        return NULL;
-    for (int i = 0; i < count; i++) {
-        if (tunables[i].line == p->line)
-            return &tunables[i];
+    kds_pragmas pragmas = {0};
+    kds_tune_form f = {.text = text, .len = len};
+    kds_code code = kds_pragmas_find(&pragmas, text, len, e);
+    if (code)
+        return code;
+    for (int i = 0; i < pragmas.count && f.count < count && f.count < KDS_TUNABLES; i++) {
+        const kds_pragma *p = &pragmas.items[i];
+        if (p->keyword_len != 4 || memcmp(p->keyword, "tune", 4) != 0)
+            continue;
+        values_place(text, p, &f.holes[f.count].start, &f.holes[f.count].end);
+        f.count++;
     }
-    return NULL;
+    kds_pragmas_free(&pragmas);
+    *out = f;
+    return KDS_OK;
+}
+
+/* As "%lld" would; values are written for every point that is looked at. */
+static void add_value(kds_buf *out, int64_t value)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do
+        digits[--at] = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0)
+        digits[--at] = '-';
+    kds_buf_add(out, digits + at, sizeof digits - at);
+}
+
+void kds_tune_form_write(kds_buf *out, const kds_tune_form *f, const kds_tunable *tunables,
+                         const char *between)
+{
+    size_t done = 0;
+    for (int i = 0; i < f->count; i++) {
+        kds_buf_add(out, f->text + done, f->holes[i].start - done);
+        for (int v = 0; v < tunables[i].count; v++) {
+            if (v)
+                kds_buf_puts(out, between);
+            add_value(out, tunables[i].values[v]);
+        }
+        done = f->holes[i].end;
+    }
+    kds_buf_add(out, f->text + done, f->len - done);
 }
 
 kds_code kds_tunables_write(kds_buf *out, const char *text, size_t len, const kds_tunable *tunables,
                             int count, kds_err *e)
 {
-    size_t done = 0, start, end;
-    kds_pragmas pragmas = {0};
-    kds_code code = kds_pragmas_find(&pragmas, text, len, e);
+    kds_tune_form f;
+    kds_code code = kds_tune_form_read(&f, text, len, count, e);
     if (code)
         return code;
-    for (int i = 0; i < pragmas.count; i++) {
-        const kds_tunable *u = tunable_of(tunables, count, &pragmas.items[i]);
-        if (!u)
-            continue;
-        values_place(text, &pragmas.items[i], &start, &end);
-        kds_buf_add(out, text + done, start - done);
-        for (int v = 0; v < u->count; v++)
-            kds_buf_printf(out, v ? ", %lld" : "%lld", (long long)u->values[v]);
-        done = end;
-    }
-    kds_buf_add(out, text + done, len - done);
-    kds_pragmas_free(&pragmas);
+    kds_tune_form_write(out, &f, tunables, ", ");
     return kds_buf_check(out, "the source", e);
 }
 

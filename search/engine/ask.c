@@ -58,19 +58,26 @@ static kds_code find_committed(kds_ledger *ledger, const kds_state *state, kds_i
     return code;
 }
 
-/* Source, report and hypothesis of one parent. */
-static kds_code gather_parent(kds_gathered *g, int i, kds_ask_parent *out, kds_ledger *ledger,
-                              const kds_state *state, kds_id id, kds_err *e)
+static kds_code gather_source(kds_gathered *g, int i, kds_ask_parent *out, kds_ledger *ledger,
+                              kds_id id, kds_err *e)
 {
-    kds_candidate_row row;
     kds_id_format(id, g->hex[i]);
     kds_code code = kds_ledger_get(ledger, id, &g->source[i], &out->source_len, e);
-    if (code == KDS_OK)
-        code = find_committed(ledger, state, id, g->hex[i], &row, e);
     if (code != KDS_OK)
         return kds_err_prefix(e, code, "parent %.8s", g->hex[i]);
     out->id = g->hex[i];
     out->source = g->source[i];
+    return KDS_OK;
+}
+
+/* Report and hypothesis of one parent. */
+static kds_code gather_report(kds_gathered *g, int i, kds_ask_parent *out, kds_ledger *ledger,
+                              const kds_state *state, kds_id id, kds_err *e)
+{
+    kds_candidate_row row;
+    kds_code code = find_committed(ledger, state, id, g->hex[i], &row, e);
+    if (code != KDS_OK)
+        return kds_err_prefix(e, code, "parent %.8s", g->hex[i]);
     snprintf(g->hypothesis[i], sizeof g->hypothesis[i], "%s", row.hypothesis);
     snprintf(g->grandparent[i], sizeof g->grandparent[i], "%s", row.parent);
     out->hypothesis = g->hypothesis[i];
@@ -80,8 +87,8 @@ static kds_code gather_parent(kds_gathered *g, int i, kds_ask_parent *out, kds_l
     return KDS_OK;
 }
 
-kds_code kds_gather(kds_gathered *g, const kds_selector *s, const kds_state *state,
-                    const char *operator_name, kds_id parent, kds_id other, kds_err *e)
+kds_code kds_gather_sources(kds_gathered *g, const kds_selector *s, const kds_state *state,
+                            const char *operator_name, kds_id parent, kds_id other, kds_err *e)
 {
     memset(g, 0, sizeof *g);
     g->ask.decision = (uint64_t)state->decisions;
@@ -89,9 +96,23 @@ kds_code kds_gather(kds_gathered *g, const kds_selector *s, const kds_state *sta
     g->ask.task_name = s->task->name;
     g->ask.task_function = s->task->function;
     g->ask.task_card = s->task->card;
-    kds_code code = gather_parent(g, 0, &g->ask.parent, s->ledger, state, parent, e);
+    kds_code code = gather_source(g, 0, &g->ask.parent, s->ledger, parent, e);
     if (code == KDS_OK && !kds_id_is_zero(other))
-        code = gather_parent(g, 1, &g->ask.other, s->ledger, state, other, e);
+        code = gather_source(g, 1, &g->ask.other, s->ledger, other, e);
+    if (code != KDS_OK)
+        kds_gathered_free(g);
+    return code;
+}
+
+kds_code kds_gather(kds_gathered *g, const kds_selector *s, const kds_state *state,
+                    const char *operator_name, kds_id parent, kds_id other, kds_err *e)
+{
+    kds_code code = kds_gather_sources(g, s, state, operator_name, parent, other, e);
+    if (code != KDS_OK)
+        return code;
+    code = gather_report(g, 0, &g->ask.parent, s->ledger, state, parent, e);
+    if (code == KDS_OK && !kds_id_is_zero(other))
+        code = gather_report(g, 1, &g->ask.other, s->ledger, state, other, e);
     if (code != KDS_OK) {
         kds_gathered_free(g);
         return code;

@@ -34,6 +34,10 @@ typedef struct kds_gathered {
 KDS_MUST_USE kds_code kds_gather(kds_gathered *g, const kds_selector *s, const kds_state *state,
                                  const char *operator_name, kds_id parent, kds_id other,
                                  kds_err *e);
+/* The same without reports, hypotheses and notes: all that the built-in proposer looks at. */
+KDS_MUST_USE kds_code kds_gather_sources(kds_gathered *g, const kds_selector *s,
+                                         const kds_state *state, const char *operator_name,
+                                         kds_id parent, kds_id other, kds_err *e);
 /* For a prompt: what the parents' own parents were. */
 KDS_MUST_USE kds_code kds_gather_past(kds_gathered *g, kds_ledger *ledger, kds_err *e);
 /* For a repair: what was wrong with the child of that decision, from its record. */

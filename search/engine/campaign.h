@@ -1,7 +1,9 @@
 /* A campaign from the inside: shared by campaign_*.c only. The rules that hold everywhere:
- *  - an event is durable before anything that follows from it happens;
+ *  - an event is durable before anything outside of this process and its workers follows from it,
+ *    and before it is told; what was paid for, before it is even looked at;
  *  - the state changes only by applying recorded events;
- *  - what may be lost at a kill is work in flight, never a recorded reply or verdict. */
+ *  - what may be lost at a kill is work in flight and what was found in the last half second, never
+ * a reply. */
 #ifndef KDS_ENGINE_CAMPAIGN_H
 #define KDS_ENGINE_CAMPAIGN_H
 
@@ -45,11 +47,13 @@ typedef struct kds_duel_lane {
     int64_t challenge;
 } kds_duel_lane;
 
-/* An object waiting for the transaction of the next record. */
+/* An object or an event that is not durable yet. */
 typedef struct kds_pending {
     const char *kind;
-    char *data;
+    char *data; /* the object, or the event's body as text */
     size_t len;
+    bool event;
+    int64_t seq; /* of an event that has been appended */
 } kds_pending;
 
 struct kds_campaign {
@@ -71,8 +75,11 @@ struct kds_campaign {
     void *user;
     bool strict, resumed;
     int in_flight_max;
-    kds_pending pending[8];
-    int pending_count;
+    kds_pending *pending; /* in the order in which they are written */
+    int pending_count, pending_room;
+    int pending_sealed;  /* so many belong to events; objects behind them wait for theirs */
+    int pending_written; /* so many are in the transaction that is open; 0: none is */
+    double settle_by;    /* monotonic: when those must be durable; 0: there are none */
     kds_lane *lanes;
     int lane_count, lane_room;
     kds_duel_lane duels[KDS_CARDS_MAX];
@@ -97,18 +104,28 @@ struct kds_campaign {
     kds_err error;
 };
 
-/* campaign_record.c: one or several events in one durable transaction, then applied and told. */
+/* campaign_record.c: one or several events in one durable transaction, applied and then told. */
 typedef struct kds_record {
     const char *kind;
     cJSON *body; /* owned by the caller */
 } kds_record;
 KDS_MUST_USE kds_code kds_campaign_record(kds_campaign *c, const kds_record *records, int count,
                                           kds_err *e);
-/* Stores an object in the transaction that the next kds_campaign_record commits. */
+/* The same, but durable (and told) only with the next kds_campaign_record or kds_campaign_settle,
+ * at most KDS_SETTLE_SECONDS later: for events that cost nothing but work of this machine, and from
+ * which nothing outside of this process and its workers follows before. A kill loses that much. */
+#define KDS_SETTLE_SECONDS 0.5
+KDS_MUST_USE kds_code kds_campaign_record_later(kds_campaign *c, const kds_record *records,
+                                                int count, kds_err *e);
+/* Makes what was recorded for later durable, and tells it. */
+KDS_MUST_USE kds_code kds_campaign_settle(kds_campaign *c, kds_err *e);
+/* Stores an object in the transaction of the next event that is recorded. */
 KDS_MUST_USE kds_code kds_campaign_put(kds_campaign *c, const char *kind, const void *data,
                                        size_t len, kds_id *id, kds_err *e);
-/* Forgets what was put since the last record. */
+/* Forgets what was put since the last event. */
 void kds_campaign_drop(kds_campaign *c);
+/* Frees what is not durable; for the end. */
+void kds_campaign_forget(kds_campaign *c);
 /* Tells something that is not recorded: "progress", "notice", "warning". */
 void kds_campaign_tell(kds_campaign *c, const char *kind, const char *fmt, ...) KDS_PRINTF(3, 4);
 void kds_campaign_progress(kds_campaign *c, bool force);

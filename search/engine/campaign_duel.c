@@ -17,7 +17,6 @@
 #include <string.h>
 
 #define TAG_BOUTS (UINT64_C(1) << 61) /* duels; candidates have their decision's number */
-#define HOPELESS 0.05
 #define FLOOR_SECONDS 3600.0
 #define FLOOR_FAILURES 3 /* in a row */
 #define FLOOR_MOST 0.05  /* equals that differ by more: nothing can be measured here */
@@ -78,7 +77,7 @@ static void choose_options(const kds_campaign *c, kds_bout_purpose p, kds_gpu_du
     o->margin = kds_commit_margin(t, c->state);
     o->floor = kds_state_floor(c->state);
     o->max_regress = t->max_regress;
-    o->hopeless = HOPELESS;
+    o->hopeless = kds_duel_hopeless(o->margin, o->floor);
     o->to_the_look = wants_estimate(p);
     for (int i = 0; i < t->row_count && o->row_count < KDS_GPU_DUEL_ROWS; i++)
         if (t->rows[i].set == KDS_ROWS_PRODUCTION)
@@ -115,7 +114,7 @@ static kds_code announce(kds_campaign *c, const kds_challenge *x, kds_err *e)
          kds_json_add_int(o, "seed", (int64_t)kds_state_bout_seed(c->state)) &&
          kds_json_add_num(o, "margin", kds_commit_margin(c->task, c->state));
     kds_code code =
-        ok ? kds_campaign_record(c, &(kds_record){"CHALLENGE", o}, 1, e) : out_of_memory(e);
+        ok ? kds_campaign_record_later(c, &(kds_record){"CHALLENGE", o}, 1, e) : out_of_memory(e);
     cJSON_Delete(o);
     return code;
 }
@@ -412,7 +411,8 @@ static kds_code record_duel(kds_campaign *c, const kds_challenge *x, const kds_f
     free(text);
     cJSON *body = code == KDS_OK ? duel_body(c, x, f, record, id, why) : NULL;
     if (code == KDS_OK)
-        code = body ? kds_campaign_record(c, &(kds_record){"DUEL", body}, 1, e) : out_of_memory(e);
+        code = body ? kds_campaign_record_later(c, &(kds_record){"DUEL", body}, 1, e)
+                    : out_of_memory(e);
     cJSON_Delete(body);
     if (code == KDS_OK && x->purpose == KDS_BOUT_FLOOR)
         code = look_at_floor(c, floors, record ? "" : why, e);

@@ -74,7 +74,7 @@ static kds_code record_stage(kds_campaign *c, const kds_stage *s, kds_err *e)
          (kds_id_is_zero(log) || kds_json_add_id(o, "log", log)) &&
          (kds_id_is_zero(s->program) || kds_json_add_id(o, "cubin", s->program));
     if (code == KDS_OK)
-        code = ok ? kds_campaign_record(c, &(kds_record){"STAGE", o}, 1, e)
+        code = ok ? kds_campaign_record_later(c, &(kds_record){"STAGE", o}, 1, e)
                   : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     cJSON_Delete(o);
     free(text);
@@ -101,13 +101,13 @@ static kds_code commit_flight(kds_campaign *c, const kds_flight *f, kds_err *e)
     cJSON *body = NULL;
     int64_t decision = f->decision;
     kds_code code = kds_commit(&c->selector, c->state, f, &kind, &body, e);
+    bool best = code == KDS_OK && kds_json_bool(body, "best", false);
     if (code == KDS_OK)
-        code = kds_campaign_record(c, &(kds_record){kind, body}, 1, e);
-    if (code == KDS_OK && strcmp(kind, "ACCEPT") == 0) {
+        code = kds_campaign_record_later(c, &(kds_record){kind, body}, 1, e);
+    if (code == KDS_OK && strcmp(kind, "ACCEPT") == 0)
         c->last_accept = kds_clock_monotonic();
-        if (kds_json_bool(body, "best", false))
-            kds_campaign_write_champion(c);
-    }
+    if (code == KDS_OK && best && (code = kds_campaign_settle(c, e)) == KDS_OK)
+        kds_campaign_write_champion(c);
     drop_lane(c, decision);
     c->exhausted = false;
     cJSON_Delete(body);
@@ -214,7 +214,8 @@ static kds_code decide(kds_campaign *c, bool *made, kds_err *e)
         }
     }
     if (code == KDS_OK)
-        code = kds_campaign_record(c, records, n, e);
+        code = request ? kds_campaign_record(c, records, n, e)
+                       : kds_campaign_record_later(c, records, n, e);
     kds_lane *lane = code == KDS_OK ? kds_campaign_lane(c, decision) : NULL;
     if (code == KDS_OK && !lane)
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
@@ -332,6 +333,9 @@ static int wait_ms(const kds_campaign *c)
         if (left < ms)
             ms = left < 0 ? 0 : (int)left + 1;
     }
+    double settle = c->settle_by > 0 ? (c->settle_by - now) * 1000 : IDLE_MS;
+    if (settle < ms)
+        ms = settle < 0 ? 0 : (int)settle + 1;
     return ms;
 }
 
@@ -401,6 +405,8 @@ static kds_code turn(kds_campaign *c, bool *over, kds_err *e)
             c->why = spent;
         }
     }
+    if (code == KDS_OK && c->settle_by > 0 && kds_clock_monotonic() >= c->settle_by)
+        code = kds_campaign_settle(c, e);
     if (code == KDS_OK)
         code = wait_events(c, e);
     if (code == KDS_OK && c->code != KDS_OK) {

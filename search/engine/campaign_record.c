@@ -1,4 +1,6 @@
-/* Recording: durable first, then applied to the state, then told. A full disk is waited for,
+/* Recording: events with their objects in one transaction, durable before anything outside follows
+ * from them, which includes telling. Events that cost only work of this machine wait a moment for
+ * others to share a transaction with; the state has them at once. A full disk is waited for,
  * because what is to be recorded may have cost money; everything else ends the run with the record
  * whole. */
 #include "search/engine/campaign.h"
@@ -39,41 +41,77 @@ void kds_campaign_tell(kds_campaign *c, const char *kind, const char *fmt, ...)
     cJSON_Delete(body);
 }
 
+/* Takes over `data`. */
+static kds_code add_pending(kds_campaign *c, kds_pending p, kds_err *e)
+{
+    if (p.data && c->pending_count == c->pending_room) {
+        int room = c->pending_room ? 2 * c->pending_room : 16;
+        kds_pending *more = realloc(c->pending, (size_t)room * sizeof *more);
+        if (more) {
+            c->pending = more;
+            c->pending_room = room;
+        }
+    }
+    if (!p.data || c->pending_count == c->pending_room) {
+        free(p.data);
+        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    }
+    c->pending[c->pending_count++] = p;
+    return KDS_OK;
+}
+
 kds_code kds_campaign_put(kds_campaign *c, const char *kind, const void *data, size_t len,
                           kds_id *id, kds_err *e)
 {
-    size_t room = sizeof c->pending / sizeof *c->pending;
-    char *copy = (size_t)c->pending_count < room ? malloc(len + 1) : NULL;
-    if (!copy)
-        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
-    memcpy(copy, data, len);
-    copy[len] = '\0';
-    c->pending[c->pending_count++] = (kds_pending){kind, copy, len};
-    *id = kds_id_of(data, len);
-    return KDS_OK;
+    char *copy = malloc(len + 1);
+    if (copy) {
+        memcpy(copy, data, len);
+        copy[len] = '\0';
+    }
+    kds_code code = add_pending(c, (kds_pending){.kind = kind, .data = copy, .len = len}, e);
+    if (code == KDS_OK)
+        *id = kds_id_of(data, len);
+    return code;
 }
 
 void kds_campaign_drop(kds_campaign *c)
 {
-    while (c->pending_count)
+    while (c->pending_count > c->pending_sealed)
         free(c->pending[--c->pending_count].data);
 }
 
-/* Objects and events in one transaction: a named object is always there. */
-static kds_code write_records(kds_campaign *c, const kds_record *records, int count, int64_t *seqs,
-                              kds_err *e)
+/* All of it is durable, or lost. */
+static void empty(kds_campaign *c)
 {
-    kds_id id;
-    kds_code code = kds_ledger_begin(c->ledger, e);
-    for (int i = 0; i < c->pending_count && code == KDS_OK; i++)
-        code = kds_ledger_put(c->ledger, c->pending[i].kind, c->pending[i].data, c->pending[i].len,
-                              &id, e);
-    for (int i = 0; i < count && code == KDS_OK; i++)
-        code = kds_ledger_append(c->ledger, records[i].kind, records[i].body, &seqs[i], e);
-    if (code == KDS_OK)
+    c->pending_sealed = c->pending_written = 0;
+    c->settle_by = 0;
+    kds_campaign_drop(c);
+}
+
+void kds_campaign_forget(kds_campaign *c)
+{
+    empty(c);
+    free(c->pending);
+    c->pending = NULL;
+    c->pending_room = 0;
+}
+
+/* Writes what is not yet in the open transaction, beginning one if need be. A failure loses the
+ * whole transaction; all of it is written again by the next try. */
+static kds_code write_once(kds_campaign *c, bool durable, kds_err *e)
+{
+    kds_code code = c->pending_written ? KDS_OK : kds_ledger_begin(c->ledger, e);
+    while (code == KDS_OK && c->pending_written < c->pending_sealed) {
+        kds_pending *p = &c->pending[c->pending_written++];
+        code = p->event ? kds_ledger_append_text(c->ledger, p->kind, p->data, p->len, &p->seq, e)
+                        : kds_ledger_put(c->ledger, p->kind, p->data, p->len, NULL, e);
+    }
+    if (code == KDS_OK && durable)
         code = kds_ledger_commit(c->ledger, e);
-    if (code != KDS_OK)
+    if (code != KDS_OK) {
         kds_ledger_rollback(c->ledger);
+        c->pending_written = 0;
+    }
     return code;
 }
 
@@ -84,37 +122,83 @@ static void wait_for_space(kds_campaign *c)
     (void)poll(&fd, 1, 1000);
 }
 
-kds_code kds_campaign_record(kds_campaign *c, const kds_record *records, int count, kds_err *e)
+/* Writes, and waits while the disk is full. What cannot be written is given up. */
+static kds_code write_pending(kds_campaign *c, bool durable, const char *what, kds_err *e)
 {
-    int64_t seqs[8] = {0};
     kds_err err = {0};
-    kds_code code = write_records(c, records, count, seqs, &err);
+    kds_code code = write_once(c, durable, &err);
     for (int i = 0; code == KDS_IO && i < FULL_DISK_TRIES && atomic_load(&c->stops) < 2; i++) {
         if (i == 0)
             kds_campaign_tell(c, "warning", "cannot write the archive, trying again: %s",
                               err.message);
         wait_for_space(c);
-        code = write_records(c, records, count, seqs, &err);
+        code = write_once(c, durable, &err);
     }
-    kds_campaign_drop(c);
+    if (code == KDS_OK)
+        return KDS_OK;
+    empty(c);
+    if (e)
+        *e = err;
+    return kds_err_prefix(
+        e, code, "recording %s (nothing recorded before is lost; `kdasearch resume %s` continues)",
+        what, c->dir);
+}
+
+/* Tells the events that have become durable. */
+static void tell_pending(kds_campaign *c)
+{
+    for (int i = 0; i < c->pending_sealed && c->fn; i++)
+        if (c->pending[i].event)
+            c->fn(c->user, &(kds_event){.kind = c->pending[i].kind,
+                                        .json = c->pending[i].data,
+                                        .seq = c->pending[i].seq});
+    empty(c);
+}
+
+static kds_code record(kds_campaign *c, const kds_record *records, int count, bool durable,
+                       kds_err *e)
+{
+    kds_code code = KDS_OK;
+    for (int i = 0; code == KDS_OK && i < count; i++) {
+        char *text = kds_json_print(records[i].body);
+        size_t len = text ? strlen(text) : 0;
+        code = add_pending(
+            c, (kds_pending){.kind = records[i].kind, .data = text, .len = len, .event = true}, e);
+    }
     if (code != KDS_OK) {
-        if (e)
-            *e = err;
-        return kds_err_prefix(
-            e, code,
-            "recording %s (nothing recorded before is lost; `kdasearch resume %s` "
-            "continues)",
-            records[0].kind, c->dir);
+        kds_campaign_drop(c);
+        return code;
     }
-    for (int i = 0; i < count; i++) {
-        if ((code = kds_state_apply(c->state, records[i].kind, records[i].body, e)) != KDS_OK)
-            return code;
-        char *json = c->fn ? kds_json_print(records[i].body) : NULL;
-        if (json)
-            c->fn(c->user, &(kds_event){.kind = records[i].kind, .json = json, .seq = seqs[i]});
-        free(json);
-    }
-    return KDS_OK;
+    c->pending_sealed = c->pending_count;
+    code = write_pending(c, durable, records[0].kind, e);
+    for (int i = 0; code == KDS_OK && i < count; i++)
+        code = kds_state_apply(c->state, records[i].kind, records[i].body, e);
+    if (code == KDS_OK && durable)
+        tell_pending(c);
+    else if (code == KDS_OK && c->settle_by == 0)
+        c->settle_by = kds_clock_monotonic() + KDS_SETTLE_SECONDS;
+    return code;
+}
+
+kds_code kds_campaign_record(kds_campaign *c, const kds_record *records, int count, kds_err *e)
+{
+    return record(c, records, count, true, e);
+}
+
+kds_code kds_campaign_record_later(kds_campaign *c, const kds_record *records, int count,
+                                   kds_err *e)
+{
+    return record(c, records, count, false, e);
+}
+
+kds_code kds_campaign_settle(kds_campaign *c, kds_err *e)
+{
+    if (!c->pending_sealed)
+        return KDS_OK;
+    kds_code code = write_pending(c, true, "the last events", e);
+    if (code == KDS_OK)
+        tell_pending(c);
+    return code;
 }
 
 /* Numbers for a status display, the same for the callback and for status.json. NULL: out of memory.
@@ -187,7 +271,8 @@ void kds_campaign_write_champion(kds_campaign *c)
         goto out;
     kds_id_format(c->state->best, hex);
     if (kds_ledger_get(c->ledger, c->state->best, &source, &len, &err) != KDS_OK ||
-        kds_ledger_find(c->ledger, hex, &row, &err) != KDS_OK)
+        kds_ledger_find(c->ledger, hex, &row, &err) != KDS_OK ||
+        !row.accepted) /* its acceptance could not be written: the disk is full */
         goto out;
     bool ok = o && kds_json_add_str(o, "candidate", hex) &&
               kds_json_add_int(o, "decision", row.decision) &&

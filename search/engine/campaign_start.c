@@ -52,7 +52,7 @@ void kds_campaign_close(kds_campaign *c)
     kds_state_free(c->state);
     kds_task_free(c->task);
     kds_settings_free(c->settings);
-    kds_campaign_drop(c);
+    kds_campaign_forget(c);
     free(c->lanes);
     free(c->dir);
     if (c->stop_fd >= 0)

@@ -18,7 +18,6 @@
 #define WRITE_SECONDS 5.0  /* between writings of the report */
 #define FAULTS_MAX 3       /* duels in a row that the machine failed */
 #define MARGIN 0.0025
-#define HOPELESS 0.05
 
 typedef struct duel_bench {
     gpu_bench b;
@@ -118,21 +117,14 @@ static bool add_kernel(duel_bench *x, const char *key, int i)
 
 static kds_code begin_report(duel_bench *x, int driver_version, kds_err *e)
 {
-    char date[40];
     gpu_bench *b = &x->b;
-    kds_clock_format(kds_clock_wall_ms(), date, sizeof date);
-    cJSON *r = b->report = cJSON_CreateObject();
     bool good =
-        r != NULL && kds_json_add_int(r, "format", 1) && kds_json_add_str(r, "kind", "duels") &&
-        kds_json_add_str(r, "task", b->task->name) &&
-        kds_json_add_str(r, "task_dir", x->o->task_dir) &&
-        kds_json_add_id(r, "task_hash", b->task->hash) && kds_json_add_str(r, "date", date) &&
-        gpu_report_device(r, &b->info, driver_version) &&
-        kds_json_add_str(r, "method",
+        gpu_report_head(b, "duels", driver_version) &&
+        kds_json_add_str(b->report, "method",
                          "rounds of ABBA or BAAB; modules loaded, buffers placed and inputs "
                          "changed anew; visits are graphs of launches behind a delay") &&
-        kds_json_add_bool(r, "renamed", x->o->child == NULL) &&
-        kds_json_add_bool(r, "fresh", x->o->fresh);
+        kds_json_add_bool(b->report, "renamed", x->o->child == NULL) &&
+        kds_json_add_bool(b->report, "fresh", x->o->fresh);
     return good ? KDS_OK : no_memory(e);
 }
 
@@ -275,6 +267,7 @@ static kds_code choose_rows(duel_bench *x, kds_err *e)
     }
     x->options.margin = x->b.task->margin > MARGIN ? x->b.task->margin : MARGIN;
     x->options.max_regress = x->b.task->max_regress;
+    x->options.hopeless = kds_duel_hopeless(x->options.margin, x->options.floor);
     return code;
 }
 
@@ -324,7 +317,6 @@ kds_code kds_duel_bench(const kds_duel_bench_options *o, cJSON **report, kds_err
         .task_dir = o->task_dir, .device = o->device, .rows = o->rows, .out = o->out};
     duel_bench x = {.o = o,
                     .options = {.floor = o->floor,
-                                .hopeless = HOPELESS,
                                 .to_the_look = o->child == NULL &&
                                                !(o->slowdown > 0), /* of equals: the estimates */
                                 .warm = o->warm,

@@ -27,7 +27,7 @@ static gpu_entry *entry_of(gpu_bench *b, int i)
     return &b->entries[i == BASELINE ? b->kernels.count : i];
 }
 
-static void fail_bench(gpu_bench *b, kds_code code, const char *message)
+void gpu_bench_fail(gpu_bench *b, kds_code code, const char *message)
 {
     if (b->error.code == KDS_OK)
         (void)kds_fail(&b->error, code, "%s", message);
@@ -98,12 +98,12 @@ static void compile_done(void *user, uint64_t tag, kds_job_end end, const kds_fr
     if (code == KDS_OK)
         return;
     if (code == KDS_NOT_FOUND || ++x->deaths >= 3)
-        fail_bench(b, code, err.message);
+        gpu_bench_fail(b, code, err.message);
     else if ((code = i == BASELINE
                          ? submit_compile(b, i, b->task->baseline, strlen(b->task->baseline), &err)
                          : submit_compile(b, i, b->kernels.items[i].source, b->kernels.items[i].len,
                                           &err)) != KDS_OK)
-        fail_bench(b, code, err.message);
+        gpu_bench_fail(b, code, err.message);
 }
 
 /* Lint and plan; what passes is queued for compilation. */
@@ -164,8 +164,8 @@ static void gpu_done(void *user, uint64_t tag, kds_job_end end, const kds_frame 
         if (end != KDS_JOB_REPLY)
             return;
         if (!kds_json_bool(reply->header, "ok", false))
-            fail_bench(b, gpu_bench_code(kds_json_str(reply->header, "code", "")),
-                       kds_json_str(reply->header, "message", "the GPU worker gave no reason"));
+            gpu_bench_fail(b, gpu_bench_code(kds_json_str(reply->header, "code", "")),
+                           kds_json_str(reply->header, "message", "the GPU worker gave no reason"));
         else if (kds_json_at(b->report, "nvrtc") == NULL)
             (void)kds_json_add_str(b->report, "nvrtc", kds_json_str(reply->header, "nvrtc", "?"));
         return;
@@ -177,7 +177,7 @@ static void gpu_done(void *user, uint64_t tag, kds_job_end end, const kds_frame 
     b->ending = end == KDS_JOB_REPLY && (kds_json_bool(reply->header, "spoilt", false) ||
                                          !kds_json_bool(reply->header, "ok", false));
     if (end == KDS_JOB_REPLY && (b->answer = cJSON_Duplicate(reply->header, true)) == NULL)
-        fail_bench(b, KDS_NO_MEMORY, "out of memory");
+        gpu_bench_fail(b, KDS_NO_MEMORY, "out of memory");
 }
 
 kds_code gpu_bench_ask(gpu_bench *b, const kds_frame *job, kds_err *e)
@@ -321,14 +321,15 @@ static int pool_size(const kds_gpu_kernels *kernels)
 
 kds_code gpu_bench_renew(gpu_bench *b, kds_err *e)
 {
+    bool other = b->command != NULL;
     kds_pool_options p = {.program = b->program,
-                          .command = "worker-gpu",
+                          .command = other ? b->command : "worker-gpu",
                           .workers = 1,
                           .file_bytes = ANY_FILE_SIZE, /* the driver may keep files of its own */
                           .job_seconds = b->job_seconds,
                           .start_seconds = START_SECONDS,
-                          .done = gpu_done,
-                          .user = b};
+                          .done = other ? b->taker : gpu_done,
+                          .user = other ? b->taker_user : b};
     kds_pool_close(b->gpu);
     b->gpu = NULL;
     return kds_pool_create(&b->gpu, &p, e);

@@ -23,6 +23,10 @@ typedef struct gpu_bench {
     char *program;
     kds_gpu_kernels kernels;
     gpu_entry *entries; /* one more than kernels: the baseline is the last */
+    /* Another worker on the GPU than worker-gpu, and who takes its answers; NULL: none. */
+    const char *command;
+    kds_job_fn *taker;
+    void *taker_user;
     kds_pool *compile, *gpu;
     cJSON *report, *list, *skipped;
     double deadline, job_seconds; /* of a job on the GPU */
@@ -32,13 +36,13 @@ typedef struct gpu_bench {
     cJSON *answer;   /* if it was a reply */
     bool ending,
         was_ending; /* the worker said that it would end, with this answer, the one before */
-    char why[700];  /* if not */
+    char why[1000]; /* if not */
     int faults;     /* kernels in a row that failed by no verdict of their own */
     kds_err error;  /* what ended everything */
 } gpu_bench;
 
 /* ---- gpu_bench.c: what every benchmark on a GPU is made of, in this order ---- */
-/* Row numbers, in the task's order. */
+/* Row numbers, in the task's order: those of --rows, else those of production. */
 kds_code gpu_bench_rows(gpu_bench *b, bool *chosen, kds_err *e);
 /* The GPU's facts; no context is made in this process. */
 kds_code gpu_bench_look(gpu_bench *b, int *version, kds_err *e);
@@ -53,13 +57,16 @@ kds_code gpu_bench_ask(gpu_bench *b, const kds_frame *job, kds_err *e);
 kds_code gpu_bench_renew(gpu_bench *b, kds_err *e);
 /* Waits for either pool and lets both do what they can. */
 kds_code gpu_bench_step(gpu_bench *b, kds_err *e);
+/* Ends everything; the first reason counts. */
+void gpu_bench_fail(gpu_bench *b, kds_code code, const char *message);
 bool gpu_bench_budget_is_out(const gpu_bench *b);
 kds_code gpu_bench_code(const char *name);
 void gpu_bench_free(gpu_bench *b);
 
 /* ---- gpu_bench_report.c ---- */
 int gpu_report_registers(const kds_compiled *c); /* most of any kernel */
-bool gpu_report_device(cJSON *report, const kds_cuda_info *g, int driver_version);
+/* What every report of a benchmark begins with: task, date, GPU. */
+bool gpu_report_head(gpu_bench *b, const char *kind, int driver_version);
 kds_code gpu_report_begin(gpu_bench *b, int driver_version, kds_err *e);
 /* The entry of every kernel, once all are compiled or refused. */
 kds_code gpu_report_kernels(gpu_bench *b, kds_err *e);

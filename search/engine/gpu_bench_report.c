@@ -32,7 +32,7 @@ bool gpu_report_finding(cJSON *o, const kds_finding *f)
              kds_json_add_str(o, "message", f->text)));
 }
 
-bool gpu_report_device(cJSON *report, const kds_cuda_info *g, int version)
+static bool add_device(cJSON *report, const kds_cuda_info *g, int version)
 {
     kds_nvml *n = NULL;
     char cuda[32];
@@ -52,23 +52,27 @@ bool gpu_report_device(cJSON *report, const kds_cuda_info *g, int version)
     return good;
 }
 
-kds_code gpu_report_begin(gpu_bench *b, int driver_version, kds_err *e)
+bool gpu_report_head(gpu_bench *b, const char *kind, int driver_version)
 {
     char date[40];
     kds_clock_format(kds_clock_wall_ms(), date, sizeof date);
     cJSON *r = b->report = cJSON_CreateObject();
-    bool good =
-        r != NULL && kds_json_add_int(r, "format", 1) && kds_json_add_str(r, "kind", "measured") &&
-        kds_json_add_str(r, "task", b->task->name) &&
-        kds_json_add_str(r, "task_dir", b->o->task_dir) &&
-        kds_json_add_id(r, "task_hash", b->task->hash) && kds_json_add_str(r, "date", date) &&
-        gpu_report_device(r, &b->info, driver_version) &&
-        kds_json_add_str(r, "method",
-                         "median over visits; a visit is a graph of launches behind a delay "
-                         "kernel, rotating over sets of buffers") &&
-        kds_json_add_int(r, "seed", (int64_t)b->o->seed) &&
-        (b->skipped = cJSON_AddArrayToObject(r, "rows_skipped")) != NULL &&
-        (b->list = cJSON_AddArrayToObject(r, "kernels")) != NULL;
+    return r != NULL && kds_json_add_int(r, "format", 1) && kds_json_add_str(r, "kind", kind) &&
+           kds_json_add_str(r, "task", b->task->name) &&
+           kds_json_add_str(r, "task_dir", b->o->task_dir) &&
+           kds_json_add_id(r, "task_hash", b->task->hash) && kds_json_add_str(r, "date", date) &&
+           add_device(r, &b->info, driver_version);
+}
+
+kds_code gpu_report_begin(gpu_bench *b, int driver_version, kds_err *e)
+{
+    bool good = gpu_report_head(b, "measured", driver_version) &&
+                kds_json_add_str(b->report, "method",
+                                 "median over visits; a visit is a graph of launches behind a "
+                                 "delay kernel, rotating over sets of buffers") &&
+                kds_json_add_int(b->report, "seed", (int64_t)b->o->seed) &&
+                (b->skipped = cJSON_AddArrayToObject(b->report, "rows_skipped")) != NULL &&
+                (b->list = cJSON_AddArrayToObject(b->report, "kernels")) != NULL;
     return good ? KDS_OK : no_memory(e);
 }
 

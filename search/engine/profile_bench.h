@@ -28,10 +28,11 @@ typedef struct kds_profile_bench_options {
     void *user;
 } kds_profile_bench_options;
 
-/* Gives {format, kind: "profiled", task, task_dir, task_hash, date, device{name, arch, uuid, cuda,
- * chip}, cupti, passes, missing[], self_test[], no_counters (why, or null), kernels[]{file, id,
- * verdict, stage, line, message, registers, rows[]}}; the entries of rows are the profile worker's
- * answers (eval/cuda/profile_job.h) with `row`, `sim` (counters) and `sampled`. */
+/* Gives {format, kind: "profiled", task, task_dir, task_hash, date, device{as of
+ * gpu_bench.h, chip}, cupti, passes, missing[], self_test[], no_counters (why, or null),
+ * kernels[]{file, id, verdict, stage, line, message, registers, rows[]}}; the entries of rows are
+ * the profile worker's answers (eval/cuda/profile_job.h) with `row`, `sim` (counters) and
+ * `sampled`. */
 KDS_MUST_USE kds_code kds_profile_bench(const kds_profile_bench_options *o, cJSON **report,
                                         kds_err *e);
 

@@ -13,17 +13,17 @@ static kds_code no_memory(kds_err *e)
     return kds_fail(e, KDS_NO_MEMORY, "out of memory");
 }
 
-static kds_code run(profile_bench *b, int kernel, int row, cJSON *entry, kds_finding *f, kds_err *e)
+static kds_code run(profile_bench *x, int kernel, int row, cJSON *entry, kds_finding *f, kds_err *e)
 {
-    const kds_device_ops *ops = b->sim->ops;
+    const kds_device_ops *ops = x->sim->ops;
     kds_program *p = NULL;
     kds_bench *bench = NULL;
     kds_run_result result = {.launches = 0};
     kds_run_options o = {.poison = 0xff, .timed = true};
-    profile_entry *x = &b->entries[kernel];
-    kds_code code = ops->load(b->sim, x->plan, x->compiled, false, &p, f, e);
+    const gpu_entry *k = &x->b.entries[kernel];
+    kds_code code = ops->load(x->sim, k->plan, k->compiled, false, &p, f, e);
     if (code == KDS_OK && p != NULL)
-        code = ops->setup(b->sim, row, KDS_GPU_INPUT_SEED, 0, &bench, e);
+        code = ops->setup(x->sim, row, KDS_GPU_INPUT_SEED, 0, &bench, e);
     if (code == KDS_OK && p != NULL)
         code = ops->run(bench, p, &o, &result, NULL, f, e);
     if (code == KDS_OK && f->verdict == KDS_VERDICT_OK &&
@@ -37,21 +37,21 @@ static kds_code run(profile_bench *b, int kernel, int row, cJSON *entry, kds_fin
     return code;
 }
 
-kds_code profile_simulate(profile_bench *b, int kernel, int row, cJSON *entry, kds_err *e)
+kds_code profile_simulate(profile_bench *x, int kernel, int row, cJSON *entry, kds_err *e)
 {
     kds_finding f;
     kds_code code = KDS_OK;
     kds_finding_clear(&f);
-    if (!b->o->compare_sim)
+    if (!x->o->compare_sim)
         return KDS_OK;
-    if (b->sim == NULL) {
+    if (x->sim == NULL) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        code = kds_device_open(&b->sim, "sim", b->task, SIM_SEED, "", e);
+        code = kds_device_open(&x->sim, "sim", x->b.task, SIM_SEED, "", e);
         if (code == KDS_OK)
-            b->sim->threads = cores < 1 ? 1 : cores > 64 ? 64 : (int)cores;
+            x->sim->threads = cores < 1 ? 1 : cores > 64 ? 64 : (int)cores;
     }
     if (code == KDS_OK)
-        code = run(b, kernel, row, entry, &f, e);
+        code = run(x, kernel, row, entry, &f, e);
     if (code == KDS_OK && f.verdict != KDS_VERDICT_OK &&
         !kds_json_add_str(entry, "sim_message", f.text))
         code = no_memory(e);

@@ -203,7 +203,8 @@ static kds_code make_child(const kds_selector *s, const kds_state *state, const 
     kds_buf hypothesis;
     kds_buf_init(&hypothesis, 4096);
     kds_buf_reset(&out->source);
-    kds_code code = kds_gather(&g, s, state, op->name, cell->elite, other ? other->elite : none, e);
+    kds_code code =
+        kds_gather_sources(&g, s, state, op->name, cell->elite, other ? other->elite : none, e);
     if (code != KDS_OK)
         goto out;
     union {

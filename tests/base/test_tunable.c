@@ -89,6 +89,26 @@ static void test_what_is_refused(void **state)
     fails(text, "line 17: tune A16: more than 16 tunables");
 }
 
+/* Writing values into the normal form gives the normal form of the text with those values. */
+static void normal_forms_agree(const char *text, const kds_tunable *u, int count, const char *want)
+{
+    kds_buf normal, written, expected;
+    kds_tune_form f;
+    kds_err e = {0};
+    kds_buf_init(&normal, 10000);
+    kds_buf_init(&written, 10000);
+    kds_buf_init(&expected, 10000);
+    kds_lex_normalize(&normal, text, strlen(text));
+    kds_lex_normalize(&expected, want, strlen(want));
+    if (kds_tune_form_read(&f, normal.data, normal.len, count, &e))
+        fail_msg("%s", e.message);
+    kds_tune_form_write(&written, &f, u, ",");
+    assert_string_equal(written.data, expected.data);
+    kds_buf_free(&normal);
+    kds_buf_free(&written);
+    kds_buf_free(&expected);
+}
+
 /* Writes the text with the tunable's value in force changed. */
 static void writes(const char *text, int index, int64_t value, const char *want)
 {
@@ -102,6 +122,7 @@ static void writes(const char *text, int index, int64_t value, const char *want)
     if (kds_tunables_write(&out, text, strlen(text), u, count, &e))
         fail_msg("%s", e.message);
     assert_string_equal(out.data, want);
+    normal_forms_agree(text, u, count, want);
     kds_buf_free(&out);
 }
 
@@ -115,6 +136,11 @@ static void test_write(void **state)
     writes("// #pragma kda tune A = 1, 2\n#pragma kda tune A = \\\n 1, 2\n", 0, 2,
            "// #pragma kda tune A = 1, 2\n#pragma kda tune A = \\\n 2, 1\n");
     writes("#pragma kda tune A = 3, 1, 2\n", 0, 9, "#pragma kda tune A = 1, 2, 3\n");
+    writes("  # pragma kda tune A = - 5 , 0, -9223372036854775808 // c\nint x = 1;\n"
+           "#pragma kda tune B = 12/**/\n#pragma kda launch f()\n#pragma kda tune C=2,1",
+           0, 0,
+           "  # pragma kda tune A = 0, -9223372036854775808, -5 // c\nint x = 1;\n"
+           "#pragma kda tune B = 12/**/\n#pragma kda launch f()\n#pragma kda tune C=2, 1");
     kds_tunable none[1];
     kds_buf small;
     kds_buf_init(&small, 4);

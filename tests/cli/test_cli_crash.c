@@ -85,6 +85,45 @@ static void test_twenty_kills(void **state)
     assert_same("whole", "killed");
 }
 
+/* The highest number of an event that a run has told, in whole lines. */
+static int64_t last_told(const char *name)
+{
+    char file[100];
+    int64_t last = 0;
+    (void)snprintf(file, sizeof file, "%s.out", name);
+    char *text = cli_read(cli_path(file), NULL);
+    for (char *line = text, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+        cJSON *o = kds_json_parse_record(line, (size_t)(end - line));
+        int64_t seq = kds_json_int(o, "seq", 0);
+        last = seq > last ? seq : last;
+        cJSON_Delete(o);
+    }
+    free(text);
+    return last;
+}
+
+/* Events wait a moment for others before they are made durable; none is told before. */
+static void test_what_was_told_is_in_the_record(void **state)
+{
+    (void)state;
+    const char *const start[] = {
+        "run", cli_source("tests/tasks/scale"), "-o", "told", "--seed", "7", "--json", NULL};
+    pid_t pid = cli_start("told", start);
+    for (int64_t wanted = 10; wanted <= 70; wanted += 30) {
+        while (last_told("told") < wanted && kill(pid, 0) == 0)
+            sleep_ms(10);
+        kill(pid, SIGKILL);
+        assert_int_equal(cli_wait(pid), 128 + SIGKILL);
+        cJSON *report = JSON("check", "told");
+        assert_in_range(last_told("told"), wanted, kds_json_int(report, "events", 0));
+        cJSON_Delete(report);
+        const char *const again[] = {"resume", "told", "--json", NULL};
+        pid = cli_start("told", again);
+    }
+    kill(pid, SIGKILL);
+    assert_int_equal(cli_wait(pid), 128 + SIGKILL);
+}
+
 /* A first SIGTERM finishes what runs and exits resumable with the documented status. */
 static void test_polite_stop(void **state)
 {
@@ -129,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_twenty_kills),
+        cmocka_unit_test(test_what_was_told_is_in_the_record),
         cmocka_unit_test(test_polite_stop),
         cmocka_unit_test(test_lock),
     };

@@ -158,6 +158,69 @@ static void size_and_power(void **state)
         fail_msg("a loss of 1 %% is called faster in %.4f, after %.1f rounds", faster, rounds);
 }
 
+/* A round's noise, scaled by `spread`: normal, or Student's t with three degrees of freedom, whose
+ * tails are heavy. */
+static double noise_of(bool heavy, double spread, kds_random *random)
+{
+    double z = kds_random_normal(random), sum = 0;
+    if (!heavy)
+        return spread * z;
+    for (int i = 0; i < 3; i++) {
+        double x = kds_random_normal(random);
+        sum += x * x / 3;
+    }
+    return spread * z / sqrt(sum);
+}
+
+/* How many of 100,000 children that are `value` apart are let go after the screening rounds. */
+static int let_go(double value, double spread, bool heavy, double floor)
+{
+    enum { CHILDREN = 100000 };
+    kds_random random = kds_random_stream(6, (uint64_t)(1e6 * (value + spread + 1)), "hopeless");
+    kds_duel_rule r = rule;
+    kds_duel_rounds *d = rounds_of(1);
+    int gone = 0;
+    r.hopeless = kds_duel_hopeless(r.margin, floor);
+    d->count = KDS_DUEL_SCREEN;
+    for (int i = 0; i < CHILDREN; i++) {
+        kds_duel out;
+        for (int k = 0; k < KDS_DUEL_SCREEN; k++)
+            d->rows[k][0] = value + noise_of(heavy, spread, &random);
+        gone += kds_duel_over(&r, d, &out);
+    }
+    return gone;
+}
+
+/* Rounds scatter by 0.06 to 0.2 % between equals on an H200, and by up to 0.6 % where an idle
+ * kernel lies among them. */
+static void clear_losers_alone_are_let_go(void **state)
+{
+    (void)state;
+    static const struct {
+        double spread;
+        bool heavy;
+        double floor;
+        int equals, winners; /* at most so many of 100,000 */
+    } cases[] = {{0.002, false, 0.0015, 0, 0},
+                 {0.002, true, 0.0015, 5, 2},
+                 {0.006, false, 0.003, 2, 0},
+                 {0.006, true, 0.003, 150, 20},
+                 {0.02, false, 0.01, 80, 10}}; /* a noisy machine: its floor widens the bound */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double s = cases[i].spread, f = cases[i].floor;
+        int equals = let_go(0, s, cases[i].heavy, f), winners = let_go(-0.01, s, cases[i].heavy, f);
+        if (equals > cases[i].equals || winners > cases[i].winners)
+            fail_msg("case %zu: of 100000, %d equals and %d that are 1 %% faster are let go", i,
+                     equals, winners);
+        int slower = let_go(log1p(0.05), s, cases[i].heavy, f);
+        if (s < 0.01 && slower < 95000)
+            fail_msg("case %zu: of 100000 that are 5 %% slower, %d are let go", i, slower);
+    }
+    assert_true(kds_duel_hopeless(0.0025, 0.001) == 0.02);
+    assert_true(fabs(kds_duel_hopeless(0.01, 0.001) - 0.04) < 1e-15);
+    assert_true(fabs(kds_duel_hopeless(0.0025, 0.006) - 0.024) < 1e-15);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +230,7 @@ int main(void)
         cmocka_unit_test(no_gain_is_given_up),
         cmocka_unit_test(only_planned_looks_decide),
         cmocka_unit_test(size_and_power),
+        cmocka_unit_test(clear_losers_alone_are_let_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,9 +78,9 @@ static void malformed_jobs(void **state)
         {"max_regress", "null", "share"},
         {"hopeless", "\"\"", "share"},
         {"slowdown", "", "share"},
-        {"incumbent", "", "the incumbent's source"},
-        {"child", "{\"source\": 99}", "the child's source"},
-        {"child", "{\"source\": 0, \"parent\": 99}", "the child's source"},
+        {"incumbent", "", "the incumbent: a job without a source"},
+        {"child", "{\"source\": 99}", "the child: a job without a source"},
+        {"child", "{\"source\": 0, \"parent\": 99}", "the child: a job without a source"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         refuses_with(cases[i].key, cases[i].value, cases[i].words);
@@ -99,7 +99,7 @@ static void a_wrong_plan_and_code_are_refused(void **state)
     int at = kds_frame_add(&f, "int x;", 6);
     cJSON *child = cJSON_GetObjectItem(f.header, "child");
     cJSON_SetNumberValue(cJSON_GetObjectItem(child, "source"), at);
-    refuses(&f, "the child's plan is wrong");
+    refuses(&f, "the child: a plan is wrong");
     kds_frame_free(&f);
     make(&f);
     cJSON_DeleteItemFromObject(f.header, "child_code");

@@ -32,6 +32,7 @@ enum {
     KDS_BUDGET_COST,
     KDS_BUDGET_TOKENS,
     KDS_BUDGET_REQUESTS,
+    KDS_BUDGET_GPU_TIME,
     KDS_BUDGETS
 };
 /* A duel under way. */
@@ -78,6 +79,7 @@ struct kds_campaign {
     uint64_t duel_tags;
     int floor_failures; /* such duels in a row of which nothing came */
     double last_floor;
+    double gpu_told;    /* seconds of the cards that events of this process have told */
     double busy, woken; /* seconds of this process's own work, without waiting; when it began */
     int stop_fd;        /* eventfd: wakes the loop */
     atomic_int stops;

@@ -145,6 +145,7 @@ static const char *budget_spent(const kds_campaign *c)
            stall = kds_settings_double(c->settings, "stall");
     double cost = kds_settings_double(c->settings, "max-cost"),
            target = kds_settings_double(c->settings, "target");
+    double gpu_time = kds_settings_double(c->settings, "max-gpu-time");
     int64_t tokens = kds_settings_int(c->settings, "max-tokens"),
             requests = kds_settings_int(c->settings, "max-requests");
     if (evals > 0 && s->evaluated >= evals)
@@ -157,6 +158,8 @@ static const char *budget_spent(const kds_campaign *c)
         return "max-tokens";
     if (requests > 0 && s->requests >= requests)
         return "max-requests";
+    if (gpu_time > 0 && s->gpu_seconds >= gpu_time)
+        return "max-gpu-time";
     if (target > 0 && s->best_fitness >= target)
         return "target";
     if (c->selector.endpoint && s->barren >= BARREN_MAX)
@@ -171,6 +174,15 @@ static bool evals_reserved(const kds_campaign *c)
 {
     int64_t evals = kds_settings_int(c->settings, "max-evals");
     return evals > 0 && c->state->evaluated + c->state->flight_count >= evals;
+}
+
+/* The same of the cards' time, each taken to need what one has needed so far. */
+static bool gpu_time_reserved(const kds_campaign *c)
+{
+    const kds_state *s = c->state;
+    double limit = kds_settings_double(c->settings, "max-gpu-time");
+    double each = s->evaluated > 0 ? s->gpu_seconds / (double)s->evaluated : 0;
+    return limit > 0 && s->gpu_seconds + each * s->flight_count >= limit;
 }
 
 /* Makes one decision, with its child or its request in the same record. *made is false if none is
@@ -239,7 +251,7 @@ static kds_code decide_due(kds_campaign *c, kds_err *e)
             c->why = spent;
             return KDS_OK;
         }
-        if (c->state->decisions >= opening && evals_reserved(c))
+        if (c->state->decisions >= opening && (evals_reserved(c) || gpu_time_reserved(c)))
             return KDS_OK;
         kds_code code = decide(c, &made, e);
         if (code != KDS_OK)
@@ -430,6 +442,8 @@ kds_code kds_campaign_run(kds_campaign *c, kds_event_fn *fn, void *user, kds_err
     if (!kds_evaluator_counts(c->evaluator, &why_not))
         kds_campaign_tell(c, "notice", "no counters, so cells are made of compile facts: %.600s",
                           why_not);
+    if (!c->state->measured && kds_settings_double(c->settings, "max-gpu-time") > 0)
+        kds_campaign_tell(c, "warning", "--max-gpu-time has no effect on the simulator");
     kds_campaign_watch_budgets(c, true);
     while (code == KDS_OK && !over && !stop_now(c)) {
         code = turn(c, &over, &err);

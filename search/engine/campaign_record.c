@@ -84,11 +84,33 @@ static void wait_for_space(kds_campaign *c)
     (void)poll(&fd, 1, 1000);
 }
 
+/* What the cards have done since the last event that told is told by the next one of these kinds,
+ * whatever it was for: a twin's judging that nobody needs any more counts as well. */
+static kds_code add_gpu_seconds(kds_campaign *c, const kds_record *records, int count, double *told,
+                                kds_err *e)
+{
+    static const char *const KINDS[] = {"STAGE", "DUEL", "STOP"};
+    *told = kds_evaluator_gpu_seconds(c->evaluator);
+    if (!(*told > c->gpu_told))
+        return KDS_OK;
+    for (int i = 0; i < count; i++)
+        for (size_t k = 0; k < sizeof KINDS / sizeof *KINDS; k++)
+            if (strcmp(records[i].kind, KINDS[k]) == 0)
+                return kds_json_add_num(records[i].body, "gpu_seconds", *told - c->gpu_told)
+                           ? KDS_OK
+                           : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    *told = c->gpu_told;
+    return KDS_OK;
+}
+
 kds_code kds_campaign_record(kds_campaign *c, const kds_record *records, int count, kds_err *e)
 {
     int64_t seqs[8] = {0};
+    double gpu_told = 0;
     kds_err err = {0};
-    kds_code code = write_records(c, records, count, seqs, &err);
+    kds_code code = add_gpu_seconds(c, records, count, &gpu_told, &err);
+    if (code == KDS_OK)
+        code = write_records(c, records, count, seqs, &err);
     for (int i = 0; code == KDS_IO && i < FULL_DISK_TRIES && atomic_load(&c->stops) < 2; i++) {
         if (i == 0)
             kds_campaign_tell(c, "warning", "cannot write the archive, trying again: %s",
@@ -106,6 +128,7 @@ kds_code kds_campaign_record(kds_campaign *c, const kds_record *records, int cou
             "continues)",
             records[0].kind, c->dir);
     }
+    c->gpu_told = gpu_told;
     for (int i = 0; i < count; i++) {
         if ((code = kds_state_apply(c->state, records[i].kind, records[i].body, e)) != KDS_OK)
             return code;
@@ -139,6 +162,7 @@ static cJSON *summary(const kds_campaign *c, const char *phase)
         kds_json_add_num(o, "cost_usd", s->cost_usd) &&
         kds_json_add_int(o, "tokens", s->prompt_tokens + s->completion_tokens) &&
         kds_json_add_int(o, "requests", s->requests) &&
+        kds_json_add_num(o, "gpu_seconds", s->gpu_seconds) &&
         kds_json_add_int(o, "failed_calls", s->failed_calls) &&
         kds_json_add_bool(o, "modelled", times_are_modelled(c));
     if (ok)

@@ -276,6 +276,14 @@ void kds_evaluator_forget_counters(kds_evaluator *x)
     x->counts = false;
 }
 
+double kds_evaluator_gpu_seconds(const kds_evaluator *x)
+{
+    double sum = 0;
+    for (int kind = 0; kind < GPU_KINDS; kind++)
+        sum += x->gpu_seconds[kind];
+    return sum;
+}
+
 static bool add_stats(cJSON *to, const char *key, int workers, int64_t jobs, double seconds)
 {
     cJSON *o = cJSON_AddObjectToObject(to, key);

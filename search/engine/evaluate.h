@@ -102,6 +102,10 @@ int kds_evaluator_poll_set(const kds_evaluator *x, struct pollfd *fds, int room)
 int kds_evaluator_timeout_ms(const kds_evaluator *x);
 KDS_MUST_USE kds_code kds_evaluator_step(kds_evaluator *x, kds_err *e);
 
+/* Seconds that the cards have been at work since the start, of several their sum: judging, duels,
+ * profiling, of jobs that have ended. 0 on the simulator. */
+double kds_evaluator_gpu_seconds(const kds_evaluator *x);
+
 /* Where the workers' time went: {compile{workers, jobs, seconds}, safety, judge, profile, duel};
  * seconds are summed over the workers of a kind. `recovery`, if there were any: from a fault on a
  * card to the next process that is ready there. NULL: out of memory. Owned by the caller. */

@@ -20,6 +20,9 @@ static const kds_option options[] = {
     {"max-requests", KDS_OPTION_INT, "0", 0, 1e12, NULL, RUN, "N",
      "stop before more than this many prompts are sent to models, repeated ones among them (0: no "
      "limit)"},
+    {"max-gpu-time", KDS_OPTION_DURATION, "0", 0, 1e9, NULL, RUN, "TIME",
+     "stop after GPUs were at work for this long, several counted each and all epochs together (0: "
+     "no limit; the simulator uses none)"},
     {"stall", KDS_OPTION_DURATION, "0", 0, 1e9, NULL, RUN, "TIME",
      "stop when nothing was accepted for this long (0: never)"},
     {"target", KDS_OPTION_DOUBLE, "0", 0, 1e6, NULL, RUN, "X",

@@ -126,6 +126,7 @@ typedef struct kds_state {
     int64_t requests;    /* the next request's number */
     int64_t epochs;
     double run_seconds; /* of the epochs that ended with STOP */
+    double gpu_seconds; /* that cards were at work, of several their sum */
     int64_t prompt_tokens, completion_tokens, failed_calls;
     double cost_usd;
     kds_id chain;    /* hash over all decisions */

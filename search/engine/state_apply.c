@@ -5,6 +5,7 @@
 #include "search/engine/state.h"
 #include "search/engine/state_internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -368,6 +369,9 @@ kds_code kds_state_apply(kds_state *s, const char *kind, const cJSON *body, kds_
         {"ACCEPT", apply_accept},     {"REJECT", apply_reject},
         {"STOP", apply_stop},
     };
+    double gpu_seconds = kds_json_num(body, "gpu_seconds", 0);
+    if (isfinite(gpu_seconds) && gpu_seconds > 0)
+        s->gpu_seconds += gpu_seconds;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(kind, table[i].kind) == 0)
             return table[i].apply(s, body, e);

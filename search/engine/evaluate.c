@@ -8,6 +8,7 @@
 #include "search/base/clock.h"
 #include "search/base/spawn.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +149,7 @@ kds_code kds_evaluator_submit(kds_evaluator *x, uint64_t tag, const char *source
     w->tag = tag;
     w->len = len;
     w->started = kds_clock_monotonic();
+    w->rank = -INFINITY;
     w->source = strndup(source, len);
     w->parent_source = parent_source ? strdup(parent_source) : NULL;
     w->next = x->works;
@@ -168,6 +170,13 @@ kds_code kds_evaluator_submit(kds_evaluator *x, uint64_t tag, const char *source
     if (code != KDS_OK)
         remove_work(x, w);
     return code;
+}
+
+void kds_evaluator_rank(kds_evaluator *x, uint64_t tag, double rank)
+{
+    work *w = evaluator_find(x, tag);
+    if (w)
+        w->rank = rank;
 }
 
 int kds_evaluator_in_hand(const kds_evaluator *x)

@@ -170,7 +170,7 @@ static void show_text(status *s, const char *dir)
                100 * kds_json_num(s->noise, "floor", 0),
                (long long)kds_json_int(s->noise, "hidden_faster", 0),
                (long long)kds_json_int(s->noise, "hidden", 0));
-    if (s->noise) {
+    if (s->gpu_seconds > 0) {
         kds_text_format_duration(time, sizeof time, s->gpu_seconds);
         printf("GPU time    %s at work\n", time);
     }

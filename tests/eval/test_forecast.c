@@ -14,7 +14,7 @@ static double ratio_of(const cJSON *report)
 static void test_near_the_judge(void **state)
 {
     (void)state;
-    static const char *const tasks[] = {"rotary_embedding", "layer_norm"};
+    static const char *const tasks[] = {"rotary_embedding"};
     const kds_judge_options o = {
         .device = "sim:h100", .gate_seed = 5, .only_safety = true, .forecast = true};
     const kds_judge_options whole = {.device = "sim:h100", .gate_seed = 5};

@@ -8,6 +8,7 @@
 #include "search/base/random.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -256,8 +257,8 @@ static kds_code run_whole(const sim_launch *l, uint64_t budget, bool trace, sim_
 
 /* Warp instructions of the first block and what it writes, run in memory of its own so that nothing
  * is done twice. */
-static kds_code probe(const sim_launch *l, uint64_t budget, double *work, sim_written *written,
-                      kds_finding *f, kds_err *e)
+static kds_code probe(const sim_launch *l, double *work, sim_written *written, kds_finding *f,
+                      kds_err *e)
 {
     sim_memory scratch = {0};
     sim_launch first = *l;
@@ -266,7 +267,7 @@ static kds_code probe(const sim_launch *l, uint64_t budget, double *work, sim_wr
     first.at = &scratch;
     kds_code code = sim_memory_fill(&scratch, l->bench, l->binding, l->program->oracle, 0, e);
     if (code == KDS_OK)
-        code = sim_launch_blocks(&first, &zero, 1, budget, false, &r, f, e);
+        code = sim_launch_blocks(&first, &zero, 1, (uint64_t)BLOCK_BUDGET, false, &r, f, e);
     if (code == KDS_OK) {
         *work = r.counters[KDS_SIM_COUNTER_WARP_INST];
         sim_written_count(l, &scratch, written);
@@ -281,7 +282,7 @@ static kds_code run_sample(const sim_launch *l, bool trace, sim_totals *t, kds_f
     uint64_t blocks[1 + GROUPS * GROUP_BLOCKS];
     double work = 0;
     sim_written first, before, all, tail;
-    kds_code code = probe(l, (uint64_t)BLOCK_BUDGET, &work, &first, f, e);
+    kds_code code = probe(l, &work, &first, f, e);
     if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
         return code;
     double most = SAMPLE_WORK / (work > 1 ? work : 1);
@@ -317,25 +318,27 @@ static kds_code run_sample(const sim_launch *l, bool trace, sim_totals *t, kds_f
     return code;
 }
 
-/* A guess at the time: a few blocks stand for all. */
+/* A guess at the time: the first block, which tells how heavy they are, and a few others stand for
+ * all. */
 static kds_code run_rough(const sim_launch *l, uint64_t budget, sim_totals *t, uint64_t *ran,
                           kds_finding *f, kds_err *e)
 {
     uint64_t blocks[1 + ROUGH_GROUPS * ROUGH_GROUP_BLOCKS];
-    double work = 0;
-    sim_written ignored;
-    kds_code code = probe(l, budget, &work, &ignored, f, e);
+    const uint64_t zero = 0;
+    kds_sim_result first, others;
+    kds_code code = sim_launch_blocks(l, &zero, 1, budget, false, &first, f, e);
     if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
         return code;
-    double most = ROUGH_WORK / (work > 1 ? work : 1);
-    int groups = most < 2 + ROUGH_GROUPS ? 1 : ROUGH_GROUPS;
-    int in_group = most < 2 + ROUGH_GROUPS * ROUGH_GROUP_BLOCKS ? 1 : ROUGH_GROUP_BLOCKS;
+    double most = ROUGH_WORK / fmax(first.counters[KDS_SIM_COUNTER_WARP_INST], 1);
+    int groups = most < 1 + ROUGH_GROUPS ? 1 : ROUGH_GROUPS;
+    int in_group = most < 1 + ROUGH_GROUPS * ROUGH_GROUP_BLOCKS ? 1 : ROUGH_GROUP_BLOCKS;
     uint64_t count = choose_blocks(l->bench, l->grid, groups, in_group, blocks);
-    kds_sim_result r;
-    code = sim_launch_blocks(l, blocks, count, budget, true, &r, f, e);
-    add_counters(t, &r, (double)l->grid / (double)count);
-    t->trace = trace_of(&r);
-    *ran += cost_of(&r) + (uint64_t)work;
+    code = sim_launch_blocks(l, blocks + 1, count - 1, budget, true, &others, f, e);
+    double scale = (double)l->grid / (double)count;
+    add_counters(t, &first, scale);
+    add_counters(t, &others, scale);
+    t->trace = trace_of(&others);
+    *ran += cost_of(&first) + cost_of(&others);
     return code;
 }
 

@@ -24,8 +24,13 @@ bool kds_device_is_gpu(const char *spec)
     return kds_text_starts_with(spec, "cuda:") || strcmp(spec, "all") == 0;
 }
 
-const char *kds_device_safety(const char *arch)
+const char *kds_device_safety(const char *model, const char *arch)
 {
+    static const char *const known[][2] = {
+        {"H200", "sim:h200"}, {"H100", "sim:h100"}, {"A100", "sim:a100"}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strstr(model, known[i][0]) != NULL)
+            return known[i][1];
     return strcmp(arch, "sm_90") < 0 ? "sim:a100" : "sim:h200";
 }
 

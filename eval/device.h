@@ -23,6 +23,8 @@ typedef struct kds_run_options {
     uint8_t poison;  /* byte that outputs and undefined scratch hold before the run */
     bool timed;      /* give time and counters */
     bool races;      /* look for data races as well, where the device can */
+    bool rough;      /* give no more than a guess at the time, at little cost, where the device can:
+                        the outputs mean nothing */
     bool repeat;     /* then run all again in the same process, on new outputs: what is kept is the
                         second run's */
     uint64_t budget; /* work (kds_run_result.work) after which the run ends as a timeout; 0: the
@@ -33,6 +35,7 @@ typedef struct kds_run_result {
     const char *variant; /* of the plan; lives as long as the plan */
     int launches;
     uint64_t work;       /* in the device's unit, over the whole row */
+    uint64_t ran;        /* of a rough run: what it took, in that unit, as long as others take */
     double us;           /* of the whole plan; 0 if not timed */
     double baseline_us;  /* measured beside it (`time`); 0: not */
     bool partial;        /* sampled, and blocks depend on blocks that did not run: the outputs mean
@@ -126,8 +129,9 @@ void kds_device_close(kds_device *d);
 KDS_MUST_USE kds_code kds_device_arch(const char *spec, char *out, size_t size, kds_err *e);
 /* True for "cuda:0" and its like, and for lists of them. */
 bool kds_device_is_gpu(const char *spec);
-/* The simulated GPU that quick rows run on before one of that architecture ("sm_90a") does. */
-const char *kds_device_safety(const char *arch);
+/* The simulated GPU that quick rows run on before one of that model ("NVIDIA H100 PCIe"; "" if not
+ * known yet) and architecture ("sm_90a") does: the same, or the nearest that there is. */
+const char *kds_device_safety(const char *model, const char *arch);
 
 /* A GPU (eval/cuda/device_cuda.c); it is this process's alone until close. */
 KDS_MUST_USE kds_code kds_device_cuda_open(kds_device **out, const char *spec, const kds_task *t,

@@ -77,6 +77,17 @@ static kds_code check_all(kds_judge *j, kds_judgement *x, kds_program *p, kds_er
     return code;
 }
 
+/* The report is complete, or there is none. */
+static kds_code add_forecast(kds_judge *j, kds_program *p, cJSON **report, kds_err *e)
+{
+    kds_code code = kds_judge_forecast(j, p, *report, e);
+    if (code == KDS_OK)
+        return code;
+    cJSON_Delete(*report);
+    *report = NULL;
+    return code;
+}
+
 kds_code kds_judge_run(kds_judge *j, const char *source, size_t len, const kds_plan *plan,
                        const kds_compiled *compiled, cJSON **report, kds_err *e)
 {
@@ -94,6 +105,8 @@ kds_code kds_judge_run(kds_judge *j, const char *source, size_t len, const kds_p
         code = check_all(j, &x, p, e);
     if (code == KDS_OK)
         code = kds_judge_report(j, &x, report, e);
+    if (code == KDS_OK && j->forecasts && p != NULL && x.finding.verdict == KDS_VERDICT_OK)
+        code = add_forecast(j, p, report, e);
     if (code != KDS_OK && !j->main.device->modelled)
         j->main.device->spoilt = true; /* a fresh process is a sane one */
     j->main.device->ops->unload(p);
@@ -226,6 +239,7 @@ kds_code kds_judge_open(kds_judge **out, const kds_task *t, const kds_judge_opti
         return kds_fail(e, KDS_NO_MEMORY, "cannot open the judge: out of memory");
     j->task = t;
     j->only_safety = o->only_safety;
+    j->forecasts = o->forecast && o->only_safety;
     j->baseline_us = calloc((size_t)t->row_count, sizeof(double));
     kds_code code = j->baseline_us != NULL
                         ? KDS_OK
@@ -252,6 +266,7 @@ void kds_judge_close(kds_judge *j)
 {
     if (j == NULL)
         return;
+    kds_judge_ahead_close(j);
     bench_close(&j->main);
     kds_plan_free(j->baseline_plan);
     kds_plan_free(j->reference_plan);

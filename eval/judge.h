@@ -15,6 +15,7 @@ typedef struct kds_judge_options {
     int seeds;          /* secret seeds per row and regime; default 2 */
     bool only_safety;   /* stop after the quick rows; where the simulator cannot run the task's own
                            kernels, every candidate is "not_simulated" */
+    bool forecast;      /* with only_safety: what passes gets a forecast of its time */
     bool proven;  /* another judge like this one has judged the baseline: it is not judged again */
     int threads;  /* cores that one candidate may use; 0: 1 */
     bool confine; /* once the device is open, give up what this process does not need */
@@ -55,6 +56,8 @@ const cJSON *kds_judge_baseline(const kds_judge *j);
  * - counters*, {name: value}: weighted sums over the profile rows, by CUPTI's names.
  * - facts: registers, spill_bytes, static_shared, dynamic_shared, launches, variants, threads,
  *   source_bytes, tokens, tunable.NAME: the largest over the profile rows.
+ * - forecast {ratio, device}, where asked for and possible: the logarithm of time over the
+ *   baseline's, weighted over production rows, modelled from a few blocks of them.
  * - descriptor*: version, values[], bins[], cell (16 hex digits). */
 KDS_MUST_USE kds_code kds_judge_run(kds_judge *j, const char *source, size_t len,
                                     const kds_plan *plan, const kds_compiled *compiled,

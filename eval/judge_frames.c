@@ -38,6 +38,7 @@ kds_code kds_judge_prepare_job(kds_frame *out, const char *task_dir, const kds_j
                             kds_json_add_str(out->header, "gate_seed", seed) &&
                             kds_json_add_int(out->header, "seeds", o->seeds) &&
                             kds_json_add_bool(out->header, "only_safety", o->only_safety) &&
+                            kds_json_add_bool(out->header, "forecast", o->forecast) &&
                             kds_json_add_bool(out->header, "proven", o->proven) &&
                             kds_json_add_bool(out->header, "confine", o->confine) &&
                             kds_json_add_int(out->header, "threads", o->threads)))
@@ -88,6 +89,7 @@ static kds_code prepare(worker *w, const kds_frame *job, cJSON *reply, kds_err *
     kds_judge_options o = {.device = kds_json_str(h, "device", "sim"),
                            .seeds = (int)kds_json_int(h, "seeds", 0),
                            .only_safety = kds_json_bool(h, "only_safety", false),
+                           .forecast = kds_json_bool(h, "forecast", false),
                            .proven = kds_json_bool(h, "proven", false),
                            .threads = (int)kds_json_int(h, "threads", 0),
                            .confine = kds_json_bool(h, "confine", true)};

@@ -20,6 +20,8 @@ struct kds_judge {
     bool blind;          /* the simulator cannot run the task's own kernels: nothing can be told */
     double *baseline_us; /* by row; 0 until known */
     cJSON *baseline_report;
+    bool forecasts;                /* asked for */
+    struct kds_judge_ahead *ahead; /* what forecasts are made with; NULL until the first */
 };
 
 /* Everything about one candidate that a report is made of. */
@@ -41,5 +43,9 @@ void kds_counters_sum(const kds_task *t, const double *us, const kds_measures *c
 
 KDS_MUST_USE kds_code kds_judge_report(const kds_judge *j, const kds_judgement *x, cJSON **out,
                                        kds_err *e);
+
+/* judge_forecast.c: adds "forecast" to a report, if one can be made. */
+KDS_MUST_USE kds_code kds_judge_forecast(kds_judge *j, kds_program *p, cJSON *report, kds_err *e);
+void kds_judge_ahead_close(kds_judge *j);
 
 #endif

@@ -83,3 +83,16 @@ double kds_stats_spearman(const double *x, const double *y, size_t n)
     free(ranks);
     return result;
 }
+
+double kds_stats_kendall(const double *x, const double *y, size_t n)
+{
+    double balance = 0, in_x = 0, in_y = 0; /* pairs that are no tie there */
+    for (size_t i = 1; i < n; i++)
+        for (size_t k = 0; k < i; k++) {
+            int a = (x[i] > x[k]) - (x[i] < x[k]), b = (y[i] > y[k]) - (y[i] < y[k]);
+            balance += a * b;
+            in_x += a != 0;
+            in_y += b != 0;
+        }
+    return in_x > 0 && in_y > 0 ? balance / sqrt(in_x * in_y) : NAN;
+}

@@ -16,5 +16,8 @@ bool kds_stats_ranks(const double *values, size_t n, double *ranks);
 /* Spearman's rank correlation: Pearson's correlation of the ranks, ties included. NaN if n < 2, if
  * all values of one side are equal, or out of memory. */
 double kds_stats_spearman(const double *x, const double *y, size_t n);
+/* Kendall's tau-b: pairs in the same order less those in the other, ties in either left out and
+ * allowed for. NaN if n < 2 or if all values of one side are equal. Time grows with n squared. */
+double kds_stats_kendall(const double *x, const double *y, size_t n);
 
 #endif

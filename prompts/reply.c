@@ -4,7 +4,6 @@
 #include "prompts/reply_internal.h"
 #include "search/base/text.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -124,26 +123,6 @@ static void keep_line(kds_span h, char *out, size_t size)
         h.len--;
     }
     kds_text_escape_into(out, size, h.at, h.len, false);
-}
-
-/* The first factor in a text: a number before an x, a multiplication sign or "times". */
-static double factor_of(const char *text)
-{
-    for (const char *p = text; *p;) {
-        size_t n = strspn(p, "0123456789."), blanks = strspn(p + n, " ");
-        const char *behind = p + n + blanks;
-        bool word = strncasecmp(behind, "times", 5) == 0 || strncmp(behind, "\xc3\x97", 2) == 0 ||
-                    ((*behind == 'x' || *behind == 'X') && !isalnum((unsigned char)behind[1]));
-        char number[32];
-        double value = 0;
-        if (n > 0 && n < sizeof number && word) {
-            snprintf(number, sizeof number, "%.*s", (int)n, p);
-            if (kds_text_parse_double(number, &value) && value > 0 && value < 1e6)
-                return value;
-        }
-        p += n > 0 ? n : 1;
-    }
-    return 0;
 }
 
 /* Takes kernels out that only quote the parent, and repetitions. */
@@ -285,7 +264,7 @@ kds_code kds_reply_parse(const char *text, size_t len, const char *parent, size_
         goto out;
     keep_line(parts.hypothesis, out->hypothesis, sizeof out->hypothesis);
     keep_line(parts.prediction, out->prediction, sizeof out->prediction);
-    out->predicted = factor_of(out->prediction);
+    out->predicted = kds_prediction_factor(out->prediction);
     if ((code = make_source(&parts, old, &child, out, e)) != KDS_OK)
         goto out;
     if (out->problem == KDS_REPLY_TOO_LARGE || child.bad == KDS_TOO_LARGE)

@@ -28,9 +28,15 @@ typedef struct kds_reply {
     char message[600];    /* for the model: what was wrong and what is expected; escaped */
     char hypothesis[400]; /* the text after "Hypothesis:", one line, escaped; "" if none */
     char prediction[200]; /* the same after "Prediction:" */
-    double predicted;     /* the factor in it, of "1.15x" or "1.15 times"; 0 if none */
+    double predicted;     /* the speed-up in it as a factor; 0 if none */
     int edits;            /* SEARCH/REPLACE blocks applied; 0 for a full source */
 } kds_reply;
+
+/* The speed-up that a prediction states, as a factor over the parent; 0 if it states none. The
+ * first that is understood counts: "1.15x", "1.15 times", "2x slower" (0.5), "15 % faster" (1.15),
+ * "15 % slower", "10 % less time", "time -10 %" (1 / 0.9). What is said of other things ("2x fewer
+ * loads", "60 % of the bandwidth") is passed over. From 0.01 to 100; any text may come. */
+double kds_prediction_factor(const char *text);
 
 /* Parses `text`; on KDS_REPLY_OK `source` (initialised by the caller, emptied first) holds the
  * child.

@@ -120,7 +120,8 @@ typedef struct kds_err {
     X(DEVICE_FAULT, device_fault, "the device reported a fault")                                   \
     X(DUPLICATE, duplicate, "the same as an earlier candidate")                                    \
     X(NOT_SIMULATED, not_simulated, "uses an instruction that the simulator does not have")        \
-    X(NO_CHILD, no_child, "the proposer made no source")
+    X(NO_CHILD, no_child, "the proposer made no source")                                           \
+    X(SET_ASIDE, set_aside, "not judged: its forecast was too slow")
 
 typedef enum kds_verdict {
 #define KDS_X(upper, lower, text) KDS_VERDICT_##upper,

@@ -8,11 +8,17 @@
 #include "search/base/random.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define GROUPS 6          /* of consecutive blocks in a sample */
-#define GROUP_BLOCKS 4    /* in each, so that sharing between neighbours is counted */
+#define GROUPS 6       /* of consecutive blocks in a sample */
+#define GROUP_BLOCKS 4 /* in each, so that sharing between neighbours is counted */
+#define ROUGH_GROUPS 3 /* the same of a guess at the time */
+#define ROUGH_GROUP_BLOCKS 2
+#define ROUGH_LEAST 8 /* blocks of a grid, fewer run all */
+#define ROUGH_WORK 3e5
+#define TENSOR_COST 20    /* of a matrix instruction, in other ones */
 #define SAMPLE_WORK 3e6   /* warp instructions that a sampled launch aims at */
 #define BLOCK_BUDGET 48e6 /* warp instructions of one sampled block */
 #define DEFAULT_BUDGET 1000000000u
@@ -222,6 +228,13 @@ static kds_sim_trace trace_of(const kds_sim_result *r)
                            .again_lines = r->again_lines};
 }
 
+/* Warp instructions by the time that they take here. */
+static uint64_t cost_of(const kds_sim_result *r)
+{
+    return (uint64_t)(r->counters[KDS_SIM_COUNTER_WARP_INST] +
+                      TENSOR_COST * r->counters[KDS_SIM_COUNTER_INST_TENSOR]);
+}
+
 static void subtract(sim_written *from, const sim_written *what)
 {
     for (int i = 0; i < KDS_BUFFERS_MAX; i++)
@@ -305,6 +318,30 @@ static kds_code run_sample(const sim_launch *l, bool trace, sim_totals *t, kds_f
     return code;
 }
 
+/* A guess at the time: the first block, which tells how heavy they are, and a few others stand for
+ * all. */
+static kds_code run_rough(const sim_launch *l, uint64_t budget, sim_totals *t, uint64_t *ran,
+                          kds_finding *f, kds_err *e)
+{
+    uint64_t blocks[1 + ROUGH_GROUPS * ROUGH_GROUP_BLOCKS];
+    const uint64_t zero = 0;
+    kds_sim_result first, others;
+    kds_code code = sim_launch_blocks(l, &zero, 1, budget, false, &first, f, e);
+    if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
+        return code;
+    double most = ROUGH_WORK / fmax(first.counters[KDS_SIM_COUNTER_WARP_INST], 1);
+    int groups = most < 1 + ROUGH_GROUPS ? 1 : ROUGH_GROUPS;
+    int in_group = most < 1 + ROUGH_GROUPS * ROUGH_GROUP_BLOCKS ? 1 : ROUGH_GROUP_BLOCKS;
+    uint64_t count = choose_blocks(l->bench, l->grid, groups, in_group, blocks);
+    code = sim_launch_blocks(l, blocks + 1, count - 1, budget, true, &others, f, e);
+    double scale = (double)l->grid / (double)count;
+    add_counters(t, &first, scale);
+    add_counters(t, &others, scale);
+    t->trace = trace_of(&others);
+    *ran += cost_of(&first) + cost_of(&others);
+    return code;
+}
+
 /* A block that depends on blocks outside the sample may wait for ever, or compute addresses from
  * what they never wrote: that is no fault of its own, but nothing is known of it either. */
 static void excuse_dependence(const kds_run_result *run, const kds_binding *binding, int launch,
@@ -349,10 +386,31 @@ static void find_state(const sim_memory *at, kds_finding *f)
 }
 
 /* Does a launch run a sample of its blocks? The blocks of a cooperative one need each other. */
-static bool is_sampled(const sim_bench *b, const kds_launch *x)
+static bool is_sampled(const sim_bench *b, const kds_binding *binding, const kds_launch *x,
+                       bool rough)
 {
-    return b->base.sampled && !x->cooperative &&
-           product(x->grid) / product(x->cluster) > 2 + GROUPS * GROUP_BLOCKS;
+    int64_t grid = product(x->grid) / product(x->cluster);
+    bool alone = binding->launch_count == 1 && binding->scratch_count == 0;
+    if (rough)
+        return (b->base.sampled || alone) && !x->cooperative && grid > ROUGH_LEAST;
+    return b->base.sampled && !x->cooperative && grid > 2 + GROUPS * GROUP_BLOCKS;
+}
+
+/* One launch: all of its blocks, a sample, or a few. */
+static kds_code run_launch(const sim_launch *l, const kds_run_options *o, kds_run_result *run,
+                           bool *sampled, sim_totals *t, kds_finding *f, kds_err *e)
+{
+    uint64_t budget = o->budget > 0 && o->budget < DEFAULT_BUDGET ? o->budget : DEFAULT_BUDGET;
+    *sampled = is_sampled(l->bench, l->binding, l->launch, o->rough) &&
+               l->grid > (o->rough ? ROUGH_LEAST : 2 + GROUPS * GROUP_BLOCKS);
+    if (*sampled && o->rough)
+        return run_rough(l, budget, t, &run->ran, f, e);
+    if (*sampled)
+        return run_sample(l, o->timed, t, f, e);
+    kds_code code = run_whole(l, budget, o->timed, t, f, e);
+    run->ran += (uint64_t)t->counters[KDS_SIM_COUNTER_WARP_INST] +
+                TENSOR_COST * (uint64_t)t->counters[KDS_SIM_COUNTER_INST_TENSOR];
+    return code;
 }
 
 /* One pass over the launches of a plan in memory that is ready. */
@@ -365,7 +423,7 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
     if (o->timed)
         sim_timing_begin(&timing, b, p, binding, run);
     for (int i = 0; i < binding->launch_count; i++)
-        run->partial |= is_sampled(b, &binding->launches[i]) &&
+        run->partial |= is_sampled(b, binding, &binding->launches[i], o->rough) &&
                         (binding->launch_count > 1 || binding->scratch_count > 0);
     for (int i = 0; i < binding->launch_count; i++) {
         sim_launch l = {.bench = b,
@@ -379,10 +437,8 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
         kds_code code = sim_launch_prepare(&l, f);
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
             return code;
-        bool sampled = is_sampled(b, l.launch) && l.grid > 2 + GROUPS * GROUP_BLOCKS;
-        uint64_t budget = o->budget > 0 && o->budget < DEFAULT_BUDGET ? o->budget : DEFAULT_BUDGET;
-        code = sampled ? run_sample(&l, o->timed, &t, f, e)
-                       : run_whole(&l, budget, o->timed, &t, f, e);
+        bool sampled = false;
+        code = run_launch(&l, o, run, &sampled, &t, f, e);
         run->work += (uint64_t)t.counters[KDS_SIM_COUNTER_WARP_INST];
         for (int k = 0; k < KDS_BUFFERS_MAX; k++)
             written.elements[k] += t.written.elements[k];

@@ -38,8 +38,8 @@ static kds_code run_campaign(kds_campaign *c, const kds_args *args, const char *
 /* A campaign that nobody watches should have an end. */
 static void announce(const kds_args *args, const char *archive)
 {
-    static const char *const budgets[] = {"max-time",     "max-evals", "max-cost", "max-tokens",
-                                          "max-requests", "stall",     "target"};
+    static const char *const budgets[] = {"max-time",     "max-evals",    "max-cost", "max-tokens",
+                                          "max-requests", "max-gpu-time", "stall",    "target"};
     bool limited = false;
     for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++)
         limited |= kds_settings_double(args->settings, budgets[i]) > 0;

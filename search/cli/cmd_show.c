@@ -1,6 +1,7 @@
 /* `show`: one candidate, the guidance that models wrote, or any stored object. */
 #include "search/cli/amdahl.h"
 #include "search/cli/command.h"
+#include "search/cli/show_surrogate.h"
 #include "search/cli/view.h"
 #include "search/cli/view_duel.h"
 #include "search/cli/view_guidance.h"
@@ -203,6 +204,10 @@ static kds_code run(const kds_args *args, kds_err *e)
                    : kds_fail(e, KDS_USAGE, "--object needs an id of 32 digits");
         goto out;
     }
+    if (kds_args_flag(args, "surrogate")) {
+        code = kds_show_surrogate(l, args->json, e);
+        goto out;
+    }
     code = kds_ledger_find(l, args->operand_count > 1 ? args->operands[1] : "best", &row, e);
     if (code != KDS_OK)
         goto out;
@@ -232,8 +237,14 @@ const kds_command kds_command_show = {
     .max_operands = 2,
     .summary = "one candidate: verdict, rows, counters, cell",
     .help = "Shows a candidate by any unique prefix of its id, by \"#N\" for decision N, or "
-            "\"best\" (the default).",
+            "\"best\" (the default).\n\n"
+            "With --surrogate it shows how right forecasts of the children's times have been, over "
+            "the whole campaign: the simulator's, those that models stated with their replies, and "
+            "the two together, by which children that wait for a GPU are ordered. Of pairs of "
+            "children, how often the order was right with its interval of 95 %, the rank "
+            "correlation, and how far the times were off.",
     .flags = {{"rows", 0, NULL, "list the quick and held-out rows too"},
+              {"surrogate", 0, NULL, "how right forecasts have been, instead of a candidate"},
               {"source", 0, NULL, "print its source and nothing else"},
               {"guidance", 0, NULL,
                "list the advice that models wrote for later prompts, how its children did, and "

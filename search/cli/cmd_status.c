@@ -22,8 +22,9 @@ typedef struct status {
     kds_candidate_row best;
     bool has_best;
     int64_t cells;
-    cJSON *noise;    /* of a measured campaign; NULL */
-    cJSON *guidance; /* of a campaign that has asked for some; NULL */
+    double gpu_seconds; /* that cards were at work */
+    cJSON *noise;       /* of a measured campaign; NULL */
+    cJSON *guidance;    /* of a campaign that has asked for some; NULL */
     kds_confirmed confirmed;
     cJSON *operators;
     cJSON *settings;           /* of the last epoch, by name as text; NULL if unknown */
@@ -77,6 +78,13 @@ static bool is_guided(const status *s)
     return false;
 }
 
+static kds_code keep_gpu_seconds(void *user, const cJSON *row, kds_err *e)
+{
+    (void)e;
+    *(double *)user = kds_json_num(row, "seconds", 0);
+    return KDS_OK;
+}
+
 /* All reads see one moment of a campaign that runs. */
 static kds_code load(status *s, const char *dir, kds_err *e)
 {
@@ -113,6 +121,12 @@ static kds_code load(status *s, const char *dir, kds_err *e)
         code = kds_view_load_noise(s->ledger, &s->noise, e);
     if (code == KDS_OK && is_guided(s))
         code = kds_view_load_guidance(s->ledger, &s->guidance, e);
+    if (code == KDS_OK && kds_json_bool(s->campaign, "measured", false))
+        code = kds_ledger_select(
+            s->ledger,
+            "SELECT total(json_extract(body, '$.gpu_seconds')) AS seconds FROM events WHERE kind "
+            "IN ('STAGE', 'DUEL', 'STOP')",
+            NULL, keep_gpu_seconds, &s->gpu_seconds, e);
     return code;
 }
 
@@ -137,8 +151,8 @@ static void phase(status *s, char *out, size_t size)
 /* "max-evals 120, max-time 8h" */
 static void show_budget(const status *s)
 {
-    static const char *const names[] = {"max-time",     "max-evals", "max-cost", "max-tokens",
-                                        "max-requests", "stall",     "target"};
+    static const char *const names[] = {"max-time",     "max-evals",    "max-cost", "max-tokens",
+                                        "max-requests", "max-gpu-time", "stall",    "target"};
     const char *separator = "budget      ";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *value = kds_json_str(s->settings, names[i], "0");
@@ -185,6 +199,10 @@ static void show_text(status *s, const char *dir)
                (long long)kds_json_int(s->noise, "hidden", 0),
                (long long)kds_json_int(s->noise, "retired", 0),
                kds_json_int(s->noise, "retired", 0) == 1 ? "" : "s");
+    if (s->gpu_seconds > 0) {
+        kds_text_format_duration(time, sizeof time, s->gpu_seconds);
+        printf("GPU time    %s at work\n", time);
+    }
     if (s->has_best && s->confirmed.known) {
         printf("best        #%lld %.8s, ", (long long)s->best.decision, s->best.id);
         kds_view_confirmed(stdout, &s->confirmed);
@@ -230,25 +248,27 @@ static kds_code show_json(status *s, const char *dir, kds_err *e)
     bool modelled =
         strcmp(kds_view_device_origin(kds_json_str(s->campaign, "device", "")), "modelled") == 0;
     cJSON *best = s->has_best ? kds_view_candidate_json(&s->best) : cJSON_CreateNull();
-    bool ok =
-        o && operators && best && kds_json_add_str(o, "archive", dir) &&
-        kds_json_add_str(o, "task", kds_json_str(s->campaign, "task", NULL)) &&
-        kds_json_add_str(o, "device", kds_json_str(s->campaign, "device", NULL)) &&
-        kds_json_add_str(o, "fingerprint", kds_json_str(s->campaign, "fingerprint", NULL)) &&
-        kds_json_add_str(o, "state", text) && kds_json_add_int(o, "epochs", t->epochs) &&
-        kds_json_add_num(o, "run_seconds", t->run_seconds) &&
-        kds_json_add_int(o, "decisions", t->decisions) &&
-        kds_json_add_int(o, "committed", t->committed) &&
-        kds_json_add_int(o, "candidates", t->candidates) &&
-        kds_json_add_int(o, "judged", s->totals.judged) &&
-        kds_json_add_int(o, "accepted", t->accepted) &&
-        kds_json_add_int(o, "duplicates", t->duplicates) &&
-        kds_json_add_int(o, "cells", s->cells) && kds_json_add_int(o, "requests", t->requests) &&
-        kds_json_add_int(o, "responses", t->responses) &&
-        kds_json_add_int(o, "failed_calls", t->failed_calls) &&
-        kds_json_add_int(o, "prompt_tokens", t->prompt_tokens) &&
-        kds_json_add_int(o, "completion_tokens", t->completion_tokens) &&
-        kds_json_add_num(o, "cost_usd", t->cost_usd) && kds_json_add_bool(o, "modelled", modelled);
+    bool ok = o && operators && best && kds_json_add_str(o, "archive", dir) &&
+              kds_json_add_str(o, "task", kds_json_str(s->campaign, "task", NULL)) &&
+              kds_json_add_str(o, "device", kds_json_str(s->campaign, "device", NULL)) &&
+              kds_json_add_str(o, "fingerprint", kds_json_str(s->campaign, "fingerprint", NULL)) &&
+              kds_json_add_str(o, "state", text) && kds_json_add_int(o, "epochs", t->epochs) &&
+              kds_json_add_num(o, "run_seconds", t->run_seconds) &&
+              kds_json_add_int(o, "decisions", t->decisions) &&
+              kds_json_add_int(o, "committed", t->committed) &&
+              kds_json_add_int(o, "candidates", t->candidates) &&
+              kds_json_add_int(o, "judged", s->totals.judged) &&
+              kds_json_add_int(o, "accepted", t->accepted) &&
+              kds_json_add_int(o, "duplicates", t->duplicates) &&
+              kds_json_add_int(o, "cells", s->cells) &&
+              kds_json_add_int(o, "requests", t->requests) &&
+              kds_json_add_int(o, "responses", t->responses) &&
+              kds_json_add_int(o, "failed_calls", t->failed_calls) &&
+              kds_json_add_int(o, "prompt_tokens", t->prompt_tokens) &&
+              kds_json_add_int(o, "completion_tokens", t->completion_tokens) &&
+              kds_json_add_num(o, "cost_usd", t->cost_usd) &&
+              kds_json_add_num(o, "gpu_seconds", s->gpu_seconds) &&
+              kds_json_add_bool(o, "modelled", modelled);
     if (ok && s->noise)
         ok = cJSON_AddItemReferenceToObject(o, "noise", s->noise);
     cJSON *guidance = ok && s->guidance ? cJSON_AddObjectToObject(o, "guidance") : NULL;

@@ -34,9 +34,9 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 static kds_code mail_settings(const kds_settings *from, kds_settings **out, kds_err *e)
 {
     static const char *const values[][2] = {
-        {"proposer", "mailbox"}, {"mailbox-out", "1"}, {"mailbox-wait", "0"}, {"order", "arrival"},
-        {"max-evals", "0"},      {"max-time", "0"},    {"max-cost", "0"},     {"max-tokens", "0"},
-        {"max-requests", "0"},   {"target", "0"}};
+        {"proposer", "mailbox"}, {"mailbox-out", "1"},  {"mailbox-wait", "0"}, {"order", "arrival"},
+        {"max-evals", "0"},      {"max-time", "0"},     {"max-cost", "0"},     {"max-tokens", "0"},
+        {"max-requests", "0"},   {"max-gpu-time", "0"}, {"target", "0"}};
     kds_settings *s = kds_settings_copy(from);
     kds_code code = s ? KDS_OK : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < sizeof values / sizeof *values && code == KDS_OK; i++)

@@ -39,6 +39,7 @@ enum {
     KDS_BUDGET_COST,
     KDS_BUDGET_TOKENS,
     KDS_BUDGET_REQUESTS,
+    KDS_BUDGET_GPU_TIME,
     KDS_BUDGETS
 };
 /* A duel under way; what it is stands in the state. */
@@ -88,6 +89,7 @@ struct kds_campaign {
     char reviewed_on[32]; /* the card of the last review */
     int floor_failures;   /* such duels in a row of which nothing came */
     double last_floor;
+    double gpu_told;    /* seconds of the cards that events of this process have told */
     double busy, woken; /* seconds of this process's own work, without waiting; when it began */
     int stop_fd;        /* eventfd: wakes the loop */
     atomic_int stops;

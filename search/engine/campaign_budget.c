@@ -8,16 +8,19 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const NAMES[KDS_BUDGETS] = {"max-time", "max-evals", "max-cost", "max-tokens",
-                                               "max-requests"};
+static const char *const NAMES[KDS_BUDGETS] = {"max-time",   "max-evals",    "max-cost",
+                                               "max-tokens", "max-requests", "max-gpu-time"};
 
 /* What is used of a budget, and the budget; 0: none. */
 static double used_of(const kds_campaign *c, int which, double *limit)
 {
     const kds_state *s = c->state;
     const double used[KDS_BUDGETS] = {s->run_seconds + kds_clock_monotonic() - c->started,
-                                      (double)s->evaluated, s->cost_usd, kds_state_tokens(s),
-                                      (double)s->requests};
+                                      (double)s->evaluated,
+                                      s->cost_usd,
+                                      kds_state_tokens(s),
+                                      (double)s->requests,
+                                      s->gpu_seconds};
     *limit = kds_settings_double(c->settings, NAMES[which]);
     return used[which];
 }
@@ -34,9 +37,11 @@ static void tell(kds_campaign *c, int which, int level, double used, double limi
     double percent = 100 * used / limit;
     switch (which) {
     case KDS_BUDGET_TIME:
+    case KDS_BUDGET_GPU_TIME:
         kds_text_format_duration(now, sizeof now, used);
         kds_text_format_duration(most, sizeof most, limit);
-        kds_campaign_tell(c, kind, "%.0f %% of --max-time used: %s of %s", percent, now, most);
+        kds_campaign_tell(c, kind, "%.0f %% of --%s used: %s of %s", percent, NAMES[which], now,
+                          most);
         break;
     case KDS_BUDGET_COST:
         kds_campaign_tell(c, kind, "%.0f %% of --max-cost used: %.2f of %.2f USD", percent, used,

@@ -8,6 +8,7 @@
 #include "search/engine/commit.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,23 @@ static void drop_lane(kds_campaign *c, int64_t decision)
         }
 }
 
+/* The forecast of a child that has passed the safety check; false: out of memory. */
+static bool add_forecast(cJSON *o, const kds_stage *s, const kds_flight *f)
+{
+    kds_forecast x;
+    if (strcmp(s->stage, "safety") != 0 || s->verdict != KDS_VERDICT_OK)
+        return true;
+    kds_forecast_derive(f, kds_json_num(s->forecast, "ratio", NAN), &x);
+    if (!isfinite(x.expected))
+        return true;
+    cJSON *to = cJSON_AddObjectToObject(o, "forecast");
+    return to && kds_json_add_str(to, "device", kds_json_str(s->forecast, "device", NULL)) &&
+           kds_json_add_num(to, "modelled", x.modelled) &&
+           kds_json_add_num(to, "simulator", x.simulator) &&
+           kds_json_add_num(to, "predicted", x.predicted) &&
+           kds_json_add_num(to, "expected", x.expected);
+}
+
 /* The STAGE event of what a stage found, with its objects. */
 static kds_code record_stage(kds_campaign *c, const kds_stage *s, kds_err *e)
 {
@@ -72,13 +90,24 @@ static kds_code record_stage(kds_campaign *c, const kds_stage *s, kds_err *e)
               kds_json_add_num(o, "seconds", s->seconds);
     ok = ok && (kds_id_is_zero(report) || kds_json_add_id(o, "report", report)) &&
          (kds_id_is_zero(log) || kds_json_add_id(o, "log", log)) &&
-         (kds_id_is_zero(s->program) || kds_json_add_id(o, "cubin", s->program));
+         (kds_id_is_zero(s->program) || kds_json_add_id(o, "cubin", s->program)) &&
+         add_forecast(o, s, f);
     if (code == KDS_OK)
         code = ok ? kds_campaign_record_later(c, &(kds_record){"STAGE", o}, 1, e)
                   : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     cJSON_Delete(o);
     free(text);
     return code;
+}
+
+/* Which child is judged first: the task's own kernels, then what promises most. In strict order all
+ * that are under way are committed before anything follows from them, so that the decision which
+ * the others wait for comes first. */
+static double rank(const kds_campaign *c, const kds_flight *f)
+{
+    if (f->decision < kds_selector_opening(&c->selector))
+        return -INFINITY;
+    return c->strict ? (double)f->decision : kds_forecast_rank(f);
 }
 
 bool kds_campaign_stage(void *campaign, const kds_stage *s)
@@ -91,6 +120,8 @@ bool kds_campaign_stage(void *campaign, const kds_stage *s)
         return false;
     }
     const kds_flight *f = kds_state_flight(c->state, (int64_t)s->tag);
+    if (f && strcmp(s->stage, "safety") == 0)
+        kds_evaluator_rank(c->evaluator, s->tag, rank(c, f));
     return f && !kds_commit_ready(c->state, f);
 }
 
@@ -150,6 +181,7 @@ static const char *budget_spent(const kds_campaign *c)
            stall = kds_settings_double(c->settings, "stall");
     double cost = kds_settings_double(c->settings, "max-cost"),
            target = kds_settings_double(c->settings, "target");
+    double gpu_time = kds_settings_double(c->settings, "max-gpu-time");
     int64_t tokens = kds_settings_int(c->settings, "max-tokens"),
             requests = kds_settings_int(c->settings, "max-requests");
     if (evals > 0 && s->evaluated >= evals)
@@ -162,6 +194,8 @@ static const char *budget_spent(const kds_campaign *c)
         return "max-tokens";
     if (requests > 0 && s->requests >= requests)
         return "max-requests";
+    if (gpu_time > 0 && s->gpu_seconds >= gpu_time)
+        return "max-gpu-time";
     if (target > 0 && s->best_fitness >= target)
         return "target";
     if (c->selector.endpoint && s->barren >= BARREN_MAX)
@@ -178,6 +212,15 @@ static bool evals_reserved(const kds_campaign *c)
     for (int i = 0; i < c->state->flight_count; i++)
         children += !kds_flight_guides(&c->state->flights[i]);
     return evals > 0 && c->state->evaluated + children >= evals;
+}
+
+/* The same of the cards' time, each taken to need what one has needed so far. */
+static bool gpu_time_reserved(const kds_campaign *c)
+{
+    const kds_state *s = c->state;
+    double limit = kds_settings_double(c->settings, "max-gpu-time");
+    double each = s->evaluated > 0 ? s->gpu_seconds / (double)s->evaluated : 0;
+    return limit > 0 && s->gpu_seconds + each * s->flight_count >= limit;
 }
 
 /* Makes one decision, with its child or its request in the same record. *made is false if none is
@@ -247,7 +290,7 @@ static kds_code decide_due(kds_campaign *c, kds_err *e)
             c->why = spent;
             return KDS_OK;
         }
-        if (c->state->decisions >= opening && evals_reserved(c))
+        if (c->state->decisions >= opening && (evals_reserved(c) || gpu_time_reserved(c)))
             return KDS_OK;
         kds_code code = decide(c, &made, e);
         if (code != KDS_OK)
@@ -446,6 +489,8 @@ kds_code kds_campaign_run(kds_campaign *c, kds_event_fn *fn, void *user, kds_err
     if (!kds_evaluator_counts(c->evaluator, &why_not))
         kds_campaign_tell(c, "notice", "no counters, so cells are made of compile facts: %.600s",
                           why_not);
+    if (!c->state->measured && kds_settings_double(c->settings, "max-gpu-time") > 0)
+        kds_campaign_tell(c, "warning", "--max-gpu-time has no effect on the simulator");
     kds_campaign_watch_budgets(c, true);
     while (code == KDS_OK && !over && !stop_now(c)) {
         code = turn(c, &over, &err);

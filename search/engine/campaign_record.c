@@ -155,10 +155,30 @@ static void tell_pending(kds_campaign *c)
     empty(c);
 }
 
+/* What the cards have done since the last event that told is told by the next one of these kinds,
+ * whatever it was for: a twin's judging that nobody needs any more counts as well. */
+static kds_code add_gpu_seconds(kds_campaign *c, const kds_record *records, int count, double *told,
+                                kds_err *e)
+{
+    static const char *const KINDS[] = {"STAGE", "DUEL", "STOP"};
+    *told = kds_evaluator_gpu_seconds(c->evaluator);
+    if (!(*told > c->gpu_told))
+        return KDS_OK;
+    for (int i = 0; i < count; i++)
+        for (size_t k = 0; k < sizeof KINDS / sizeof *KINDS; k++)
+            if (strcmp(records[i].kind, KINDS[k]) == 0)
+                return kds_json_add_num(records[i].body, "gpu_seconds", *told - c->gpu_told)
+                           ? KDS_OK
+                           : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    *told = c->gpu_told;
+    return KDS_OK;
+}
+
 static kds_code record(kds_campaign *c, const kds_record *records, int count, bool durable,
                        kds_err *e)
 {
-    kds_code code = KDS_OK;
+    double gpu_told = 0;
+    kds_code code = add_gpu_seconds(c, records, count, &gpu_told, e);
     for (int i = 0; code == KDS_OK && i < count; i++) {
         char *text = kds_json_print(records[i].body);
         size_t len = text ? strlen(text) : 0;
@@ -170,6 +190,7 @@ static kds_code record(kds_campaign *c, const kds_record *records, int count, bo
         return code;
     }
     c->pending_sealed = c->pending_count;
+    c->gpu_told = gpu_told;
     code = write_pending(c, durable, records[0].kind, e);
     for (int i = 0; code == KDS_OK && i < count; i++)
         code = kds_state_apply(c->state, records[i].kind, records[i].body, e);
@@ -223,6 +244,7 @@ static cJSON *summary(const kds_campaign *c, const char *phase)
         kds_json_add_num(o, "cost_usd", s->cost_usd) &&
         kds_json_add_int(o, "tokens", s->prompt_tokens + s->completion_tokens) &&
         kds_json_add_int(o, "requests", s->requests) &&
+        kds_json_add_num(o, "gpu_seconds", s->gpu_seconds) &&
         kds_json_add_int(o, "failed_calls", s->failed_calls) &&
         kds_json_add_bool(o, "modelled", times_are_modelled(c));
     if (ok)

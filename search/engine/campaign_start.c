@@ -96,6 +96,7 @@ static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
     kds_evaluator_options o = {.task = c->task,
                                .settings = c->settings,
                                .gate_seed = gate_seed,
+                               .forecast = true,
                                .stage = kds_campaign_stage,
                                .fought = kds_campaign_fought,
                                .user = c};

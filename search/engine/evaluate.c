@@ -8,6 +8,7 @@
 #include "search/base/clock.h"
 #include "search/base/spawn.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +149,7 @@ kds_code kds_evaluator_submit(kds_evaluator *x, uint64_t tag, const char *source
     w->tag = tag;
     w->len = len;
     w->started = kds_clock_monotonic();
+    w->rank = -INFINITY;
     w->source = strndup(source, len);
     w->parent_source = parent_source ? strdup(parent_source) : NULL;
     w->next = x->works;
@@ -168,6 +170,13 @@ kds_code kds_evaluator_submit(kds_evaluator *x, uint64_t tag, const char *source
     if (code != KDS_OK)
         remove_work(x, w);
     return code;
+}
+
+void kds_evaluator_rank(kds_evaluator *x, uint64_t tag, double rank)
+{
+    work *w = evaluator_find(x, tag);
+    if (w)
+        w->rank = rank;
 }
 
 int kds_evaluator_in_hand(const kds_evaluator *x)
@@ -274,6 +283,14 @@ bool kds_evaluator_counts(const kds_evaluator *x, const char **why_not)
 void kds_evaluator_forget_counters(kds_evaluator *x)
 {
     x->counts = false;
+}
+
+double kds_evaluator_gpu_seconds(const kds_evaluator *x)
+{
+    double sum = 0;
+    for (int kind = 0; kind < GPU_KINDS; kind++)
+        sum += x->gpu_seconds[kind];
+    return sum;
 }
 
 static bool add_stats(cJSON *to, const char *key, int workers, int64_t jobs, double seconds)

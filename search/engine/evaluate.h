@@ -33,6 +33,7 @@ typedef struct kds_stage {
     const kds_compiled *compiled; /* compile, when OK */
     const kds_plan *plan;         /* from plan on */
     double seconds;
+    const cJSON *forecast; /* safety, when OK: {ratio, device} of eval/judge.h; NULL if none */
 } kds_stage;
 
 /* Called at the end of each stage; false stops this candidate here (a duplicate, say). */
@@ -54,6 +55,7 @@ typedef struct kds_evaluator_options {
     uint64_t gate_seed;
     bool one_by_one;  /* candidates come one after the other: each may use every core */
     bool only_safety; /* judge on the quick rows only */
+    bool forecast;    /* before GPUs: what passes the safety check gets a forecast */
     kds_stage_fn *stage;
     kds_fought_fn *fought; /* NULL: no duels */
     void *user;
@@ -89,6 +91,11 @@ void kds_evaluator_forget_counters(kds_evaluator *x);
 KDS_MUST_USE kds_code kds_evaluator_submit(kds_evaluator *x, uint64_t tag, const char *source,
                                            size_t len, const char *parent_source, kds_err *e);
 
+/* Which of the candidates that wait for a card is judged first: that of the lowest rank, but none
+ * is passed over more than eight times. To be told at the end of the safety check; the task's own
+ * kernels come first without. */
+void kds_evaluator_rank(kds_evaluator *x, uint64_t tag, double rank);
+
 /* Two programs that have passed the gate. sides[0] is the incumbent; `compiled` of the sides is not
  * looked at. `fresh`: in a process that has done nothing before; `not_on` (may be NULL): a card
  * that it had better not be, if there is another. */
@@ -102,6 +109,10 @@ int kds_evaluator_in_hand(const kds_evaluator *x); /* candidates and duels */
 int kds_evaluator_poll_set(const kds_evaluator *x, struct pollfd *fds, int room);
 int kds_evaluator_timeout_ms(const kds_evaluator *x);
 KDS_MUST_USE kds_code kds_evaluator_step(kds_evaluator *x, kds_err *e);
+
+/* Seconds that the cards have been at work since the start, of several their sum: judging, duels,
+ * profiling, of jobs that have ended. 0 on the simulator. */
+double kds_evaluator_gpu_seconds(const kds_evaluator *x);
 
 /* Where the workers' time went: {compile{workers, jobs, seconds}, safety, judge, profile, duel};
  * seconds are summed over the workers of a kind. `recovery`, if there were any: from a fault on a

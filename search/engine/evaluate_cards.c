@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FAILURES_MAX 3 /* of getting ready, in a row */
+#define FAILURES_MAX 3    /* of getting ready, in a row */
+#define PASSED_OVER_MAX 8 /* times, of a candidate that waits */
 
 /* ---- Which cards ---- */
 
@@ -93,6 +94,8 @@ kds_code evaluator_queue(kds_evaluator *x, gpu_kind kind, uint64_t tag, kds_fram
     j->frame = *frame;
     kds_frame_init(frame);
     j->fresh = fresh;
+    const work *w = kind == GPU_JUDGE ? evaluator_find(x, tag) : NULL;
+    j->rank = w ? w->rank : 0;
     snprintf(j->not_on, sizeof j->not_on, "%s", not_on ? not_on : "");
     while (*at)
         at = &(*at)->next;
@@ -114,18 +117,30 @@ int kds_evaluator_cards(const kds_evaluator *x)
     return n;
 }
 
-/* The most urgent job that may run on this card, taken off the list. */
-static gpu_job *take_job(kds_evaluator *x, const card *c)
+/* Of those that wait to be judged, the one in turn: who has been passed over often enough, else the
+ * lowest rank, else who came first. */
+static bool is_before(const gpu_job *a, const gpu_job *b)
+{
+    bool tired = a->passed_over >= PASSED_OVER_MAX;
+    if (tired != (b->passed_over >= PASSED_OVER_MAX))
+        return tired;
+    return !tired && a->rank < b->rank;
+}
+
+gpu_job *evaluator_take_job(gpu_job **jobs, const char *device, bool others)
 {
     gpu_job **best = NULL;
-    bool others = kds_evaluator_cards(x) > 1;
-    for (gpu_job **at = &x->jobs; *at; at = &(*at)->next)
-        if ((!best || (*at)->kind < (*best)->kind) &&
-            !(others && strcmp((*at)->not_on, c->device) == 0))
+    for (gpu_job **at = jobs; *at; at = &(*at)->next)
+        if (!(others && strcmp((*at)->not_on, device) == 0) &&
+            (!best || (*at)->kind < (*best)->kind ||
+             ((*at)->kind == (*best)->kind && (*at)->kind == GPU_JUDGE && is_before(*at, *best))))
             best = at;
-    gpu_job *j = best ? *best : NULL;
-    if (j)
-        *best = j->next;
+    if (!best)
+        return NULL;
+    gpu_job *j = *best;
+    for (gpu_job *earlier = *jobs; earlier != j; earlier = earlier->next)
+        earlier->passed_over += j->kind == GPU_JUDGE && earlier->kind == GPU_JUDGE;
+    *best = j->next;
     return j;
 }
 
@@ -145,7 +160,9 @@ kds_code evaluator_pump(kds_evaluator *x, kds_err *e)
     kds_code code = KDS_OK;
     for (int i = 0; code == KDS_OK && i < x->card_count; i++) {
         card *c = &x->cards[i];
-        gpu_job *j = c->job || c->lost || !x->prepared ? NULL : take_job(x, c);
+        gpu_job *j = c->job || c->lost || !x->prepared
+                         ? NULL
+                         : evaluator_take_job(&x->jobs, c->device, kds_evaluator_cards(x) > 1);
         if (j)
             code = start_job(x, c, j, e);
     }

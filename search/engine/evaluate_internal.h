@@ -26,6 +26,7 @@ typedef struct work {
     cJSON *report;          /* of a GPU's judge, until it is complete */
     kds_measures *counters; /* by row; NULL until it is profiled */
     int row;                /* being profiled */
+    double rank;            /* among those that wait for a card */
     double started;
     struct work *next;
 } work;
@@ -69,6 +70,8 @@ typedef struct gpu_job {
     kds_frame frame;
     bool fresh;
     char not_on[32];
+    double rank;     /* of a candidate to be judged: the lowest first */
+    int passed_over; /* by candidates that came later */
     struct gpu_job *next;
 } gpu_job;
 
@@ -152,6 +155,9 @@ kds_code evaluator_queue(kds_evaluator *x, gpu_kind kind, uint64_t tag, kds_fram
                          bool fresh, const char *not_on, kds_err *e);
 /* Hands waiting jobs to free cards. */
 kds_code evaluator_pump(kds_evaluator *x, kds_err *e);
+/* Takes the next job for a card off the list; NULL if there is none. `others`: there are more
+ * cards, so that one need not take what had better not run there. */
+gpu_job *evaluator_take_job(gpu_job **jobs, const char *device, bool others);
 void evaluator_card_judge(void *user, uint64_t tag, kds_job_end end, const kds_frame *reply,
                           const char *why);
 void evaluator_card_profile(void *user, uint64_t tag, kds_job_end end, const kds_frame *reply,

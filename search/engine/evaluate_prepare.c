@@ -89,6 +89,7 @@ static kds_code greet_judge(kds_evaluator *x, kds_pool *pool, const char *device
         .gate_seed = x->o.gate_seed,
         .seeds = (int)kds_settings_int(x->o.settings, "gate-seeds"),
         .only_safety = safety || x->o.only_safety,
+        .forecast = safety && x->o.forecast,
         .proven = gpu && x->prepared,
         .threads = x->o.one_by_one ? worker_count(x) : 1,
         .confine = !gpu || strcmp(kds_settings_text(x->o.settings, "gpu-confinement"), "on") == 0};
@@ -118,7 +119,7 @@ kds_code evaluator_greet(kds_evaluator *x, kds_err *e)
     kds_code code = KDS_OK;
     if (!x->card_count)
         return greet_judge(x, x->judge, evaluator_device_setting(x), false, e);
-    code = greet_judge(x, x->safety, kds_device_safety(x->arch), true, e);
+    code = greet_judge(x, x->safety, kds_device_safety(x->cards[0].model, x->arch), true, e);
     for (int i = 0; code == KDS_OK && i < x->card_count; i++) {
         code = greet_judge(x, x->cards[i].judge, x->cards[i].device, false, e);
         if (code == KDS_OK)

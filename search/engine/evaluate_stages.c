@@ -258,7 +258,8 @@ void evaluator_checked(void *user, uint64_t tag, kds_job_end end, const kds_fram
                    .message = kds_json_str(report, "message", ""),
                    .line = (int)kds_json_int(report, "line", 0),
                    .log = "",
-                   .report = ok ? NULL : report};
+                   .report = ok ? NULL : report,
+                   .forecast = ok ? kds_json_at(report, "forecast") : NULL};
     if (evaluator_tell(x, w, &s))
         go_on(x, w, WORK_JUDGE);
 }

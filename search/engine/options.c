@@ -20,6 +20,9 @@ static const kds_option options[] = {
     {"max-requests", KDS_OPTION_INT, "0", 0, 1e12, NULL, RUN, "N",
      "stop before more than this many prompts are sent to models, repeated ones among them (0: no "
      "limit)"},
+    {"max-gpu-time", KDS_OPTION_DURATION, "0", 0, 1e9, NULL, RUN, "TIME",
+     "stop after GPUs were at work for this long, several counted each and all epochs together (0: "
+     "no limit; the simulator uses none)"},
     {"stall", KDS_OPTION_DURATION, "0", 0, 1e9, NULL, RUN, "TIME",
      "stop when nothing was accepted for this long (0: never)"},
     {"target", KDS_OPTION_DOUBLE, "0", 0, 1e6, NULL, RUN, "X",
@@ -39,6 +42,9 @@ static const kds_option options[] = {
      "results come; auto: "
      "strict for builtin, arrival with a model"},
     {"in-flight", KDS_OPTION_INT, "8", 1, 256, NULL, FIXED, "N", "decisions under way at a time"},
+    {"forecast-cutoff", KDS_OPTION_DOUBLE, "0", 0, 1000, NULL, FIXED, "X",
+     "on a GPU, do not judge a child whose forecast says that it takes more than 1 + X times its "
+     "parent's time; it is recorded as set_aside (0: forecasts only order children)"},
     {"gate-seeds", KDS_OPTION_INT, "2", 1, 16, NULL, FIXED | KDS_FOR_EVAL, "N",
      "secret input seeds that every candidate is checked with, per row"},
     {"review-every", KDS_OPTION_INT, "40", 0, 1e9, NULL, RUN, "N",

@@ -273,6 +273,27 @@ static kds_code replay_retire(replay *r, const cJSON *body, kds_err *e)
     return code;
 }
 
+/* A forecast follows from what the simulator said and from what was known then. */
+static kds_code replay_forecast(replay *r, const cJSON *body, kds_err *e)
+{
+    static const char *const keys[] = {"simulator", "predicted", "expected"};
+    const cJSON *forecast = kds_json_at(body, "forecast");
+    const kds_flight *f = kds_state_flight(r->state, kds_json_int(body, "decision", -1));
+    kds_forecast x;
+    if (!forecast || !f)
+        return KDS_OK;
+    kds_forecast_derive(f, kds_json_num(forecast, "modelled", NAN), &x);
+    const double derived[] = {x.simulator, x.predicted, x.expected};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        double recorded = kds_json_num(forecast, keys[i], NAN);
+        if (isfinite(derived[i]) != isfinite(recorded) ||
+            (isfinite(recorded) && !close_to(recorded, derived[i])))
+            return diverged(r, body, cJSON_CreateNumber(derived[i]), e,
+                            "a forecast is not the one that follows from what came before");
+    }
+    return KDS_OK;
+}
+
 /* The settings in force from this epoch on decide who proposes. */
 static kds_code replay_epoch(replay *r, const cJSON *body, kds_err *e)
 {
@@ -310,6 +331,8 @@ static kds_code replay_event(void *user, const kds_ledger_event *event, kds_err 
         code = replay_retire(r, body, e);
     else if (code == KDS_OK && strcmp(event->kind, "GUIDANCE") == 0)
         code = replay_guidance(r, body, e);
+    else if (code == KDS_OK && strcmp(event->kind, "STAGE") == 0)
+        code = replay_forecast(r, body, e);
     else if (code == KDS_OK && strcmp(event->kind, "CANDIDATE") == 0)
         code = replay_candidate(r, body, e);
     else if (code == KDS_OK &&

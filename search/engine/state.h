@@ -19,6 +19,7 @@ typedef struct kds_holder {
     int64_t decision;
     double fitness;
     double low, high; /* of the best: the interval of its speed-up */
+    double modelled;  /* of an elite: its forecast by the simulator; NAN: none */
 } kds_holder;
 
 /* What a holder claims: to be faster than the one before it. Where times are measured this is
@@ -41,6 +42,7 @@ typedef struct kds_cell {
     double fitness;
     int64_t elite_decision;
     kds_claim claim;
+    double modelled; /* the elite's forecast by the simulator (kds_forecast); NAN: none */
     int64_t visits,
         improvements; /* decisions with a parent from here; how many of them were accepted */
 } kds_cell;
@@ -96,6 +98,26 @@ typedef struct kds_challenge {
 #define KDS_FLOOR_NEEDED 2 /* in an epoch, before anything else is fought */
 #define KDS_HIDDEN_EVERY 50
 
+/* What is expected of a child before it is judged on a GPU: logarithms of its time over the
+ * baseline's; NAN where nothing is known. */
+typedef struct kds_forecast {
+    double modelled;  /* by the simulator */
+    double simulator; /* the same as a change of the parent's, onto what the parent measured */
+    double predicted; /* by the model that wrote it */
+    double expected;  /* from the two before, as they have been right */
+} kds_forecast;
+enum { KDS_FORECASTER_SIMULATOR, KDS_FORECASTER_MODEL, KDS_FORECASTERS };
+#define KDS_FORECAST_WINDOW 16    /* measured children, in which pairs are looked at */
+#define KDS_FORECAST_EQUAL 0.0025 /* logarithms of times closer than this have no right order */
+
+/* How often an order of two children was right, ties counted half. */
+typedef struct kds_forecast_score {
+    double right, wrong;
+} kds_forecast_score;
+typedef struct kds_forecast_outcome {
+    double said[KDS_FORECASTERS], measured;
+} kds_forecast_outcome;
+
 /* A decision under way: made, not yet committed. */
 typedef struct kds_flight {
     int64_t decision;
@@ -124,7 +146,11 @@ typedef struct kds_flight {
     char stage[16];
     char message[400];
     char hypothesis[200], prediction[120];
-    kds_id guidance, guidance_made;   /* what its prompt tells, or is to edit; what came of that */
+    kds_id guidance, guidance_made;    /* what its prompt tells, or is to edit; what came of that */
+    double parent_ln, parent_modelled; /* of an elite: as measured, as modelled; NAN: not known */
+    double factor;                     /* over its parent, as its model predicts; NAN: none */
+    double weights[KDS_FORECASTERS];   /* of the forecasts, when it was decided */
+    kds_forecast forecast;
     char target[160];                 /* JSON of the decision's target; "" if none */
     kds_bout bouts[KDS_FLIGHT_BOUTS]; /* in their order; beyond that none is kept */
     int bout_count;
@@ -164,6 +190,7 @@ typedef struct kds_state {
     int64_t requests;    /* the next request's number */
     int64_t epochs;
     double run_seconds; /* of the epochs that ended with STOP */
+    double gpu_seconds; /* that cards were at work, of several their sum */
     int64_t prompt_tokens, completion_tokens, failed_calls;
     double assumed_tokens; /* of calls whose server did not say what it used */
     double cost_usd;
@@ -196,8 +223,12 @@ typedef struct kds_state {
     int64_t hidden, hidden_faster;    /* equals that fought as others do; taken for faster */
     double floors[KDS_FLOOR_BOUTS];   /* |ln| of the last duels of equals, in a ring */
     int64_t floor_count, floor_epoch; /* of all; in this epoch */
-    kds_map *ids, *norms, *programs;  /* of committed candidates */
-    kds_map *proposed;                /* norms that the built-in proposer need not make again */
+    double forecast_cutoff;           /* 0: nothing is set aside by its forecast */
+    kds_forecast_score forecast_scores[KDS_FORECASTERS];
+    kds_forecast_outcome forecast_outcomes[KDS_FORECAST_WINDOW]; /* of the last ones, in a ring */
+    int64_t forecast_count;
+    kds_map *ids, *norms, *programs; /* of committed candidates */
+    kds_map *proposed;               /* norms that the built-in proposer need not make again */
 } kds_state;
 
 kds_state *kds_state_create(void); /* NULL if out of memory */
@@ -229,6 +260,19 @@ kds_id kds_state_chain(kds_id previous, const cJSON *decision);
 
 /* True if the decision asks for guidance (operator guide), not for a child. */
 bool kds_flight_guides(const kds_flight *f);
+/* ---- Forecasts (state_forecast.c) ---- */
+/* What each forecaster counts now. */
+void kds_state_weights(const kds_state *s, double out[KDS_FORECASTERS]);
+/* The forecast that follows for a flight from what the simulator says; NAN: nothing. */
+void kds_forecast_derive(const kds_flight *f, double modelled, kds_forecast *out);
+/* In which order children are judged, the lowest first: what is expected, or as fast as the parent.
+ */
+double kds_forecast_rank(const kds_flight *f);
+/* Whether two measured logarithms have an order; how right a difference was about a measured one:
+ * 1, 0, or a half if it is none. */
+bool kds_forecast_differ(double a, double b);
+double kds_forecast_right(double said, double measured);
+
 /* "endpoint" and "mailbox": what asks a model, whose replies come in no fixed order. */
 bool kds_proposer_is_model(const char *proposer);
 

@@ -5,6 +5,7 @@
 #include "search/engine/state.h"
 #include "search/engine/state_internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ static kds_code apply_campaign(kds_state *s, const cJSON *body, kds_err *e)
     s->rules = (int)rules;
     s->seed = (uint64_t)kds_json_int(body, "seed", 0);
     s->measured = kds_json_bool(body, "measured", false);
+    kds_state_forecast_settings(s, kds_json_at(body, "settings"));
     s->descriptor_version = (int)kds_json_int(kds_json_at(body, "descriptors"), "version", 1);
     return KDS_OK;
 }
@@ -125,6 +127,7 @@ static kds_code apply_decision(kds_state *s, const cJSON *body, kds_err *e)
     kds_cell *cell = f->has_cell ? kds_state_cell(s, f->cell) : NULL;
     if (cell)
         cell->visits++;
+    kds_state_begin_forecast(s, f);
     kds_operator_score *o = operator_score(s, f->operator_name);
     if (o)
         o->tried++;
@@ -208,6 +211,7 @@ static kds_code apply_candidate(kds_state *s, const cJSON *body, kds_err *e)
     f->has_candidate = true;
     copy_text(f->hypothesis, sizeof f->hypothesis, body, "hypothesis");
     copy_text(f->prediction, sizeof f->prediction, body, "prediction");
+    f->factor = kds_json_num(body, "predicted", NAN);
     /* What a model proposes becomes known when it is committed, because replies arrive in no fixed
      * order. */
     if (!kds_proposer_is_model(f->proposer) && !kds_map_put(s->proposed, f->norm, f->decision))
@@ -228,6 +232,8 @@ static kds_code apply_stage(kds_state *s, const cJSON *body, kds_err *e)
     if (!kds_verdict_parse(kds_json_str(body, "verdict", ""), &f->verdict))
         return kds_fail(e, KDS_DAMAGED, "a STAGE event has no known verdict");
     f->has_verdict = f->verdict != KDS_VERDICT_OK || strcmp(f->stage, "judge") == 0;
+    if (kds_json_at(body, "forecast"))
+        kds_state_apply_forecast(s, f, kds_json_at(body, "forecast"));
     return KDS_OK;
 }
 
@@ -236,7 +242,7 @@ static bool is_repairable(const kds_flight *f, kds_verdict v)
 {
     return f->has_candidate && kds_proposer_is_model(f->proposer) &&
            f->repair_depth < KDS_REPAIRS_MAX && v != KDS_VERDICT_OK && v != KDS_VERDICT_DUPLICATE &&
-           v != KDS_VERDICT_NO_CHILD;
+           v != KDS_VERDICT_NO_CHILD && v != KDS_VERDICT_SET_ASIDE;
 }
 
 static kds_code queue_repair(kds_state *s, const kds_flight *f, kds_err *e)
@@ -274,10 +280,12 @@ static kds_code accept_candidate(kds_state *s, const kds_flight *f, const cJSON 
     if (!kds_id_is_zero(cell->elite))
         kds_claim_pass(&cell->claim, (kds_holder){.id = cell->elite,
                                                   .decision = cell->elite_decision,
-                                                  .fitness = cell->fitness});
+                                                  .fitness = cell->fitness,
+                                                  .modelled = cell->modelled});
     cell->elite = f->candidate;
     cell->fitness = kds_json_num(body, "fitness", 0);
     cell->elite_decision = f->decision;
+    cell->modelled = f->forecast.modelled;
     kds_cell *from = f->has_cell ? kds_state_cell(s, f->cell) : NULL;
     if (from)
         from->improvements++;
@@ -341,6 +349,8 @@ static kds_code commit_flight(kds_state *s, const cJSON *body, bool accepted, kd
     if (!accepted && is_repairable(f, v) && (code = queue_repair(s, f, e)) != KDS_OK)
         return code;
     add_note(s, f, body, accepted);
+    if (v != KDS_VERDICT_DUPLICATE)
+        kds_state_end_forecast(s, f, kds_json_num(body, "fitness", NAN));
     if (f->has_candidate) {
         if (f->decision == 0)
             s->baseline = f->candidate;
@@ -390,6 +400,9 @@ kds_code kds_state_apply(kds_state *s, const char *kind, const cJSON *body, kds_
         {"REJECT", apply_reject},     {"RETIRE", kds_state_apply_retire},
         {"STOP", apply_stop},         {"GUIDANCE", kds_state_apply_guidance},
     };
+    double gpu_seconds = kds_json_num(body, "gpu_seconds", 0);
+    if (isfinite(gpu_seconds) && gpu_seconds > 0)
+        s->gpu_seconds += gpu_seconds;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(kind, table[i].kind) == 0)
             return table[i].apply(s, body, e);

@@ -26,6 +26,12 @@ void kds_claim_pass(kds_claim *c, kds_holder former);
 KDS_MUST_USE kds_code kds_state_apply_guidance(kds_state *s, const cJSON *body, kds_err *e);
 KDS_MUST_USE kds_code kds_state_commit_guidance(kds_state *s, const kds_flight *f,
                                                 kds_verdict verdict, bool accepted, kds_err *e);
+/* Forecasts (state_forecast.c): the campaign's settings; what is known when a child is decided; the
+ * forecast of a STAGE event, by which the flight may be set aside; what came of it. */
+void kds_state_forecast_settings(kds_state *s, const cJSON *settings);
+void kds_state_begin_forecast(const kds_state *s, kds_flight *f);
+void kds_state_apply_forecast(const kds_state *s, kds_flight *f, const cJSON *forecast);
+void kds_state_end_forecast(kds_state *s, const kds_flight *f, double fitness);
 /* The cell of that key, made if needed; NULL if out of memory. */
 kds_cell *kds_state_cell_add(kds_state *s, uint64_t key);
 

@@ -291,10 +291,28 @@ static void test_many_ids(void **state)
     kds_state_free(s);
 }
 
+/* The cards' time is summed over all events that tell some; what is no time counts nothing. */
+static void test_gpu_seconds(void **state)
+{
+    (void)state;
+    kds_state *s = begun();
+    propose(s, 1, "mutate", A, B);
+    OK("STAGE", "{\"decision\":1,\"stage\":\"safety\",\"verdict\":\"ok\"}");
+    assert_true(s->gpu_seconds == 0);
+    OK("STAGE", "{\"decision\":1,\"stage\":\"judge\",\"verdict\":\"ok\",\"gpu_seconds\":1.5}");
+    OK("STOP", "{\"why\":\"stopped\",\"seconds\":9,\"gpu_seconds\":0.25}");
+    OK("EPOCH", "{}");
+    OK("STOP", "{\"why\":\"stopped\",\"seconds\":9,\"gpu_seconds\":-4}");
+    OK("STOP", "{\"why\":\"stopped\",\"seconds\":9,\"gpu_seconds\":\"4\"}");
+    assert_true(s->gpu_seconds == 1.75);
+    kds_state_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_campaign_begins),
+        cmocka_unit_test(test_gpu_seconds),
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_credit_goes_to_the_parents_cell),
         cmocka_unit_test(test_repairs),

@@ -71,13 +71,28 @@ static void test_spearman_with_ties(void **state)
     assert_true(isnan(kds_stats_spearman(x, y, 0)));
 }
 
+static void test_kendall(void **state)
+{
+    (void)state;
+    const double up[] = {1, 2, 3, 4, 5}, curved[] = {1, 8, 27, 64, 125}, down[] = {9, 7, 5, 3, 1};
+    near(kds_stats_kendall(up, curved, 5), 1);
+    near(kds_stats_kendall(up, down, 5), -1);
+    const double iq[] = {106, 100, 86, 101, 99, 103, 97, 113, 112, 110};
+    const double tv[] = {7, 27, 2, 50, 28, 29, 20, 12, 6, 17};
+    near(kds_stats_kendall(iq, tv, 10), -5.0 / 45);
+    /* Of six pairs one is a tie in x, another in y, and the other four are in order. */
+    const double x[] = {1, 2, 2, 3}, y[] = {10, 20, 30, 30}, same[] = {7, 7, 7, 7};
+    near(kds_stats_kendall(x, y, 4), 4.0 / 5);
+    assert_true(isnan(kds_stats_kendall(x, same, 4)));
+    assert_true(isnan(kds_stats_kendall(x, y, 1)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quantiles),
-        cmocka_unit_test(test_ranks_share_their_mean),
-        cmocka_unit_test(test_spearman),
-        cmocka_unit_test(test_spearman_with_ties),
+        cmocka_unit_test(test_quantiles), cmocka_unit_test(test_ranks_share_their_mean),
+        cmocka_unit_test(test_spearman),  cmocka_unit_test(test_spearman_with_ties),
+        cmocka_unit_test(test_kendall),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

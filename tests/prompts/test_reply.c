@@ -2,6 +2,7 @@
 #include "prompts/reply.h"
 #include "search/base/text.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -349,7 +350,7 @@ static void test_hostile(void **state)
     free(blank);
 }
 
-/* The prediction is a line of its own; the first factor in it is what is compared later. */
+/* The prediction is a line of its own; the first speed-up in it is what is compared later. */
 static void test_prediction(void **state)
 {
     (void)state;
@@ -363,7 +364,7 @@ static void test_prediction(void **state)
         {"- Prediction: 1.2\xc3\x97", "1.2\xc3\x97", 1.2},
         {"Prediction: 16x16 tiles, 1.3x", "16x16 tiles, 1.3x", 1.3},
         {"Prediction: 0x10 and 0x", "0x10 and 0x", 0},
-        {"Prediction: 10 % faster", "10 % faster", 0},
+        {"Prediction: 10 % faster", "10 % faster", 1.1},
         {"Prediction: 1..2x", "1..2x", 0},
         {"Prediction:", "", 0},
         {"My prediction: 2x", "", 0},
@@ -379,9 +380,55 @@ static void test_prediction(void **state)
         assert_int_equal(r.problem, KDS_REPLY_OK);
         assert_string_equal(r.hypothesis, "h");
         assert_string_equal(r.prediction, PREDICTIONS[i].text);
-        if (r.predicted != PREDICTIONS[i].factor)
+        if (!(fabs(r.predicted - PREDICTIONS[i].factor) < 1e-12))
             fail_msg("%s: %g", PREDICTIONS[i].line, r.predicted);
         kds_buf_free(&source);
+    }
+}
+
+/* People write speed-ups in many ways; what is not clearly one is none. */
+static void test_factors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double factor;
+    } STATED[] = {
+        {"1.2x", 1.2},
+        {"1.2x faster than the parent", 1.2},
+        {"2x slower", 0.5},
+        {"2x fewer loads, 1.1x", 1.1},
+        {"2x the registers, but 1.3 times as fast", 1.3},
+        {"1.05X overall", 1.05},
+        {"15 % faster", 1.15},
+        {"15% faster", 1.15},
+        {"+15 % speed", 1.15},
+        {"a speed-up of 20 %", 1.2},
+        {"faster by 5 %", 1.05},
+        {"25 % slower", 0.8},
+        {"-10 % time", 1 / 0.9},
+        {"10 % less time", 1 / 0.9},
+        {"20% lower latency", 1.25},
+        {"runtime drops by 50 %", 2},
+        {"time +25 %", 0.8},
+        {"bandwidth 60 % -> 75 % of peak", 0},
+        {"occupancy 50 %, 12 % faster", 1.12},
+        {"10 % fewer instructions", 0},
+        {"-100 % time", 0},
+        {"0x", 0},
+        {"1000x", 0},
+        {"1e400x", 0},
+        {"99999999999999999999999999999999999999999x", 0},
+        {"........x", 0},
+        {"% % % x times -", 0},
+        {"5 %", 0},
+        {"\xc3", 0},
+        {"", 0},
+    };
+    for (size_t i = 0; i < sizeof STATED / sizeof *STATED; i++) {
+        double got = kds_prediction_factor(STATED[i].text);
+        if (!(fabs(got - STATED[i].factor) < 1e-12))
+            fail_msg("%s: %g", STATED[i].text, got);
     }
 }
 
@@ -391,7 +438,7 @@ int main(void)
         cmocka_unit_test(test_table),      cmocka_unit_test(test_edits),
         cmocka_unit_test(test_matching),   cmocka_unit_test(test_encoding),
         cmocka_unit_test(test_sizes),      cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_prediction),
+        cmocka_unit_test(test_prediction), cmocka_unit_test(test_factors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

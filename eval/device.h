@@ -45,7 +45,8 @@ typedef struct kds_run_result {
 typedef struct kds_device_ops {
     void (*close)(kds_device *d);
 
-    /* An oracle program writes f64 to the output buffers. *out is NULL if there is a finding. */
+    /* An oracle program has f64 output buffers, with the inputs' values in those that are both.
+     * *out is NULL if there is a finding. */
     kds_code (*load)(kds_device *d, const kds_plan *plan, const kds_compiled *c, bool oracle,
                      kds_program **out, kds_finding *f, kds_err *e);
     void (*unload)(kds_program *p);

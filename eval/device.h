@@ -130,6 +130,11 @@ bool kds_device_is_gpu(const char *spec);
 /* The simulated GPU that quick rows run on before one of that architecture ("sm_90a") does. */
 const char *kds_device_safety(const char *arch);
 
+/* Why that device cannot compare the outputs of production rows of this task; "" if it can, as far
+ * as is known before anything runs. */
+KDS_MUST_USE kds_code kds_device_unchecked(const char *spec, const kds_task *t, char *why,
+                                           size_t size, kds_err *e);
+
 /* A GPU (eval/cuda/device_cuda.c); it is this process's alone until close. */
 KDS_MUST_USE kds_code kds_device_cuda_open(kds_device **out, const char *spec, const kds_task *t,
                                            uint64_t seed, const char *toolchain, kds_err *e);

@@ -38,6 +38,7 @@ typedef struct kds_run_result {
     bool partial;        /* sampled, and blocks depend on blocks that did not run: the outputs mean
                             nothing */
     double coverage;     /* estimated share of the outputs' bytes that the whole row writes */
+    double rewritten;    /* the same of buffers that are read and written; 1 if there are none */
     const char *limiter; /* what bounds the longest launch: "memory", "issue", ...; static */
     kds_measures counters; /* sums over the launches; "...pct..." are means by time */
 } kds_run_result;

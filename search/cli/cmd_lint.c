@@ -195,16 +195,19 @@ const kds_command kds_command_lint = {
     .max_operands = 1,
     .options = KDS_FOR_EVAL,
     .summary = "prove a task: files, kernels, mutations, inputs, outputs, formulas",
-    .help = "Checks a task folder and proves it with its own kernels:\n"
-            "- the baseline and the seeds pass the gate that every child goes through;\n"
-            "- the gate refuses every mistake of bench/mutations.json;\n"
-            "- every input buffer and scalar, changed, changes an output beyond tolerance, and "
-            "outputs are not\n"
-            "  constants (on the simulator, whatever the device);\n"
-            "- \"bytes\" is within 2 % of what the baseline touches of its inputs and outputs, and "
-            "\"flops\" is no more\n"
-            "  than it computes, on rows that the simulator runs whole.\n"
-            "Exits 3 if any of it fails.",
+    .help =
+        "Checks a task folder and proves it with its own kernels:\n"
+        "- the baseline and the seeds pass the gate that every child goes through;\n"
+        "- the gate refuses every mistake of bench/mutations.json;\n"
+        "- every input buffer and scalar, changed, changes an output beyond tolerance, and "
+        "outputs are not\n"
+        "  constants (on the simulator, whatever the device);\n"
+        "- \"bytes\" is within 2 % of what the baseline touches of its inputs and outputs, and "
+        "\"flops\" is no more\n"
+        "  than any of the task's kernels computes and more than half of the least on some row, on "
+        "rows that the\n"
+        "  simulator runs whole.\n"
+        "Exits 3 if any of it fails.",
     .flags = {{"quick", 0, NULL, "judge kernels and mutations on the quick rows only"},
               {"skip", 0, "PARTS", "leave out mutations, inputs or both (comma between)"}},
     .run = lint};

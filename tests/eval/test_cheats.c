@@ -129,26 +129,6 @@ static void work_done_twice_is_not_work_done_elsewhere(void **state)
                    "");
 }
 
-/* In place nothing tells an element that was left alone from one that was written, but that the
- * baseline writes them all. */
-static void what_is_rewritten_in_place_is_rewritten_whole(void **state)
-{
-    (void)state;
-    static const char token[] = "    const long long token = blockIdx.x / splits;\n";
-    static const char skip[] = "    if (gridDim.x > 4000 && blockIdx.x % 2) return;\n";
-    bench_task b;
-    task_open(&b, "qknorm_rope", 11);
-    const char *at = strstr(b.task->baseline, token);
-    assert_non_null(at);
-    size_t head = (size_t)(at - b.task->baseline), size = strlen(b.task->baseline) + sizeof skip;
-    char *half = malloc(size);
-    assert_non_null(half);
-    (void)snprintf(half, size, "%.*s%s%s", (int)head, b.task->baseline, skip, at);
-    expect_finding(&b, half, "wrong", "correctness", "rewrite only about 50");
-    free(half);
-    task_close(&b);
-}
-
 static void a_grid_larger_than_needed_is_no_fault(void **state)
 {
     (void)state;
@@ -329,7 +309,6 @@ int main(void)
         cmocka_unit_test(work_left_undone_on_production_rows_is_found),
         cmocka_unit_test(blocks_known_to_be_sampled_stand_for_themselves),
         cmocka_unit_test(work_done_twice_is_not_work_done_elsewhere),
-        cmocka_unit_test(what_is_rewritten_in_place_is_rewritten_whole),
         cmocka_unit_test(a_grid_larger_than_needed_is_no_fault),
         cmocka_unit_test(production_rows_meet_all_regimes),
         cmocka_unit_test(several_launches_are_checked_or_marked),

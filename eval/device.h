@@ -41,6 +41,7 @@ typedef struct kds_run_result {
     bool partial;        /* sampled, and blocks depend on blocks that did not run: the outputs mean
                             nothing */
     double coverage;     /* estimated share of the outputs' bytes that the whole row writes */
+    double rewritten;    /* the same of buffers that are read and written; 1 if there are none */
     const char *limiter; /* what bounds the longest launch: "memory", "issue", ...; static */
     kds_measures counters; /* sums over the launches; "...pct..." are means by time */
 } kds_run_result;
@@ -48,7 +49,8 @@ typedef struct kds_run_result {
 typedef struct kds_device_ops {
     void (*close)(kds_device *d);
 
-    /* An oracle program writes f64 to the output buffers. *out is NULL if there is a finding. */
+    /* An oracle program has f64 output buffers, with the inputs' values in those that are both.
+     * *out is NULL if there is a finding. */
     kds_code (*load)(kds_device *d, const kds_plan *plan, const kds_compiled *c, bool oracle,
                      kds_program **out, kds_finding *f, kds_err *e);
     void (*unload)(kds_program *p);
@@ -132,6 +134,11 @@ bool kds_device_is_gpu(const char *spec);
 /* The simulated GPU that quick rows run on before one of that model ("NVIDIA H100 PCIe"; "" if not
  * known yet) and architecture ("sm_90a") does: the same, or the nearest that there is. */
 const char *kds_device_safety(const char *model, const char *arch);
+
+/* Why that device cannot compare the outputs of production rows of this task; "" if it can, as far
+ * as is known before anything runs. */
+KDS_MUST_USE kds_code kds_device_unchecked(const char *spec, const kds_task *t, char *why,
+                                           size_t size, kds_err *e);
 
 /* A GPU (eval/cuda/device_cuda.c); it is this process's alone until close. */
 KDS_MUST_USE kds_code kds_device_cuda_open(kds_device **out, const char *spec, const kds_task *t,

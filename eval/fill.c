@@ -18,7 +18,7 @@
  * 2^-32) / 32 and b = 32 * total / (elements - 1), which ascends by itself and lets the mean length
  * of the segments rise from 0 to four times the overall mean within every 32 of them. Listed: the
  * numbers that the row gives. At last every value becomes value * scale + shift (the regime) and is
- * rounded once to the type. */
+ * rounded once to the type; a wide filler writes the rounded value as a double. */
 #include "eval/fill_table.h"
 #include "eval/task.h"
 #include "search/base/random.h"
@@ -173,15 +173,18 @@ kds_filler kds_task_filler(const kds_task *t, const kds_row *row, int buffer, co
 
 void kds_filler_write(const kds_filler *f, int64_t first, int64_t count, void *out)
 {
-    size_t size = kds_dtype_size(f->dtype);
-    unsigned char *to = out;
+    size_t size = kds_dtype_size(f->wide ? KDS_DTYPE_F64 : f->dtype);
+    unsigned char *to = out, narrow[8];
     double values[CHUNK];
     while (count > 0) {
         int64_t skip = first % 4; /* only in the first chunk */
         int64_t n = count + skip < CHUNK ? count + skip : CHUNK;
         draw_values(f, first - skip, n, values);
-        for (int64_t i = skip; i < n; i++, to += size)
-            kds_dtype_store(f->dtype, to, values[i] * f->scale + f->shift);
+        for (int64_t i = skip; i < n; i++, to += size) {
+            kds_dtype_store(f->dtype, f->wide ? narrow : to, values[i] * f->scale + f->shift);
+            if (f->wide)
+                kds_dtype_store(KDS_DTYPE_F64, to, kds_dtype_load(f->dtype, narrow));
+        }
         first += n - skip;
         count -= n - skip;
     }

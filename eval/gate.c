@@ -21,7 +21,8 @@ typedef struct expectation {
     kds_bench *bench;
     kds_outputs *reference, *baseline; /* NULL on sampled rows; reference also if there is none */
     kds_errors baseline_errors[KDS_BUFFERS_MAX];
-    uint64_t work; /* of the baseline */
+    uint64_t work;    /* of the baseline */
+    double rewritten; /* by the baseline, on sampled rows */
     size_t bytes;
     uint64_t used; /* when, in calls */
 } expectation;
@@ -131,6 +132,7 @@ static kds_code expect(kds_gate *g, expectation *x, int row, kds_err *e)
     if (code != KDS_OK)
         goto out;
     x->work = run.work;
+    x->rewritten = run.rewritten;
     if (g->reference != NULL) {
         code = ops->cover(x->bench, g->reference, got, &want, &f, e);
         if (code == KDS_OK && f.verdict != KDS_VERDICT_OK)
@@ -284,6 +286,11 @@ static void check_coverage(trial *t, const kds_run_result *run)
                         "the blocks of the grid write only about %.3g %% of an output; every "
                         "element must be written",
                         100 * run->coverage);
+    else if (run->rewritten < COVERAGE_LEAST && t->x->rewritten >= COVERAGE_LEAST)
+        kds_finding_set(t->f, KDS_VERDICT_WRONG, "correctness", 0,
+                        "the blocks of the grid rewrite only about %.3g %% of a buffer that is "
+                        "read and written; the baseline rewrites all of it",
+                        100 * run->rewritten);
 }
 
 static kds_code compare_sample(trial *t, const kds_outputs *got, int64_t *checked, kds_err *e)

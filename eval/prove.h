@@ -9,8 +9,9 @@
 
 typedef struct kds_prove_options {
     const char *device; /* "sim", "sim:h200" */
-    const char *arch;   /* what the baseline was compiled for */
+    const char *arch;   /* what the kernel was compiled for */
     int row;
+    int kernel; /* 0: the baseline; k: seed k - 1, of which only the work is looked at */
     /* Run with these inputs and scalars changed (names, a comma between; "*": all). NULL: look at
      * outputs, traffic and work instead. */
     const char *inputs;
@@ -18,7 +19,7 @@ typedef struct kds_prove_options {
 
 /* One row as a job for the worker. */
 KDS_MUST_USE kds_code kds_prove_job(kds_frame *out, const char *task_dir,
-                                    const kds_prove_options *o, const kds_compiled *baseline,
+                                    const kds_prove_options *o, const kds_compiled *kernel,
                                     kds_err *e);
 
 /* Rows that are small enough to be run whole, many times over with changed inputs, or once to
@@ -40,10 +41,10 @@ KDS_MUST_USE kds_code kds_prove_bytes(const kds_task *t, int row, uint64_t *byte
  * - traffic: formula, counted (bytes), buffers[] {name, read, written}: the shares of the sectors
  *   of each buffer that were touched; varies: other values of the inputs touch another amount
  *   (looked at on rows that are not production);
- * - work: formula, most: an upper limit of what the baseline computed; most is null where tensor
- *   cores worked. */
+ * - work: formula, counted: operations on floating-point numbers (sim/flops.h) outside of matrix
+ *   products; tensor_formula, tensor_counted: in them. */
 KDS_MUST_USE kds_code kds_prove_row(const kds_task *t, kds_task *spare, const kds_prove_options *o,
-                                    const kds_compiled *baseline, kds_nvrtc *n, cJSON **out,
+                                    const kds_compiled *kernel, kds_nvrtc *n, cJSON **out,
                                     kds_err *e);
 
 #endif

@@ -202,6 +202,8 @@ typedef struct kds_filler {
     uint32_t buffer;
     int64_t span;
     const double *list; /* of a listed fill: the span's numbers, borrowed from the row */
+    bool wide; /* written as doubles that hold the values of `dtype`: what a reference finds in a
+                  buffer that it also writes */
 } kds_filler;
 /* The fill of an input with its values for the row; of offsets b is 32 * a / (elements - 1). */
 KDS_MUST_USE kds_code kds_task_fill(const kds_task *t, const kds_row *row, int buffer,

@@ -14,7 +14,7 @@ typedef struct worker {
 } worker;
 
 kds_code kds_prove_job(kds_frame *out, const char *task_dir, const kds_prove_options *o,
-                       const kds_compiled *baseline, kds_err *e)
+                       const kds_compiled *kernel, kds_err *e)
 {
     kds_frame_init(out);
     out->header = cJSON_CreateObject();
@@ -22,11 +22,12 @@ kds_code kds_prove_job(kds_frame *out, const char *task_dir, const kds_prove_opt
         !kds_json_add_str(out->header, "device", o->device) ||
         !kds_json_add_str(out->header, "arch", o->arch) ||
         !kds_json_add_int(out->header, "row", o->row) ||
+        !kds_json_add_int(out->header, "kernel", o->kernel) ||
         (o->inputs != NULL && !kds_json_add_str(out->header, "inputs", o->inputs))) {
         kds_frame_free(out);
         return kds_fail(e, KDS_NO_MEMORY, "cannot build a message: out of memory");
     }
-    kds_code code = kds_compiled_pack(out, "baseline", baseline, e);
+    kds_code code = kds_compiled_pack(out, "compiled", kernel, e);
     if (code != KDS_OK)
         kds_frame_free(out);
     return code;
@@ -55,23 +56,26 @@ static kds_code prove(void *user, const char *kind, const kds_frame *job, cJSON 
     kds_prove_options o = {.device = kds_json_str(h, "device", "sim"),
                            .arch = kds_json_str(h, "arch", "sm_90"),
                            .row = (int)kds_json_int(h, "row", -1),
+                           .kernel = (int)kds_json_int(h, "kernel", 0),
                            .inputs = kds_json_str(h, "inputs", NULL)};
-    kds_compiled *baseline = NULL;
+    kds_compiled *compiled = NULL;
     cJSON *result = NULL;
     if (dir == NULL)
         return kds_fail(e, KDS_PROTOCOL, "a prove job without a task");
     kds_code code = open_once(w, dir, e);
     if (code == KDS_OK && (o.row < 0 || o.row >= w->task->row_count))
         code = kds_fail(e, KDS_PROTOCOL, "a prove job without a row");
+    if (code == KDS_OK && (o.kernel < 0 || o.kernel > w->task->seed_count))
+        code = kds_fail(e, KDS_PROTOCOL, "a prove job without a kernel");
     if (code == KDS_OK)
-        code = kds_compiled_unpack(job, "baseline", &baseline, e);
+        code = kds_compiled_unpack(job, "compiled", &compiled, e);
     if (code == KDS_OK)
-        code = kds_prove_row(w->task, w->spare, &o, baseline, w->nvrtc, &result, e);
+        code = kds_prove_row(w->task, w->spare, &o, compiled, w->nvrtc, &result, e);
     if (code == KDS_OK && !cJSON_AddItemToObject(reply, "result", result)) {
         cJSON_Delete(result);
         code = kds_fail(e, KDS_NO_MEMORY, "cannot build a message: out of memory");
     }
-    kds_compiled_free(baseline);
+    kds_compiled_free(compiled);
     return code;
 }
 

@@ -115,7 +115,7 @@ kds_code cuda_run(kds_bench *base, kds_program *p, const kds_run_options *o, kds
     uint64_t poison = 0;
     double us = 0;
     memset(run, 0, sizeof *run);
-    run->coverage = 1;
+    run->coverage = run->rewritten = 1;
     if (out != NULL)
         *out = NULL;
     kds_code code = take_code(p, base->row_index, f, e);

@@ -29,7 +29,7 @@ static uint64_t lay_out(const cuda_bench *b, const kds_program *p, cuda_stage *s
         cuda_place *x = &s->places[i];
         int64_t count = 0;
         if (i < s->buffers) {
-            bool wide = p->oracle && t->buffers[i].role == KDS_ROLE_OUT;
+            bool wide = p->oracle && t->buffers[i].role != KDS_ROLE_IN;
             x->dtype = wide ? KDS_DTYPE_F64 : b->base.extents[i].dtype;
             count = b->base.extents[i].span;
         } else {
@@ -83,9 +83,12 @@ static kds_code hash_inputs(cuda_device *d, uint64_t *out, kds_err *e)
     return code;
 }
 
+/* In the type that it has there: a reference finds doubles in what it also writes. */
 static kds_code fill_input(cuda_device *d, const cuda_bench *b, int buffer, kds_err *e)
 {
-    return kds_helpers_fill(d->helpers, &b->fillers[buffer], 0, b->base.extents[buffer].span,
+    kds_filler f = b->fillers[buffer];
+    f.wide = d->stage.places[buffer].dtype != b->base.extents[buffer].dtype;
+    return kds_helpers_fill(d->helpers, &f, 0, b->base.extents[buffer].span,
                             place_at(&d->stage, buffer), e);
 }
 

@@ -113,6 +113,12 @@ static int kind_code(kds_fill_kind kind)
     return -1;
 }
 
+/* Of one element as it is written. */
+static size_t filled_size(const kds_filler *f)
+{
+    return kds_dtype_size(f->wide ? KDS_DTYPE_F64 : f->dtype);
+}
+
 /* Every number of a list is a constant of its own: lists are short, and the bits are then those of
  * the other fills. */
 static kds_code fill_listed(kds_helpers *h, const kds_filler *f, int64_t first, int64_t count,
@@ -122,7 +128,7 @@ static kds_code fill_listed(kds_helpers *h, const kds_filler *f, int64_t first, 
     for (int64_t i = 0; i < count && code == KDS_OK; i++) {
         kds_filler one = *f;
         one.fill = (kds_fill){KDS_FILL_CONSTANT, f->list[first + i], 0};
-        code = kds_helpers_fill(h, &one, 0, 1, to + (uint64_t)i * kds_dtype_size(f->dtype), e);
+        code = kds_helpers_fill(h, &one, 0, 1, to + (uint64_t)i * filled_size(f), e);
     }
     return code;
 }
@@ -137,8 +143,9 @@ kds_code kds_helpers_fill(kds_helpers *h, const kds_filler *f, int64_t first, in
     double a = f->fill.a, b = f->fill.b, scale = f->scale, shift = f->shift;
     unsigned long long seed = f->seed;
     unsigned buffer = f->buffer;
-    void *parameters[] = {&to, &from,  &n,     &kind, &type,   &a,
-                          &b,  &scale, &shift, &seed, &buffer, &span};
+    int wide = f->wide;
+    void *parameters[] = {&to,    &from,  &n,    &kind,   &type, &a,   &b,
+                          &scale, &shift, &seed, &buffer, &span, &wide};
     return kds_helpers_launch(h, h->fill, "kds_fill", blocks_for(h, (count + 3) / 4), THREADS,
                               parameters, e);
 }
@@ -256,7 +263,7 @@ static const kds_fill self_test_fills[] = {
 static kds_code prove_fill(kds_helpers *h, const kds_filler *f, int64_t first, kds_cuda_address at,
                            unsigned char *got, unsigned char *want, kds_err *e)
 {
-    size_t size = kds_dtype_size(f->dtype), bytes = SELF_TEST_COUNT * size;
+    size_t size = filled_size(f), bytes = SELF_TEST_COUNT * size;
     bool late = false;
     kds_filler_write(f, first, SELF_TEST_COUNT, want);
     kds_code code = kds_helpers_fill(h, f, first, SELF_TEST_COUNT, at, e);
@@ -275,7 +282,8 @@ static kds_code prove_fill(kds_helpers *h, const kds_filler *f, int64_t first, k
                          "the GPU fills other bits than the host: fill %d of %s, element %" PRId64
                          ": %.17g, not %.17g",
                          (int)f->fill.kind, kds_dtype_name(f->dtype), first + i,
-                         kds_dtype_load(f->dtype, g), kds_dtype_load(f->dtype, w));
+                         kds_dtype_load(f->wide ? KDS_DTYPE_F64 : f->dtype, g),
+                         kds_dtype_load(f->wide ? KDS_DTYPE_F64 : f->dtype, w));
     }
     return code;
 }
@@ -304,6 +312,9 @@ static kds_code self_test(kds_helpers *h, kds_err *e)
                 code = prove_fill(h, &f, 0, at, got, want, e);
             if (code == KDS_OK && !whole)
                 code = prove_fill(h, &f, far, at, got, want, e);
+            f.wide = k == 0; /* it differs by types alone */
+            if (code == KDS_OK && f.wide)
+                code = prove_fill(h, &f, 0, at, got, want, e);
         }
     }
     kds_card_free(h->card, at);

@@ -125,6 +125,13 @@ __device__ double value_of(int type, u64 bits)
     }
 }
 
+__device__ double rounded(int type, double v)
+{
+    u64 narrow = 0;
+    store(type, &narrow, 0, v);
+    return value_of(type, load_bits(type, &narrow, 0));
+}
+
 // The counterpart of eval/fill.c; four elements a step, as one Philox block gives them.
 __device__ double quantile(u32 word)
 {
@@ -171,7 +178,7 @@ __device__ double offset_at(s64 i, u32 word, s64 span, double total, double b)
 
 extern "C" __global__ void kds_fill(void *to, s64 first, s64 count, int kind, int type,
                                     double a, double b, double scale, double shift,
-                                    u64 seed, u32 buffer, s64 span)
+                                    u64 seed, u32 buffer, s64 span, int wide)
 {
     const s64 step = 4ll * blockDim.x * gridDim.x;
     for (s64 at = 4ll * (blockIdx.x * (s64)blockDim.x + threadIdx.x); at < count; at += step) {
@@ -195,7 +202,11 @@ extern "C" __global__ void kds_fill(void *to, s64 first, s64 count, int kind, in
                 v = (double)permuted((u64)(first + at + k), (u64)span, seed, buffer);
             else if (kind == OFFSETS)
                 v = offset_at(first + at + k, words[k], span, a, b);
-            store(type, to, at + k, __dadd_rn(__dmul_rn(v, scale), shift));
+            v = __dadd_rn(__dmul_rn(v, scale), shift);
+            if (wide)
+                ((double *)to)[at + k] = rounded(type, v);
+            else
+                store(type, to, at + k, v);
         }
     }
 }

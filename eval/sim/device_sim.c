@@ -177,6 +177,14 @@ static void fill_input(void *user, uint64_t first, uint64_t len, void *out)
     }
 }
 
+/* The same as doubles, for a reference that writes the buffer too. */
+static void fill_wide_input(void *user, uint64_t first, uint64_t len, void *out)
+{
+    kds_filler f = ((const sim_input *)user)->filler;
+    f.wide = true;
+    kds_filler_write(&f, (int64_t)(first / sizeof(double)), (int64_t)(len / sizeof(double)), out);
+}
+
 static void sim_teardown(kds_bench *base)
 {
     sim_bench *b = (sim_bench *)base;
@@ -255,7 +263,8 @@ kds_code sim_memory_fill(sim_memory *m, sim_bench *b, const kds_binding *binding
     for (int i = 0; i < t->buffer_count; i++) {
         const kds_extent *x = &b->base.extents[i];
         bool output = t->buffers[i].role == KDS_ROLE_OUT;
-        kds_dtype type = oracle && output ? KDS_DTYPE_F64 : x->dtype;
+        bool wide = oracle && t->buffers[i].role == KDS_ROLE_INOUT;
+        kds_dtype type = oracle && sim_is_output(t, i) ? KDS_DTYPE_F64 : x->dtype;
         char name[160], shape[128];
         kds_extent_name(x, "", x->numel - 1, shape, sizeof shape);
         (void)snprintf(name, sizeof name, "%s (%s, %lld elements, last %s%s)", t->buffers[i].name,
@@ -264,7 +273,9 @@ kds_code sim_memory_fill(sim_memory *m, sim_bench *b, const kds_binding *binding
                                  .bytes = (uint64_t)x->span * kds_dtype_size(type),
                                  .read_only = t->buffers[i].role == KDS_ROLE_IN,
                                  .content = output ? KDS_SIM_UNDEFINED : KDS_SIM_DEFINED,
-                                 .fill = output ? NULL : fill_input,
+                                 .fill = output ? NULL
+                                         : wide ? fill_wide_input
+                                                : fill_input,
                                  .user = output ? NULL : &b->inputs[i],
                                  .poison = poison};
         m->buffers[i] = kds_sim_memory_add(m->memory, &buffer);

@@ -125,8 +125,10 @@ kds_code sim_written_measure(const sim_launch *l, double work, const sim_written
                              kds_finding *f, kds_err *e);
 /* The share of `count` (at most 8) equal parts of an output in which something is written. */
 double sim_written_spread(const sim_launch *l, const sim_memory *at, int count);
-/* The share of the output of which the least is written. */
+/* The share of the output of which the least is written; the same of what is read and written, 1 if
+ * nothing is. */
 double sim_written_share(const sim_bench *b, const sim_written *w);
+double sim_rewritten_share(const sim_bench *b, const sim_written *w);
 
 /* Counts of one launch over the whole grid, from a sample or exactly. */
 typedef struct sim_totals {

@@ -1,5 +1,6 @@
 /* kds_sim_launch: checks the launch, builds the machine, runs the blocks asked for, and turns what
  * was counted into counters. */
+#include "eval/sim/flops.h"
 #include "eval/sim/machine.h"
 #include "eval/sim/module.h"
 #include "eval/sim/race.h"
@@ -112,8 +113,9 @@ void kds_run_free(kds_run *r)
 }
 
 /* Instructions by pipe and the counts of memory, as counters. */
-static void collect(const kds_run *r, double counters[KDS_SIM_COUNTER_COUNT])
+static void collect(const kds_run *r, kds_sim_result *out)
 {
+    double *counters = out->counters;
     static const kds_sim_counter pipes[KDS_PIPE_COUNT] = {
         KDS_SIM_COUNTER_COUNT,     KDS_SIM_COUNTER_INST_FP32,   KDS_SIM_COUNTER_INST_ALU,
         KDS_SIM_COUNTER_INST_FP16, KDS_SIM_COUNTER_INST_FP64,   KDS_SIM_COUNTER_INST_XU,
@@ -128,6 +130,8 @@ static void collect(const kds_run *r, double counters[KDS_SIM_COUNTER_COUNT])
         if (ins->pipe != KDS_PIPE_NONE)
             counters[pipes[ins->pipe]] += (double)warps * ins->weight;
         counters[KDS_SIM_COUNTER_INST_XU] += (double)warps * ins->xu;
+        out->flops += (double)threads * kds_ins_flops(ins);
+        out->matrix_flops += (double)warps * kds_ins_matrix_flops(ins);
     }
     const kds_counts *c = &r->counts;
     counters[KDS_SIM_COUNTER_GLOBAL_LD_REQUESTS] = (double)c->load_requests;
@@ -306,7 +310,7 @@ kds_code kds_sim_launch(const kds_sim_module *m, const char *kernel, const uint3
     if (why[0] != '\0')
         refuse(out, KDS_SIM_NOT_SIMULATED, "not simulated: kernel %.300s: %s", kernel, why);
     if (s != KDS_STEP_NO_MEMORY)
-        collect(r, out->counters);
+        collect(r, out);
 out:
     kds_run_free(r);
     return s != KDS_STEP_NO_MEMORY

@@ -9,7 +9,7 @@
 typedef struct sim_touched {
     uint64_t *loaded[KDS_BUFFERS_MAX]; /* one bit per sector; NULL: nothing was read */
     double written[KDS_BUFFERS_MAX];   /* bytes */
-    double counters[KDS_SIM_COUNTER_COUNT];
+    double flops, matrix_flops;
 } sim_touched;
 
 #define SIM_SECTOR 32u

@@ -141,29 +141,27 @@ kds_code sim_prove_again(cJSON *json, const sim_bench *b, const sim_touched *t, 
     return code;
 }
 
-/* At most so many operations: every lane of every instruction, a fused one as two, of packed halves
- * as four. Comparisons and conversions run on the integer pipe, functions on their own. */
-static double most_work(const double counters[KDS_SIM_COUNTER_COUNT])
+static kds_code value_of(const kds_expr *x, const sim_bench *b, double *out, kds_err *e)
 {
-    return 64 * (counters[KDS_SIM_COUNTER_INST_FP32] + counters[KDS_SIM_COUNTER_INST_FP64]) +
-           128 * counters[KDS_SIM_COUNTER_INST_FP16] +
-           32 * (counters[KDS_SIM_COUNTER_INST_ALU] + counters[KDS_SIM_COUNTER_INST_XU]);
+    kds_scope scope = b->base.row->scope;
+    *out = 0;
+    return x != NULL ? kds_expr_eval_double(x, kds_scope_lookup, &scope, out, e) : KDS_OK;
 }
 
 kds_code sim_prove_work(cJSON *json, const sim_bench *b, const sim_touched *t, kds_err *e)
 {
     const kds_task *task = b->base.device->task;
-    kds_scope scope = b->base.row->scope;
-    double formula = 0;
+    double formula = 0, tensor = 0;
     cJSON *work = cJSON_AddObjectToObject(json, "work");
     if (work == NULL)
         return no_memory(e);
-    kds_code code = KDS_OK;
-    if (task->flops != NULL)
-        code = kds_expr_eval_double(task->flops, kds_scope_lookup, &scope, &formula, e);
-    bool tensor = t->counters[KDS_SIM_COUNTER_INST_TENSOR] > 0;
+    kds_code code = value_of(task->flops, b, &formula, e);
+    if (code == KDS_OK)
+        code = value_of(task->tensor_flops, b, &tensor, e);
     if (code == KDS_OK && (!kds_json_add_num(work, "formula", formula) ||
-                           !kds_json_add_num(work, "most", tensor ? NAN : most_work(t->counters))))
+                           !kds_json_add_num(work, "counted", t->flops) ||
+                           !kds_json_add_num(work, "tensor_formula", tensor) ||
+                           !kds_json_add_num(work, "tensor_counted", t->matrix_flops)))
         code = no_memory(e);
     return code;
 }

@@ -25,7 +25,7 @@ typedef struct proving {
     const kds_task *task;
     kds_task *spare;
     const kds_prove_options *o;
-    const kds_compiled *baseline;
+    const kds_compiled *compiled;
     kds_nvrtc *nvrtc;
     kds_device *device;
     kds_plan *plan;
@@ -37,6 +37,11 @@ typedef struct proving {
 static kds_code no_memory(kds_err *e)
 {
     return kds_fail(e, KDS_NO_MEMORY, "cannot prove a row: out of memory");
+}
+
+static const char *source_of(const proving *p)
+{
+    return p->o->kernel == 0 ? p->task->baseline : p->task->seeds[p->o->kernel - 1].source;
 }
 
 /* One run of all launches; *out stays NULL where it ends in a finding. */
@@ -64,8 +69,8 @@ static kds_code run_once(sim_bench *b, kds_program *p, sim_touched *touched, kds
             code = sim_launch_blocks(&l, NULL, 0, BUDGET, false, &r, f, e);
         if (code != KDS_OK || f->verdict != KDS_VERDICT_OK || touched == NULL)
             continue;
-        for (int c = 0; c < KDS_SIM_COUNTER_COUNT; c++)
-            touched->counters[c] += r.counters[c];
+        touched->flops += r.flops;
+        touched->matrix_flops += r.matrix_flops;
         code = sim_touched_add(touched, b, &at, e);
     }
     if (code == KDS_OK && f->verdict == KDS_VERDICT_OK)
@@ -223,7 +228,7 @@ static kds_code compile_again(const proving *p, const kds_plan *plan, kds_compil
                               kds_finding *f, kds_err *e)
 {
     kds_frame job, reply;
-    const char *source = p->task->baseline;
+    const char *source = source_of(p);
     if (p->nvrtc == NULL)
         return kds_fail(e, KDS_FAILED, "a scalar is compiled in, and there is no compiler");
     kds_frame_init(&job);
@@ -238,7 +243,7 @@ static kds_code compile_again(const proving *p, const kds_plan *plan, kds_compil
     return code;
 }
 
-/* What the spare task's plan needs, which is of one row: taken from the baseline's compilations, or
+/* What the spare task's plan needs, which is of one row: taken from the kernel's compilations, or
  * compiled where a scalar is compiled in. *own is to be freed, *taken to be given to free(). */
 static kds_code find_code(const proving *p, const kds_plan *plan, kds_compiled **taken,
                           kds_compiled **own, kds_finding *f, kds_err *e)
@@ -250,7 +255,7 @@ static kds_code find_code(const proving *p, const kds_plan *plan, kds_compiled *
     if (c == NULL)
         return no_memory(e);
     c->module_count = 1;
-    c->modules[0] = p->baseline->modules[group]; /* lent */
+    c->modules[0] = p->compiled->modules[group]; /* lent */
     *taken = c;
     return KDS_OK;
 }
@@ -265,7 +270,7 @@ static kds_code run_spare(proving *p, effect *x, int regime, const kds_outputs *
     kds_bench *b = NULL;
     kds_outputs *got = NULL;
     kds_finding f;
-    const char *source = p->task->baseline;
+    const char *source = source_of(p);
     kds_finding_clear(&f);
     kds_code code = kds_device_open(&device, p->o->device, p->spare, 1, "", e);
     if (code == KDS_OK)
@@ -448,7 +453,7 @@ static kds_code prove_effects(proving *p, cJSON *json, kds_finding *f, kds_err *
     return code;
 }
 
-/* The baseline on plain inputs of one secret; the first one is looked at in full. */
+/* The kernel on plain inputs of one secret; the baseline is looked at in full on the first one. */
 static kds_code prove_secret(proving *p, cJSON *json, bool first, kds_finding *f, kds_err *e)
 {
     kds_bench *b = NULL;
@@ -459,10 +464,10 @@ static kds_code prove_secret(proving *p, cJSON *json, bool first, kds_finding *f
     kds_code code = p->device->ops->setup(p->device, p->o->row, secret, 0, &b, e);
     if (code == KDS_OK)
         code = run_once((sim_bench *)b, p->program, &touched, &got, f, e);
-    bool ran = got != NULL;
-    if (code == KDS_OK && ran && first)
+    bool ran = got != NULL, baseline = p->o->kernel == 0;
+    if (code == KDS_OK && ran && first && baseline)
         code = sim_prove_outputs(json, (sim_bench *)b, got, e);
-    if (code == KDS_OK && ran && first)
+    if (code == KDS_OK && ran && first && baseline)
         code = sim_prove_traffic(json, (sim_bench *)b, &touched, e);
     if (code == KDS_OK && ran && first)
         code = sim_prove_work(json, (sim_bench *)b, &touched, e);
@@ -474,29 +479,30 @@ static kds_code prove_secret(proving *p, cJSON *json, bool first, kds_finding *f
     return code;
 }
 
-/* Outputs, traffic and work; on rows that nobody times, whether chance decides what is touched. */
+/* Outputs, traffic and work; on rows that nobody times, whether chance decides what is touched. Of
+ * a seed only the work. */
 static kds_code prove_plain(proving *p, cJSON *json, kds_finding *f, kds_err *e)
 {
     kds_code code = prove_secret(p, json, true, f, e);
     bool production = p->task->rows[p->o->row].set == KDS_ROWS_PRODUCTION;
-    if (code == KDS_OK && f->verdict == KDS_VERDICT_OK && !production)
+    if (code == KDS_OK && f->verdict == KDS_VERDICT_OK && !production && p->o->kernel == 0)
         code = prove_secret(p, json, false, f, e);
     return code;
 }
 
 static kds_code open_proving(proving *p, kds_finding *f, kds_err *e)
 {
-    const char *source = p->task->baseline;
+    const char *source = source_of(p);
     kds_code code = kds_device_open(&p->device, p->o->device, p->task, 1, "", e);
     if (code == KDS_OK)
         code = kds_plan_parse(&p->plan, p->task, source, strlen(source), NULL, f, e);
     if (code == KDS_OK && p->plan != NULL)
-        code = p->device->ops->load(p->device, p->plan, p->baseline, false, &p->program, f, e);
+        code = p->device->ops->load(p->device, p->plan, p->compiled, false, &p->program, f, e);
     return code;
 }
 
 kds_code kds_prove_row(const kds_task *t, kds_task *spare, const kds_prove_options *o,
-                       const kds_compiled *baseline, kds_nvrtc *n, cJSON **out, kds_err *e)
+                       const kds_compiled *compiled, kds_nvrtc *n, cJSON **out, kds_err *e)
 {
     proving *p = calloc(1, sizeof *p);
     cJSON *json = cJSON_CreateObject();
@@ -506,7 +512,7 @@ kds_code kds_prove_row(const kds_task *t, kds_task *spare, const kds_prove_optio
         cJSON_Delete(json);
         return no_memory(e);
     }
-    *p = (proving){.task = t, .spare = spare, .o = o, .baseline = baseline, .nvrtc = n};
+    *p = (proving){.task = t, .spare = spare, .o = o, .compiled = compiled, .nvrtc = n};
     kds_finding_clear(&f);
     kds_code code = open_proving(p, &f, e);
     if (code == KDS_OK && p->program != NULL)

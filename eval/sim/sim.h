@@ -152,6 +152,8 @@ typedef struct kds_sim_result {
                           to the nearest buffer ("4 bytes past the end of y (bf16 ...)"), opcode */
     int source_line;   /* from .loc if there is one, else 0 */
     double counters[KDS_SIM_COUNTER_COUNT];
+    double flops, matrix_flops; /* operations on floating-point numbers (flops.h) by all threads;
+                                   in matrix products */
     double trace_cycles;  /* mean over traced blocks: cycles from start to end of a block running
                              alone, every access at its latency, instructions issued in order as
                              their operands become ready; 0 if not traced */

@@ -98,7 +98,7 @@ static bool explained_by_steps(const sim_bench *b, const sim_written *first, sim
     for (int i = 0; i < KDS_BUFFERS_MAX; i++)
         if (first->ranges[i] >= STEPS_LEAST)
             most.elements[i] *= 1 + fmin(1 / first->ranges[i], STEP_MOST);
-    if (sim_written_share(b, &most) < 1)
+    if (sim_written_share(b, &most) < 1 || sim_rewritten_share(b, &most) < 1)
         return false;
     *out = most;
     return true;
@@ -130,6 +130,16 @@ double sim_written_share(const sim_bench *b, const sim_written *w)
         any += sim_is_output(t, i) ? w->elements[i] : 0;
     }
     return isinf(least) ? any > 0 : least; /* in-out elements need not be written */
+}
+
+double sim_rewritten_share(const sim_bench *b, const sim_written *w)
+{
+    const kds_task *t = b->base.device->task;
+    double least = 1;
+    for (int i = 0; i < t->buffer_count; i++)
+        if (t->buffers[i].role == KDS_ROLE_INOUT)
+            least = fmin(least, w->elements[i] / (double)b->base.extents[i].numel);
+    return least;
 }
 
 /* Elements of one output in each of the further groups, and what follows from them. */

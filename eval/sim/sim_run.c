@@ -312,7 +312,8 @@ static kds_code run_sample(const sim_launch *l, bool trace, sim_totals *t, kds_f
     sim_written_scale(&first, &all, &tail, count, l->grid, &t->written);
     /* Blocks in order reach every quarter by at least one group of six. */
     bool spread_well = groups < GROUPS || sim_written_spread(l, l->at, 4) >= 1;
-    double share = sim_written_share(l->bench, &t->written);
+    double share =
+        fmin(sim_written_share(l->bench, &t->written), sim_rewritten_share(l->bench, &t->written));
     if (l->binding->launch_count == 1 && (share < WRITTEN_ALL || !spread_well))
         code = sim_written_measure(l, work, &first, &tail, spread_well, &t->written, f, e);
     return code;
@@ -452,6 +453,7 @@ static kds_code run_launches(sim_bench *b, kds_program *p, kds_binding *binding,
     if (o->timed)
         sim_timing_end(&timing, run);
     run->coverage = b->base.sampled ? sim_written_share(b, &written) : 1;
+    run->rewritten = b->base.sampled ? sim_rewritten_share(b, &written) : 1;
     if (run->partial && binding->launch_count > 1) {
         sim_launch any = {.bench = b, .program = p};
         run->coverage *= sim_written_spread(&any, at, 4);

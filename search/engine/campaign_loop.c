@@ -311,7 +311,7 @@ static kds_code advance(kds_campaign *c, kds_err *e)
         code = commit_flight(c, f, e);
         if (code == KDS_OK && baseline && kds_id_is_zero(c->state->best))
             return kds_fail(e, KDS_INVALID,
-                            "the task's baseline did not pass its own gate; "
+                            "the task's baseline was not accepted on this device; "
                             "`kdasearch show %s \"#0\"` tells why",
                             c->dir);
         if (code == KDS_OK)

@@ -3,6 +3,7 @@
 #include "search/engine/campaign.h"
 
 #include "eval/descriptor_facts.h"
+#include "eval/device.h"
 #include "search/base/clock.h"
 #include "search/base/file.h"
 #include "search/engine/state_fold.h"
@@ -83,6 +84,21 @@ static kds_code open_templates(kds_campaign *c, kds_err *e)
     return code;
 }
 
+/* On a device that cannot compare production rows every candidate would wait for review. */
+static kds_code check_comparing(const kds_campaign *c, kds_err *e)
+{
+    const char *device = kds_settings_text(c->settings, "device");
+    char why[400];
+    kds_code code = kds_device_unchecked(device, c->task, why, sizeof why, e);
+    if (code != KDS_OK || why[0] == '\0')
+        return code;
+    return kds_fail(
+        e, KDS_NO_DEVICE,
+        "%s cannot be searched on %s: %s, and no candidate could be accepted; search it "
+        "on a GPU (--device cuda:0). `eval` and `lint` work on the simulator",
+        c->task->name, device, why);
+}
+
 /* Opens what a campaign runs with, once task, settings and state are there. */
 static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
 {
@@ -100,7 +116,9 @@ static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
                                .stage = kds_campaign_stage,
                                .fought = kds_campaign_fought,
                                .user = c};
-    kds_code code = open_templates(c, e);
+    kds_code code = check_comparing(c, e);
+    if (code == KDS_OK)
+        code = open_templates(c, e);
     if (code == KDS_OK)
         code = kds_models_read(&c->models, c->settings, e);
     if (code == KDS_OK && endpoint)

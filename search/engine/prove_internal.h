@@ -17,7 +17,7 @@ typedef struct kds_proof {
     const char *sim; /* the simulated device that rows are proven on */
     char arch[16];
     kds_mutations *mutations; /* NULL: the file is wrong */
-    cJSON *report, *findings, *kernels, *refusals, *rows, *inputs;
+    cJSON *report, *findings, *kernels, *refusals, *rows, *inputs, *seed_work;
     /* What workers have told, by the task's order, until all is there. */
     cJSON *kernel_at[17], *mutation_at[KDS_MUTATIONS_MAX], *row_at[KDS_ROWS_MAX];
     kds_compiled *baseline; /* a copy, for the jobs that are made later */

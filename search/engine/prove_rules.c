@@ -2,14 +2,21 @@
  * could not be seen is a warning, never a silent pass. */
 #include "search/engine/prove_internal.h"
 
+#include "eval/task_lint.h"
+
 #include <math.h>
 #include <string.h>
 
 #define TRAFFIC_OFF 0.02 /* of the bytes formula */
 #define TRAFFIC_LEAST                                                                              \
-    65536               /* smaller rows are shown, not judged: chance decides what they read       \
-                         */
+    65536 /* smaller rows are shown, not judged: chance decides what they read                     \
+           */
+#define SECTOR 32
 #define APART_LEAST 0.1 /* of an output's elements */
+/* The work of the kernel that does with the least may be less than so many times the formulas'. A
+ * formula that is twice what it should be, or half of it, is found whatever that kernel wastes
+ * below this. */
+#define WORK_MOST 2.0
 
 static bool is_ok(const cJSON *o)
 {
@@ -197,22 +204,151 @@ static void choose_judged(kds_proof *p)
                       "simulator, or chance decides what they touch");
 }
 
+/* What the kernel computed that did with the least: outside of matrix products, and with them. */
+typedef struct work {
+    double flops, all;
+    const char *by; /* did with the least in all */
+} work;
+
+static void take_less(work *least, const cJSON *w, const char *by)
+{
+    double flops = kds_json_num(w, "counted", 0);
+    double all = flops + kds_json_num(w, "tensor_counted", 0);
+    least->flops = fmin(least->flops, flops);
+    if (all < least->all) {
+        least->all = all;
+        least->by = by;
+    }
+}
+
+/* The least over the baseline and the seeds, which joins the row's work. */
+static work least_work(kds_proof *p, const cJSON *row)
+{
+    cJSON *mine = cJSON_GetObjectItemCaseSensitive(row, "work");
+    work least = {INFINITY, INFINITY, ""};
+    take_less(&least, mine, "baseline");
+    const cJSON *w = NULL;
+    cJSON_ArrayForEach(w, p->seed_work)
+    {
+        if (strcmp(kds_json_str(w, "row", ""), kds_json_str(row, "row", "")) == 0)
+            take_less(&least, w, kds_json_str(w, "seed", ""));
+    }
+    (void)kds_json_add_num(mine, "least", least.all);
+    (void)kds_json_add_str(mine, "least_by", least.by);
+    return least;
+}
+
+/* A formula above what some right kernel did with: the bound would be above what must be done. */
+static void judge_excess(kds_proof *p, const cJSON *row, const work *least)
+{
+    const cJSON *w = kds_json_at(row, "work");
+    double formula = kds_json_num(w, "formula", 0), tensor = kds_json_num(w, "tensor_formula", 0);
+    if (formula > least->flops)
+        kds_proof_add(p, "error", kds_json_str(row, "row", ""),
+                      "\"flops\" gives %.6g, but a kernel of this task does with %.6g: the bound "
+                      "would be above what must be done",
+                      formula, least->flops);
+    else if (formula + tensor > least->all)
+        kds_proof_add(p, "error", kds_json_str(row, "row", ""),
+                      "\"flops\" and \"tensor_flops\" give %.6g, but a kernel of this task (%s) "
+                      "does with %.6g: the bound would be above what must be done",
+                      formula + tensor, least->by, least->all);
+}
+
+/* Work is known from above alone, by kernels that run, and small rows waste some; so the formulas
+ * must be near it where they fit best. */
+static void judge_work(kds_proof *p)
+{
+    const cJSON *r = NULL, *nearest = NULL;
+    double ratio = INFINITY, fewest = 0;
+    if (!p->task->flops && !p->task->tensor_flops)
+        return;
+    cJSON_ArrayForEach(r, p->rows)
+    {
+        const cJSON *w = kds_json_at(r, "work");
+        if (!w)
+            continue;
+        work least = least_work(p, r);
+        double formula = kds_json_num(w, "formula", 0) + kds_json_num(w, "tensor_formula", 0);
+        double now = least.all > 0 ? least.all / formula : 1;
+        judge_excess(p, r, &least);
+        if (!nearest || now < ratio) {
+            nearest = r;
+            ratio = now;
+            fewest = least.all;
+        }
+    }
+    if (nearest && ratio >= WORK_MOST)
+        kds_proof_add(
+            p, "error", kds_json_str(nearest, "row", ""),
+            "\"flops\"%s gives %.6g, but no kernel of this task does with less than %.6g, "
+            "and no row is nearer: the formula leaves out some of what must be done, or "
+            "a seed is missing that wastes less",
+            p->task->tensor_flops ? " with \"tensor_flops\"" : "", fewest / ratio, fewest);
+}
+
+/* The shares of the inputs that the baseline reads: on this row where it was counted, else the
+ * least of the rows that were, chance apart. Where nothing was counted, all. True: counted on this
+ * row. */
+static bool read_shares(const kds_proof *p, int row, kds_moved *out)
+{
+    const cJSON *r = NULL;
+    for (int i = 0; i < KDS_BUFFERS_MAX; i++)
+        out->read[i] = 1;
+    cJSON_ArrayForEach(r, p->rows)
+    {
+        const cJSON *t = kds_json_at(r, "traffic"), *all = kds_json_at(t, "buffers");
+        bool own = strcmp(kds_json_str(r, "row", ""), p->task->rows[row].id) == 0;
+        for (int i = 0; t && i < p->task->buffer_count; i++) {
+            double read = kds_json_num(named(all, p->task->buffers[i].name), "read", 1);
+            if (own || (!kds_json_bool(t, "varies", false) && read < out->read[i]))
+                out->read[i] = read;
+        }
+        if (t && own)
+            return true;
+    }
+    return false;
+}
+
+/* Rows that are too large to be counted, or too small to be judged, by what the buffers hold: a
+ * formula that forgets one must show there too. */
+static void judge_held(kds_proof *p)
+{
+    for (int row = 0; row < p->task->row_count; row++) {
+        kds_scope scope = p->task->rows[row].scope;
+        kds_moved shares;
+        double formula = 0, moved = 0;
+        bool counted = read_shares(p, row, &shares);
+        kds_err err = {0};
+        if (kds_task_moved(p->task, row, &shares, &moved, &err) != KDS_OK ||
+            kds_expr_eval_double(p->task->bytes, kds_scope_lookup, &scope, &formula, &err) !=
+                KDS_OK) {
+            p->error = p->error.code == KDS_OK ? err : p->error;
+            return;
+        }
+        if (counted) /* what is read of a buffer may end within a sector */
+            moved = moved * (1 - TRAFFIC_OFF) - SECTOR * p->task->buffer_count;
+        if (formula >= moved)
+            continue;
+        kds_proof_add(
+            p, "warning", p->task->rows[row].id,
+            "\"bytes\" gives %.0f, but %.0f of the buffers' bytes must be moved: the bound "
+            "would be below that",
+            formula, moved);
+        return;
+    }
+}
+
 static void judge_formulas(kds_proof *p)
 {
     const cJSON *r = NULL, *worst = NULL;
     choose_judged(p);
     cJSON_ArrayForEach(r, p->rows)
     {
-        const cJSON *t = kds_json_at(r, "traffic"), *w = kds_json_at(r, "work");
+        const cJSON *t = kds_json_at(r, "traffic");
         if (kds_json_bool(t, "judged", false) && fabs(off(t)) > TRAFFIC_OFF &&
             (!worst || fabs(off(t)) > fabs(off(kds_json_at(worst, "traffic")))))
             worst = r;
-        const cJSON *most = kds_json_at(w, "most");
-        if (cJSON_IsNumber(most) && kds_json_num(w, "formula", 0) > most->valuedouble)
-            kds_proof_add(p, "error", kds_json_str(r, "row", ""),
-                          "\"flops\" gives %.6g, but the baseline computed at most %.6g: the bound "
-                          "would be above what must be done",
-                          kds_json_num(w, "formula", 0), most->valuedouble);
     }
     if (worst) {
         const cJSON *t = kds_json_at(worst, "traffic");
@@ -248,6 +384,8 @@ kds_code kds_proof_judge(kds_proof *p, kds_err *e)
         if (p->task->buffers[i].role != KDS_ROLE_IN)
             judge_output(p, p->task->buffers[i].name);
     judge_formulas(p);
+    judge_held(p);
+    judge_work(p);
     if (p->error.code != KDS_OK) {
         if (e)
             *e = p->error;

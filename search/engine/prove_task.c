@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 #define TAG_MUTATION 1000u /* of candidates; below: the baseline (0) and the seeds */
-#define TAG_INPUTS 1000u   /* of rows: the inputs are changed */
+#define TAG_INPUTS 1000u   /* of rows of the baseline: the inputs are changed */
+#define TAG_SEED 2000u     /* of rows: of the first seed; 1000 more for each further one */
 
 static kds_code no_memory(kds_err *e)
 {
@@ -38,17 +39,23 @@ void kds_proof_add(kds_proof *p, const char *level, const char *where, const cha
         (void)no_memory(&p->error);
 }
 
-static kds_code submit_row(kds_proof *p, int row, const char *inputs, kds_err *e)
+static kds_code submit_job(kds_proof *p, uint64_t tag, const kds_prove_options *o,
+                           const kds_compiled *compiled, kds_err *e)
 {
     kds_frame job;
-    const kds_prove_options o = {.device = p->sim, .arch = p->arch, .row = row, .inputs = inputs};
-    uint64_t tag = (uint64_t)row + (inputs ? TAG_INPUTS : 0);
     kds_frame_init(&job);
-    kds_code code = kds_prove_job(&job, p->task->dir, &o, p->baseline, e);
+    kds_code code = kds_prove_job(&job, p->task->dir, o, compiled, e);
     if (code == KDS_OK)
         code = kds_pool_submit(p->pool, tag, &job, e);
     kds_frame_free(&job);
     return code;
+}
+
+/* One row of the baseline. */
+static kds_code submit_row(kds_proof *p, int row, const char *inputs, kds_err *e)
+{
+    const kds_prove_options o = {.device = p->sim, .arch = p->arch, .row = row, .inputs = inputs};
+    return submit_job(p, (uint64_t)row + (inputs ? TAG_INPUTS : 0), &o, p->baseline, e);
 }
 
 /* Tries inputs on the next quick row. */
@@ -79,6 +86,31 @@ static kds_code copy_compiled(const kds_compiled *from, kds_compiled **out, kds_
     return code;
 }
 
+/* Does the bytes formula give less than the row's buffers hold? */
+static kds_code is_doubtful(const kds_proof *p, int row, bool *doubtful, kds_err *e)
+{
+    kds_scope scope = p->task->rows[row].scope;
+    double held = 0, formula = 0;
+    kds_code code = kds_task_moved(p->task, row, NULL, &held, e);
+    if (code == KDS_OK)
+        code = kds_expr_eval_double(p->task->bytes, kds_scope_lookup, &scope, &formula, e);
+    *doubtful = formula < held;
+    return code;
+}
+
+/* Is the row one that is run whole to be counted? Of a quick proof the quick rows are, and small
+ * ones whose formula needs it. */
+static kds_code is_counted(const kds_proof *p, int row, bool *counted, kds_err *e)
+{
+    uint64_t bytes = 0;
+    bool wanted = !p->o.quick || p->task->rows[row].set == KDS_ROWS_QUICK;
+    kds_code code = kds_prove_bytes(p->task, row, &bytes, e);
+    if (code == KDS_OK && !wanted && bytes <= KDS_PROVE_INPUTS_MOST)
+        code = is_doubtful(p, row, &wanted, e);
+    *counted = wanted && bytes <= KDS_PROVE_COUNT_MOST;
+    return code;
+}
+
 /* The baseline is compiled: one job for each row that can be proven, and all inputs on the first.
  */
 static kds_code submit_rows(kds_proof *p, const kds_compiled *baseline, kds_err *e)
@@ -87,12 +119,26 @@ static kds_code submit_rows(kds_proof *p, const kds_compiled *baseline, kds_err 
     if (code == KDS_OK && !p->o.skip_inputs)
         code = submit_inputs(p, KDS_PROVE_ALL, e);
     for (int row = 0; row < p->task->row_count && code == KDS_OK; row++) {
-        uint64_t bytes = 0;
-        if (p->o.quick && p->task->rows[row].set != KDS_ROWS_QUICK)
-            continue;
-        code = kds_prove_bytes(p->task, row, &bytes, e);
-        if (code == KDS_OK && bytes <= KDS_PROVE_COUNT_MOST)
+        bool counted = false;
+        code = is_counted(p, row, &counted, e);
+        if (code == KDS_OK && counted)
             code = submit_row(p, row, NULL, e);
+    }
+    return code;
+}
+
+/* A seed is compiled: its work on the same rows. */
+static kds_code submit_seed(kds_proof *p, int seed, const kds_compiled *compiled, kds_err *e)
+{
+    kds_code code = KDS_OK;
+    for (int row = 0; row < p->task->row_count && code == KDS_OK; row++) {
+        const kds_prove_options o = {
+            .device = p->sim, .arch = p->arch, .row = row, .kernel = seed + 1};
+        bool counted = false;
+        code = is_counted(p, row, &counted, e);
+        if (code == KDS_OK && counted)
+            code =
+                submit_job(p, TAG_SEED + 1000u * (unsigned)seed + (unsigned)row, &o, compiled, e);
     }
     return code;
 }
@@ -151,6 +197,8 @@ static bool gather_stage(void *user, const kds_stage *s)
     bool last = s->verdict != KDS_VERDICT_OK || s->report, ok = true;
     if (s->tag == 0 && !last && s->compiled)
         ok = submit_rows(p, s->compiled, &err) == KDS_OK;
+    else if (s->tag < TAG_MUTATION && !last && s->compiled)
+        ok = submit_seed(p, (int)s->tag - 1, s->compiled, &err) == KDS_OK;
     if (last)
         ok = s->tag >= TAG_MUTATION ? gather_mutation(p, s) : gather_kernel(p, s);
     if (!ok && p->error.code == KDS_OK) {
@@ -182,30 +230,50 @@ static kds_code take_inputs(kds_proof *p, const cJSON *result, kds_err *e)
     return code;
 }
 
+/* What a seed computed on a row, under the row's name; nothing where it did not run. */
+static kds_code take_seed(kds_proof *p, const char *seed, const cJSON *result, kds_err *e)
+{
+    const cJSON *work = kds_json_at(result, "work");
+    cJSON *o = work ? cJSON_Duplicate(work, true) : NULL;
+    if (!work)
+        return KDS_OK;
+    if (o && kds_json_add_str(o, "row", kds_json_str(result, "row", "")) &&
+        kds_json_add_str(o, "seed", seed) && cJSON_AddItemToArray(p->seed_work, o))
+        return KDS_OK;
+    cJSON_Delete(o);
+    return no_memory(e);
+}
+
+static kds_code take_row(kds_proof *p, uint64_t row, const cJSON *result, kds_err *e)
+{
+    cJSON_Delete(p->row_at[row]);
+    p->row_at[row] = cJSON_Duplicate(result, true);
+    return p->row_at[row] ? KDS_OK : no_memory(e);
+}
+
 /* A row's worker has answered, or not. */
 static void row_done(void *user, uint64_t tag, kds_job_end end, const kds_frame *reply,
                      const char *why)
 {
     kds_proof *p = user;
-    bool inputs = tag >= TAG_INPUTS;
-    tag -= inputs ? TAG_INPUTS : 0;
-    const char *row = p->task->rows[tag].id;
+    const char *row = p->task->rows[tag % 1000].id;
     const cJSON *result = end == KDS_JOB_REPLY ? kds_json_at(reply->header, "result") : NULL;
-    if (result && inputs) {
-        kds_err err = {0};
-        if (take_inputs(p, result, &err) != KDS_OK && p->error.code == KDS_OK)
-            p->error = err;
-    } else if (result) {
-        cJSON_Delete(p->row_at[tag]);
-        p->row_at[tag] = cJSON_Duplicate(result, true);
-        if (!p->row_at[tag] && p->error.code == KDS_OK)
-            (void)no_memory(&p->error);
-    } else if (end == KDS_JOB_REPLY)
+    kds_err err = {0};
+    kds_code code = KDS_OK;
+    if (result && tag >= TAG_SEED)
+        code = take_seed(p, p->task->seeds[(tag - TAG_SEED) / 1000].name, result, &err);
+    else if (result && tag >= TAG_INPUTS)
+        code = take_inputs(p, result, &err);
+    else if (result)
+        code = take_row(p, tag, result, &err);
+    else if (end == KDS_JOB_REPLY)
         kds_proof_add(p, "error", row, "could not be proven: %s",
                       kds_json_str(reply->header, "message", "the worker gave no reason"));
     else
         kds_proof_add(p, "error", row, "could not be proven: the worker %s",
                       end == KDS_JOB_TIMEOUT ? "ran out of time (--judge-timeout)" : why);
+    if (code != KDS_OK && p->error.code == KDS_OK)
+        p->error = err;
 }
 
 static kds_code open_pool(kds_proof *p, kds_err *e)
@@ -347,7 +415,8 @@ static kds_code open_report(kds_proof *p, kds_err *e)
         (p->kernels = cJSON_AddArrayToObject(p->report, "kernels")) &&
         (p->refusals = cJSON_AddArrayToObject(p->report, "mutations")) &&
         (p->inputs = cJSON_AddArrayToObject(p->report, "inputs")) &&
-        (p->rows = cJSON_AddArrayToObject(p->report, "rows")))
+        (p->rows = cJSON_AddArrayToObject(p->report, "rows")) &&
+        (p->seed_work = cJSON_AddArrayToObject(p->report, "seed_work")))
         return KDS_OK;
     return no_memory(e);
 }

@@ -126,8 +126,8 @@ static void put_bytes(kds_buf *out, const kds_guess *g)
         before = " + ";
     }
     kds_buf_printf(out,
-                   "\",\n  // confirm: operations on CUDA cores; lint says if it is more than the "
-                   "baseline computes\n  \"flops\": \"%s\"\n}\n",
+                   "\",\n  // confirm: operations on floating-point numbers; lint compares it with "
+                   "what the kernels compute\n  \"flops\": \"%s\"\n}\n",
                    product);
 }
 

@@ -148,6 +148,8 @@ static void test_refusals(void **state)
     REFUSES(2, "one operand too many", "status", "one", "two");
     REFUSES(2, "needs a value", "run", task(), "--seed");
     REFUSES(3, "task.json", "run", "full", "-o", "never");
+    REFUSES(20, "cannot be searched on sim: the reference takes 2 launches", "run",
+            cli_source("kernels/group_norm_silu"), "-o", "never");
     assert_int_not_equal(access(cli_path("never"), F_OK), 0);
     char *kept = cli_read(cli_path("full/precious.c"), NULL);
     assert_string_equal(kept, "x");

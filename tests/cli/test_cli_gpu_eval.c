@@ -1,5 +1,5 @@
 /* `eval --device cuda:0` as its users see it, on the fake driver: times measured beside the
- * baseline, three tasks, what the report says of a GPU, and refusals. */
+ * baseline, four tasks, what the report says of a GPU, and refusals. */
 #include "tests/cli/fake_gpu.h"
 
 #include "eval/cuda/card_lock.h"
@@ -96,39 +96,47 @@ static void test_times_beside_the_baseline(void **state)
     cJSON_Delete(report);
 }
 
+#define QKNORM(id, tokens)                                                                         \
+    "{\"id\": \"" id "\", \"dims\": {\"T\": " #tokens ", \"Hq\": 3, \"Hk\": 2, \"D\": 128, "       \
+    "\"R\": 128, \"rows\": 50, \"pos_bytes\": 4, \"eps\": 1e-6}, "                                 \
+    "\"dtypes\": {\"positions\": \"i32\"}, \"seed\": " #tokens
 static const struct {
-    const char *task, *rows;
+    const char *task, *seed, *rows;
 } tasks[] = {
-    {"rms_norm", /* a reference in double, norms of slices, four regimes, an odd row length */
+    {"rms_norm",
+     "lanes", /* a reference in double, norms of slices, four regimes, an odd row length */
      "{\"format\": 1, \"production\": ["
      "{\"id\": \"p\", \"dims\": {\"M\": 200, \"N\": 128, \"eps\": 1e-6}, \"weight\": 1, \"seed\": "
      "1, \"profile\": true}],"
      "\"quick\": [{\"id\": \"q\", \"dims\": {\"M\": 7, \"N\": 101, \"eps\": 1e-5}, \"seed\": 3}],"
      "\"held_out\": [{\"id\": \"h\", \"dims\": {\"M\": 3, \"N\": 1, \"eps\": 1e-6}, \"seed\": "
      "4}]}"},
-    {"gemm_bias_gelu",
+    {"gemm_bias_gelu", "mma_sync",
      "{\"format\": 1, \"production\": ["
      "{\"id\": \"p\", \"dims\": {\"M\": 48, \"N\": 72, \"K\": 64}, \"weight\": 1, \"seed\": 1, "
      "\"profile\": true}],"
      "\"quick\": [{\"id\": \"q\", \"dims\": {\"M\": 16, \"N\": 24, \"K\": 40}, \"seed\": 3}],"
      "\"held_out\": [{\"id\": \"h\", \"dims\": {\"M\": 17, \"N\": 64, \"K\": 8}, \"seed\": 4}]}"},
-    {"segment_sum", /* offsets among the inputs, plans of several launches with scratch */
+    {"segment_sum", "split", /* offsets among the inputs, plans of several launches with scratch */
      "{\"format\": 1, \"production\": ["
      "{\"id\": \"p\", \"dims\": {\"N\": 600, \"S\": 40, \"D\": 64}, \"weight\": 1, \"seed\": 1, "
      "\"profile\": true}],"
      "\"quick\": [{\"id\": \"q\", \"dims\": {\"N\": 301, \"S\": 33, \"D\": 5}, \"seed\": 3}],"
      "\"held_out\": [{\"id\": \"h\", \"dims\": {\"N\": 777, \"S\": 50, \"D\": 7}, \"seed\": 4}]}"},
+    {"qknorm_rope", "groups", /* a reference for buffers that are read and written */
+     "{\"format\": 1, \"production\": [" QKNORM(
+         "p", 40) ", \"weight\": 1, \"profile\": true}],"
+                  "\"quick\": [" QKNORM("q", 2) "}], \"held_out\": [" QKNORM("h", 3) "}]}"},
 };
 
-static void test_three_tasks(void **state)
+static void test_tasks(void **state)
 {
     (void)state;
-    static const char *const seeds[] = {"lanes", "mma_sync", "split"};
     for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
         char from[200], seed[300];
         (void)snprintf(from, sizeof from, "kernels/%s", tasks[i].task);
         fake_gpu_task(from, tasks[i].task, tasks[i].rows);
-        (void)snprintf(seed, sizeof seed, "%s/seeds/%s.cu", cli_source(from), seeds[i]);
+        (void)snprintf(seed, sizeof seed, "%s/seeds/%s.cu", cli_source(from), tasks[i].seed);
         cJSON *report = JSON("eval", tasks[i].task, seed, "--device", "cuda:0");
         if (strcmp(kds_json_str(report, "verdict", ""), "ok") != 0)
             fail_msg("%s: %s: %s", tasks[i].task, kds_json_str(report, "verdict", ""),
@@ -136,7 +144,10 @@ static void test_three_tasks(void **state)
         const cJSON *row = row_of(report, "p"), *errors = kds_json_at(row, "errors");
         assert_true(kds_json_num(row, "time_us", 0) > 0 && kds_json_num(row, "baseline_us", 0) > 0);
         assert_true(cJSON_GetArraySize(errors) > 0);
-        assert_true(kds_json_num(cJSON_GetArrayItem(errors, 0), "rel_rmse", 9) < 0.01);
+        double rmse = kds_json_num(cJSON_GetArrayItem(errors, 0), "rel_rmse", 9);
+        assert_true(rmse < 0.01);
+        if (strcmp(tasks[i].task, "qknorm_rope") == 0) /* of one rounding, to bf16 */
+            assert_true(rmse > 0.0015 && rmse < 0.0018);
         assert_null(kds_json_at(row_of(report, "h"), "time_us"));
         cJSON_Delete(report);
     }
@@ -192,7 +203,7 @@ static void test_one_process_on_a_gpu(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_times_beside_the_baseline), cmocka_unit_test(test_three_tasks),
+        cmocka_unit_test(test_times_beside_the_baseline), cmocka_unit_test(test_tasks),
         cmocka_unit_test(test_a_refused_launch),          cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_one_process_on_a_gpu),
     };

@@ -132,7 +132,7 @@ static void test_fills_are_those_of_the_host(void **state)
                                 .seed = UINT64_C(0x123456789abcdef0) + k,
                                 .buffer = (uint32_t)type + 1,
                                 .span = whole ? SPAN : INT64_C(1) << 40};
-                struct {
+                struct fill_params {
                     uint64_t to;
                     int64_t first, count;
                     int kind, type;
@@ -140,18 +140,21 @@ static void test_fills_are_those_of_the_host(void **state)
                     uint64_t seed;
                     uint32_t buffer, pad;
                     int64_t span;
+                    int wide;
                 } p = {at,      first,   SPAN,   (int)f.fill.kind, type, f.fill.a, f.fill.b,
-                       f.scale, f.shift, f.seed, f.buffer,         0,    f.span};
-                size_t size = kds_dtype_size(f.dtype);
-                run(b, "kds_fill", 2, &p, sizeof p);
+                       f.scale, f.shift, f.seed, f.buffer,         0,    f.span,   far};
+                f.wide = far;
+                kds_dtype written = f.wide ? KDS_DTYPE_F64 : f.dtype;
+                size_t size = kds_dtype_size(written);
+                run(b, "kds_fill", 2, &p, offsetof(struct fill_params, wide) + sizeof p.wide);
                 assert_true(kds_sim_memory_read(b->memory, at, SPAN * size, got, NULL));
                 kds_filler_write(&f, first, SPAN, want);
                 for (size_t i = 0; i < SPAN; i++)
                     if (memcmp(got + i * size, want + i * size, size) != 0)
-                        fail_msg("fill %d of %s, element %zu: %.17g, not %.17g", (int)f.fill.kind,
-                                 kds_dtype_name(f.dtype), i,
-                                 kds_dtype_load(f.dtype, got + i * size),
-                                 kds_dtype_load(f.dtype, want + i * size));
+                        fail_msg("fill %d of %s%s, element %zu: %.17g, not %.17g", (int)f.fill.kind,
+                                 kds_dtype_name(f.dtype), f.wide ? " as double" : "", i,
+                                 kds_dtype_load(written, got + i * size),
+                                 kds_dtype_load(written, want + i * size));
             }
 }
 

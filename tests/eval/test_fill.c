@@ -237,6 +237,24 @@ static void test_offsets(void **state)
     }
 }
 
+/* A wide filler: the value that the type holds, as a double. */
+static void test_wide(void **state)
+{
+    (void)state;
+    enum { N = 2500 };
+    static unsigned char narrow[N * 8];
+    static double wide[N];
+    for (int t = KDS_DTYPE_F32; t <= KDS_DTYPE_F64; t++) {
+        kds_filler f = filler(KDS_FILL_NORMAL, 1, 20, (kds_dtype)t, N);
+        kds_filler_write(&f, 3, N - 3, narrow);
+        f.wide = true;
+        kds_filler_write(&f, 3, N - 3, wide);
+        for (int i = 0; i < N - 3; i++)
+            assert_true(wide[i] ==
+                        kds_dtype_load(f.dtype, narrow + (size_t)i * kds_dtype_size(f.dtype)));
+    }
+}
+
 static void test_pieces_join(void **state)
 {
     (void)state;
@@ -326,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_constant_and_iota),
         cmocka_unit_test(test_permutations),
         cmocka_unit_test(test_offsets),
+        cmocka_unit_test(test_wide),
         cmocka_unit_test(test_pieces_join),
         cmocka_unit_test(test_bits_are_fixed),
         cmocka_unit_test(test_task_filler),

@@ -1,5 +1,6 @@
-/* Right kernels whose samples of large rows look odd: the ends of a repeating pattern of blocks,
- * and a small grid that runs whole beside a baseline of which a part runs. */
+/* Single rows of tasks. Right kernels whose samples of large rows look odd: the ends of a repeating
+ * pattern of blocks, and a small grid that runs whole beside a baseline of which a part runs. And
+ * buffers that are rewritten in place, beside a reference. */
 #include "eval/gate.h"
 #include "judge_fixture.h"
 #include "search/base/file.h"
@@ -17,12 +18,11 @@ static kds_program *load(kds_device *d, bench_task *b, const char *source, bool 
     return p;
 }
 
-/* Checks a kernel on one row, as the judge does for each of them. */
-static void expect_ok(const char *task, const char *row, const char *source)
+/* Checks a kernel on one row, as the judge does for each of them; without a source the baseline. */
+static void check_row(const char *task, const char *row, const char *source, kds_gate_row *out,
+                      kds_finding *f)
 {
     kds_err e;
-    kds_finding f;
-    kds_gate_row out;
     kds_gate *gate = NULL;
     kds_device *d = NULL;
     kds_plan *plan[3] = {NULL};
@@ -33,16 +33,14 @@ static void expect_ok(const char *task, const char *row, const char *source)
     check(kds_nvrtc_open(&b.nvrtc, &e), &e);
     check(kds_task_load(&b.task, dir, &e), &e);
     check(kds_device_open(&d, "sim", b.task, 9, "", &e), &e);
+    source = source != NULL ? source : b.task->baseline;
     kds_program *p[3] = {load(d, &b, b.task->baseline, false, &plan[0], &compiled[0]),
                          load(d, &b, b.task->reference, true, &plan[1], &compiled[1]),
                          load(d, &b, source, false, &plan[2], &compiled[2])};
     check(kds_gate_open(&gate, d, b.task, 9, 1, p[0], p[1], &e), &e);
     const kds_row *at = kds_task_row(b.task, row);
     assert_non_null(at);
-    check(kds_gate_check(gate, p[2], (int)(at - b.task->rows), &out, &f, &e), &e);
-    if (f.verdict != KDS_VERDICT_OK)
-        fail_msg("%s: %s", row, f.text);
-    assert_true(out.sampled);
+    check(kds_gate_check(gate, p[2], (int)(at - b.task->rows), out, f, &e), &e);
     kds_gate_close(gate);
     for (int i = 0; i < 3; i++) {
         d->ops->unload(p[i]);
@@ -52,6 +50,16 @@ static void expect_ok(const char *task, const char *row, const char *source)
     kds_device_close(d);
     kds_task_free(b.task);
     kds_nvrtc_close(b.nvrtc);
+}
+
+static void expect_ok(const char *task, const char *row, const char *source)
+{
+    kds_gate_row out;
+    kds_finding f;
+    check_row(task, row, source, &out, &f);
+    if (f.verdict != KDS_VERDICT_OK)
+        fail_msg("%s: %s", row, f.text);
+    assert_true(out.sampled);
 }
 
 /* 4096 maps of 56 x 56 in tiles of 16 columns: three full tiles and a cut one, again and again. */
@@ -88,11 +96,56 @@ static void test_a_small_grid(void **state)
     kds_buf_free(&text);
 }
 
+/* The errors are those of one rounding to bf16, of a row that runs whole and of a sampled one. */
+static void test_in_place(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {"quick_17x2x3x72_r40", "qwen_4096x24"};
+    for (int i = 0; i < 2; i++) {
+        kds_gate_row out;
+        kds_finding f;
+        check_row("qknorm_rope", rows[i], NULL, &out, &f);
+        if (f.verdict != KDS_VERDICT_OK)
+            fail_msg("%s: %s", rows[i], f.text);
+        assert_int_equal(out.sampled, i == 1);
+        assert_false(out.unchecked);
+        assert_int_equal(out.error_count, 2);
+        for (int k = 0; k < 2; k++)
+            assert_true(out.errors[k].rel_rmse > 0.0015 && out.errors[k].rel_rmse < 0.0018);
+    }
+}
+
+/* In place nothing tells an element that was left alone from one that was written, but that the
+ * baseline writes them all. */
+static void test_in_place_left_alone(void **state)
+{
+    (void)state;
+    static const char token[] = "    const long long token = blockIdx.x / splits;\n";
+    kds_err e;
+    kds_gate_row out;
+    kds_finding f;
+    kds_buf text, half;
+    kds_buf_init(&text, 1 << 20);
+    kds_buf_init(&half, 1 << 20);
+    check(kds_file_read(KDS_SOURCE_DIR "/kernels/qknorm_rope/baseline/kernel.cu", &text, &e), &e);
+    const char *at = strstr(text.data, token);
+    assert_non_null(at);
+    kds_buf_printf(&half, "%.*s    if (gridDim.x > 4000 && blockIdx.x %% 2) return;\n%s",
+                   (int)(at - text.data), text.data, at);
+    check_row("qknorm_rope", "qwen_4096x24", half.data, &out, &f);
+    assert_int_equal(f.verdict, KDS_VERDICT_WRONG);
+    assert_non_null(strstr(f.text, "rewrite only about 50"));
+    kds_buf_free(&text);
+    kds_buf_free(&half);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_pattern_that_is_broken_off),
         cmocka_unit_test(test_a_small_grid),
+        cmocka_unit_test(test_in_place),
+        cmocka_unit_test(test_in_place_left_alone),
     };
     return cmocka_run_group_tests_name("judge_fair", tests, NULL, NULL);
 }

@@ -39,6 +39,15 @@ static const kds_option options[] = {
      "results come; auto: "
      "strict for builtin, arrival with a model"},
     {"in-flight", KDS_OPTION_INT, "8", 1, 256, NULL, FIXED, "N", "decisions under way at a time"},
+    {"parents", KDS_OPTION_CHOICE, "curiosity", 0, 0, "curiosity|best|random|islands", FIXED,
+     "POLICY",
+     "where parents come from. curiosity: cells of the grid, by what their children brought and by "
+     "fitness; best: the best kernel so far; random: any cell; islands: four populations that "
+     "search apart, whose fittest move on every 50 decisions"},
+    {"operators", KDS_OPTION_SET, "", 0, 0, "mutate|explore|crossover|simplify|repair|tune|rewrite",
+     FIXED, "LIST",
+     "operators that may be used, separated by commas: mutate, explore, crossover, simplify, "
+     "repair and tune with a model; tune, rewrite and crossover without one (empty: all)"},
     {"gate-seeds", KDS_OPTION_INT, "2", 1, 16, NULL, FIXED | KDS_FOR_EVAL, "N",
      "secret input seeds that every candidate is checked with, per row"},
     /* The machine. */

@@ -1,48 +1,68 @@
 /* Selection. The first decisions are the task's own: the baseline, then its seeds. After that every
- * decision draws an operator (by how often it was accepted), then a parent (a tournament of cells
- * by curiosity: an upper confidence bound on accepted children per visit, mixed with fitness), all
+ * decision draws an operator (by how often it was accepted), then a parent (select_parents.c), all
  * from streams keyed by (seed, decision, purpose). With the built-in proposer the child is made
- * here too, so that a decision and its child are one record.
- *
- * Cost per decision does not grow with the archive: a tournament looks at a fixed number of cells.
- */
-#include "search/engine/select.h"
+ * here too, so that a decision and its child are one record. */
+#include "search/engine/select_internal.h"
 
 #include "eval/judge.h"
 #include "eval/lint.h"
 #include "prompts/builtin.h"
-#include "search/base/random.h"
+#include "search/base/text.h"
 #include "search/engine/ask.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TOURNAMENT 4
 #define TRIES 12
 
-/* Operators with their weight before anything is known of them. */
-typedef struct operator_entry {
-    const char *name;
-    double weight;
-    bool model; /* asks a model */
-    bool two;   /* needs two parents from different cells */
-} operator_entry;
+#define COUNT(table) ((int)(sizeof(table) / sizeof *(table)))
+static const kds_operator builtin_operators[] = {{.name = "tune", .weight = 3},
+                                                 {.name = "rewrite", .weight = 2},
+                                                 {.name = "crossover", .weight = 1, .two = true}};
+static const kds_operator endpoint_operators[] = {
+    {.name = "mutate", .weight = 4, .model = true}, /* first: it can always be asked for */
+    {.name = "explore", .weight = 1, .model = true, .aims = true},
+    {.name = "crossover", .weight = 1, .model = true, .two = true},
+    {.name = "simplify", .weight = 0.3, .model = true},
+    {.name = "tune", .weight = 2}};
 
-static const operator_entry builtin_operators[] = {
-    {"tune", 3, false, false}, {"rewrite", 2, false, false}, {"crossover", 1, false, true}};
-static const operator_entry endpoint_operators[] = {{"mutate", 4, true, false},
-                                                    {"explore", 1, true, false},
-                                                    {"crossover", 1, true, true},
-                                                    {"simplify", 0.3, true, false},
-                                                    {"tune", 2, false, false}};
-
-void kds_selector_configure(kds_selector *s, const kds_settings *settings, const kds_models *models)
+static const kds_operator *operators_of(const kds_selector *s, int *count)
 {
+    *count = s->endpoint ? COUNT(endpoint_operators) : COUNT(builtin_operators);
+    return s->endpoint ? endpoint_operators : builtin_operators;
+}
+
+static bool is_allowed(const kds_selector *s, const char *operator_name)
+{
+    return !s->operators || !*s->operators || kds_text_list_has(s->operators, ',', operator_name);
+}
+
+kds_code kds_selector_configure(kds_selector *s, const kds_settings *settings,
+                                const kds_models *models, kds_err *e)
+{
+    static const char *const policies[] = {"curiosity", "best", "random", "islands"};
+    const char *policy = kds_settings_text(settings, "parents");
     s->proposer = kds_settings_text(settings, "proposer");
     s->endpoint = strcmp(s->proposer, "builtin") != 0;
     s->models = s->endpoint ? models : NULL;
     s->model = s->endpoint && *models->items[0].name ? models->items[0].name : NULL;
+    s->operators = kds_settings_text(settings, "operators");
+    for (int i = 0; i < COUNT(policies); i++)
+        if (strcmp(policies[i], policy) == 0)
+            s->parents = (kds_parents)i;
+    char names[120] = "";
+    int count = 0;
+    const kds_operator *table = operators_of(s, &count);
+    for (int i = 0; i < count; i++) {
+        if (is_allowed(s, table[i].name))
+            return KDS_OK;
+        size_t len = strlen(names);
+        snprintf(names + len, sizeof names - len, "%s%s", i ? ", " : "", table[i].name);
+    }
+    return kds_fail(e, KDS_USAGE,
+                    "--operators %s leaves nothing to make children with; with --proposer %s at "
+                    "least one of %s must be among them",
+                    s->operators, s->proposer, names);
 }
 
 void kds_choice_free(kds_choice *c)
@@ -139,34 +159,7 @@ static kds_code select_opening(const kds_selector *s, const kds_state *state, kd
     return finish_decision(state, out, e);
 }
 
-/* How promising a cell is as a source of parents (UCB1: Auer, Cesa-Bianchi, Fischer, "Finite-time
- * analysis of the multiarmed bandit problem", 2002), plus its fitness as a fraction of the best. */
-static double cell_score(const kds_state *state, const kds_cell *c)
-{
-    double visits = (double)c->visits + 1;
-    double rate = ((double)c->improvements + 0.5) / visits;
-    double bonus = sqrt(0.5 * log1p((double)state->decisions) / visits);
-    double fitness = state->best_fitness > 0 ? c->fitness / state->best_fitness : 0;
-    return rate + bonus + 0.7 * fitness;
-}
-
-static const kds_cell *pick_cell(const kds_state *state, kds_random *random,
-                                 const kds_cell *other_than)
-{
-    const kds_cell *best = NULL;
-    double best_score = 0;
-    for (int i = 0; i < TOURNAMENT; i++) {
-        const kds_cell *c = &state->cells[kds_random_below(random, (uint64_t)state->cell_count)];
-        double score = cell_score(state, c);
-        if (c != other_than && (!best || score > best_score)) {
-            best = c;
-            best_score = score;
-        }
-    }
-    return best;
-}
-
-static double operator_weight(const kds_state *state, const operator_entry *op)
+static double operator_weight(const kds_state *state, const kds_operator *op)
 {
     for (int i = 0; i < state->operator_count; i++) {
         const kds_operator_score *o = &state->operators[i];
@@ -176,13 +169,19 @@ static double operator_weight(const kds_state *state, const operator_entry *op)
     return op->weight / 4 + 0.02;
 }
 
-static const operator_entry *pick_operator(const kds_state *state, const operator_entry *table,
-                                           int count, kds_random *random)
+/* NULL if none of those that are allowed can be used. */
+static const kds_operator *pick_operator(const kds_selector *s, const kds_state *state,
+                                         kds_random *random)
 {
     double weights[16];
-    for (int i = 0; i < count; i++)
-        weights[i] = table[i].two && state->cell_count < 2 ? 0 : operator_weight(state, &table[i]);
-    return &table[kds_random_weighted(random, weights, (size_t)count)];
+    int count = 0;
+    const kds_operator *table = operators_of(s, &count);
+    for (int i = 0; i < count; i++) {
+        bool usable = is_allowed(s, table[i].name) && (!table[i].two || state->cell_count >= 2);
+        weights[i] = usable ? operator_weight(state, &table[i]) : 0;
+    }
+    size_t drawn = kds_random_weighted(random, weights, (size_t)count);
+    return weights[drawn] > 0 ? &table[drawn] : NULL;
 }
 
 static bool is_proposed(void *user, kds_id norm)
@@ -192,7 +191,7 @@ static bool is_proposed(void *user, kds_id norm)
 }
 
 /* Lets the built-in proposer make a child of `cell`'s elite. */
-static kds_code make_child(const kds_selector *s, const kds_state *state, const operator_entry *op,
+static kds_code make_child(const kds_selector *s, const kds_state *state, const kds_operator *op,
                            const kds_cell *cell, const kds_cell *other, kds_random *random,
                            kds_choice *out, bool *made, kds_err *e)
 {
@@ -224,47 +223,6 @@ out:
     kds_gathered_free(&g);
     kds_buf_free(&hypothesis);
     return code;
-}
-
-/* After chance has found nothing: every cell and operator in turn, so that "nothing left" is the
- * truth. */
-static kds_code exhaust(const kds_selector *s, const kds_state *state, kds_random *random,
-                        kds_choice *out, bool *made, kds_err *e)
-{
-    for (int i = 0; i < state->cell_count; i++) {
-        for (size_t k = 0; k < sizeof builtin_operators / sizeof *builtin_operators; k++) {
-            const operator_entry *op = &builtin_operators[k];
-            for (int j = 0; j < (op->two ? state->cell_count : 1); j++) {
-                const kds_cell *other = op->two ? &state->cells[j] : NULL;
-                if (other == &state->cells[i])
-                    continue;
-                kds_code code =
-                    make_child(s, state, op, &state->cells[i], other, random, out, made, e);
-                if (code != KDS_OK || *made)
-                    return code;
-            }
-        }
-    }
-    return KDS_OK;
-}
-
-static kds_code select_builtin(const kds_selector *s, const kds_state *state, kds_choice *out,
-                               bool *made, kds_err *e)
-{
-    kds_random random = kds_random_stream(state->seed, (uint64_t)state->decisions, "select");
-    kds_random edit = kds_random_stream(state->seed, (uint64_t)state->decisions, "edit");
-    int count = (int)(sizeof builtin_operators / sizeof *builtin_operators);
-    for (int i = 0; i < TRIES; i++) {
-        const operator_entry *op = pick_operator(state, builtin_operators, count, &random);
-        const kds_cell *cell = pick_cell(state, &random, NULL);
-        const kds_cell *other = op->two ? pick_cell(state, &random, cell) : NULL;
-        if (op->two && !other)
-            continue;
-        kds_code code = make_child(s, state, op, cell, other, &edit, out, made, e);
-        if (code != KDS_OK || *made)
-            return code;
-    }
-    return exhaust(s, state, &edit, out, made, e);
 }
 
 /* An empty neighbour of the parent's cell to aim at: {axis, from, to}; NULL if all are taken. The
@@ -315,42 +273,100 @@ static kds_code select_repair(const kds_selector *s, const kds_state *state, kds
     return finish_decision(state, out, e);
 }
 
-static kds_code select_endpoint(const kds_selector *s, const kds_state *state, kds_choice *out,
-                                bool *made, kds_err *e)
+/* A model is asked for a child of `cell`; *made is false if an exploration finds no aim. */
+static kds_code ask_model(const kds_selector *s, const kds_state *state, const kds_operator *op,
+                          const kds_cell *cell, const kds_cell *other, kds_random *random,
+                          kds_choice *out, bool *made, kds_err *e)
 {
-    kds_random random = kds_random_stream(state->seed, (uint64_t)state->decisions, "select");
-    kds_random edit = kds_random_stream(state->seed, (uint64_t)state->decisions, "edit");
-    int count = (int)(sizeof endpoint_operators / sizeof *endpoint_operators);
-    if (state->repair_count) {
+    cJSON *target = op->aims ? pick_target(s, state, cell, random) : NULL;
+    if (op->aims && !target)
+        return KDS_OK;
+    kds_id none = {0, 0};
+    out->decision = decision_body(state, op->name, s->proposer, pick_model(s, state), cell,
+                                  cell->elite, other ? other->elite : none);
+    if (target && (!out->decision || !cJSON_AddItemToObject(out->decision, "target", target)))
+        cJSON_Delete(target);
+    *made = true;
+    return finish_decision(state, out, e);
+}
+
+/* The streams of one decision. */
+typedef struct streams {
+    kds_random select, edit;
+} streams;
+
+/* A child of `cell`, or the asking for one; *made is false if the operator finds nothing there. */
+static kds_code use_operator(const kds_selector *s, const kds_state *state, const kds_operator *op,
+                             const kds_cell *cell, const kds_cell *other, streams *r,
+                             kds_choice *out, bool *made, kds_err *e)
+{
+    return op->model ? ask_model(s, state, op, cell, other, &r->select, out, made, e)
+                     : make_child(s, state, op, cell, other, &r->edit, out, made, e);
+}
+
+/* Every operator on one cell. */
+static kds_code exhaust_cell(const kds_selector *s, const kds_state *state, kds_population p,
+                             const kds_cell *cell, streams *r, kds_choice *out, bool *made,
+                             kds_err *e)
+{
+    int count = 0;
+    const kds_operator *table = operators_of(s, &count);
+    for (int k = 0; k < count; k++) {
+        const kds_operator *op = &table[k];
+        if (!is_allowed(s, op->name))
+            continue;
+        for (int j = 0; j < (op->two ? p.count : 1); j++) {
+            const kds_cell *other = op->two ? &p.cells[j] : NULL;
+            if (other == cell)
+                continue;
+            kds_code code = use_operator(s, state, op, cell, other, r, out, made, e);
+            if (code != KDS_OK || *made)
+                return code;
+        }
+    }
+    return KDS_OK;
+}
+
+/* After chance has found nothing: a model can always be asked for a mutation, if it may. Else every
+ * cell and operator in turn, so that "nothing left" is the truth. */
+static kds_code exhaust(const kds_selector *s, const kds_state *state, streams *r, kds_choice *out,
+                        bool *made, kds_err *e)
+{
+    kds_population p;
+    if (s->endpoint && is_allowed(s, endpoint_operators[0].name)) {
+        const kds_cell *cell = kds_select_cell(s, state, &r->select, NULL);
+        return use_operator(s, state, &endpoint_operators[0], cell, NULL, r, out, made, e);
+    }
+    for (int n = 0; (p = kds_select_any_population(s, state, n)).count > 0; n++) {
+        for (int i = 0; i < p.count; i++) {
+            kds_code code = exhaust_cell(s, state, p, &p.cells[i], r, out, made, e);
+            if (code != KDS_OK || *made)
+                return code;
+        }
+    }
+    return KDS_OK;
+}
+
+static kds_code select_next(const kds_selector *s, const kds_state *state, kds_choice *out,
+                            bool *made, kds_err *e)
+{
+    streams r = {kds_random_stream(state->seed, (uint64_t)state->decisions, "select"),
+                 kds_random_stream(state->seed, (uint64_t)state->decisions, "edit")};
+    if (s->endpoint && state->repair_count && is_allowed(s, "repair")) {
         *made = true;
         return select_repair(s, state, out, e);
     }
-    for (int i = 0;; i++) { /* ends: a model can always be asked for a mutation */
-        const operator_entry *op = i < TRIES
-                                       ? pick_operator(state, endpoint_operators, count, &random)
-                                       : &endpoint_operators[0];
-        const kds_cell *cell = pick_cell(state, &random, NULL);
-        const kds_cell *other = op->two ? pick_cell(state, &random, cell) : NULL;
-        if (op->two && !other)
+    for (int i = 0; i < TRIES; i++) {
+        const kds_operator *op = pick_operator(s, state, &r.select);
+        const kds_cell *cell = op ? kds_select_cell(s, state, &r.select, NULL) : NULL;
+        const kds_cell *other = cell && op->two ? kds_select_cell(s, state, &r.select, cell) : NULL;
+        if (!cell || (op->two && !other))
             continue;
-        if (!op->model) {
-            kds_code code = make_child(s, state, op, cell, other, &edit, out, made, e);
-            if (code != KDS_OK || *made)
-                return code;
-            continue;
-        }
-        bool explore = strcmp(op->name, "explore") == 0;
-        cJSON *target = explore ? pick_target(s, state, cell, &random) : NULL;
-        if (explore && !target)
-            continue;
-        kds_id none = {0, 0};
-        out->decision = decision_body(state, op->name, s->proposer, pick_model(s, state), cell,
-                                      cell->elite, other ? other->elite : none);
-        if (target && (!out->decision || !cJSON_AddItemToObject(out->decision, "target", target)))
-            cJSON_Delete(target);
-        *made = true;
-        return finish_decision(state, out, e);
+        kds_code code = use_operator(s, state, op, cell, other, &r, out, made, e);
+        if (code != KDS_OK || *made)
+            return code;
     }
+    return exhaust(s, state, &r, out, made, e);
 }
 
 kds_code kds_select(const kds_selector *s, const kds_state *state, kds_choice *out, bool *made,
@@ -364,8 +380,7 @@ kds_code kds_select(const kds_selector *s, const kds_state *state, kds_choice *o
         *made = true;
         code = select_opening(s, state, &c, e);
     } else if (state->cell_count > 0)
-        code = s->endpoint ? select_endpoint(s, state, &c, made, e)
-                           : select_builtin(s, state, &c, made, e);
+        code = select_next(s, state, &c, made, e);
     if (code == KDS_OK && c.source.bad != KDS_OK)
         code = kds_buf_check(&c.source, "the child's source", e);
     if (code != KDS_OK || !*made) {

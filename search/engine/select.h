@@ -8,6 +8,14 @@
 #include "search/engine/models.h"
 #include "search/engine/state.h"
 
+/* Where parents come from. */
+typedef enum kds_parents {
+    KDS_PARENTS_CURIOSITY,
+    KDS_PARENTS_BEST,
+    KDS_PARENTS_RANDOM,
+    KDS_PARENTS_ISLANDS
+} kds_parents;
+
 /* What decisions are made with, beside the state. All borrowed. */
 typedef struct kds_selector {
     const kds_task *task;     /* the frozen task */
@@ -16,10 +24,13 @@ typedef struct kds_selector {
     const char *proposer;     /* "builtin", "endpoint", "mailbox" */
     const char *model;        /* its name, or for the mailbox a hint; NULL without one */
     const kds_models *models; /* if several may be asked; NULL or one: `model` */
+    kds_parents parents;
+    const char *operators; /* that may be used, "tune,rewrite"; NULL or "": all */
 } kds_selector;
-/* Who proposes, as the settings in force say; borrows from them. */
-void kds_selector_configure(kds_selector *s, const kds_settings *settings,
-                            const kds_models *models);
+/* Who proposes and how, as the settings in force say; borrows from them. KDS_USAGE: the operators
+ * that are allowed are none of the proposer's. */
+KDS_MUST_USE kds_code kds_selector_configure(kds_selector *s, const kds_settings *settings,
+                                             const kds_models *models, kds_err *e);
 
 /* A decision with what follows from it at once. */
 typedef struct kds_choice {

@@ -30,6 +30,8 @@ void kds_state_free(kds_state *s)
     if (!s)
         return;
     free(s->cells);
+    for (int i = 0; i < KDS_ISLANDS; i++)
+        free(s->islands[i].cells);
     free(s->cell_index);
     free(s->flights);
     free(s->repairs);
@@ -144,6 +146,9 @@ kds_id kds_state_hash(const kds_state *s)
     kds_hasher_add(h, &s->chain, sizeof s->chain);
     for (int i = 0; i < s->cell_count; i++)
         hash_cell(h, &s->cells[i]);
+    for (int i = 0; i < KDS_ISLANDS; i++)
+        for (int k = 0; k < s->islands[i].count; k++)
+            hash_cell(h, &s->islands[i].cells[k]);
     for (int i = 0; i < s->flight_count; i++)
         hash_i64(h, s->flights[i].decision);
     for (int i = 0; i < s->repair_count; i++)

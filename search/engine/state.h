@@ -24,6 +24,14 @@ typedef struct kds_cell {
         improvements; /* decisions with a parent from here; how many of them were accepted */
 } kds_cell;
 
+/* A population of its own where parents come from islands (state_islands.c): cells as above, but
+ * for visits and improvements. */
+#define KDS_ISLANDS 4
+typedef struct kds_island {
+    kds_cell *cells;
+    int count, room;
+} kds_island;
+
 /* What a duel is for. */
 typedef enum kds_bout_purpose {
     KDS_BOUT_CELL,     /* against the elite of the child's cell */
@@ -72,6 +80,7 @@ typedef struct kds_flight {
     bool has_cell;
     uint64_t cell;
     int repair_depth; /* 0 unless the operator is repair */
+    int island;       /* that the child joins */
     int attempts;     /* requests sent */
     bool awaiting;    /* the last request has no response yet */
     int replies;      /* responses with a whole text */
@@ -97,6 +106,7 @@ typedef struct kds_flight {
 typedef struct kds_repair {
     kds_id candidate;
     int depth; /* of the repair that would be made: 1, 2 */
+    int island;
 } kds_repair;
 
 /* What came of an earlier idea, for prompts: the last KDS_NOTES_MAX of models. */
@@ -133,6 +143,8 @@ typedef struct kds_state {
     int cell_count, cell_room;
     uint32_t *cell_index; /* open addressing over keys */
     uint32_t cell_index_size;
+    bool has_islands;
+    kds_island islands[KDS_ISLANDS];
     kds_flight *flights; /* by decision, ascending */
     int flight_count, flight_room;
     kds_repair *repairs; /* first in, first out */

@@ -1,4 +1,4 @@
-/* Shared by state.c, state_apply.c and map.c only. */
+/* Shared by state*.c and map.c only. */
 #ifndef KDS_ENGINE_STATE_INTERNAL_H
 #define KDS_ENGINE_STATE_INTERNAL_H
 
@@ -18,6 +18,11 @@ void kds_map_free(kds_map *m);
 bool kds_map_put(kds_map *m, kds_id id, int64_t decision);
 /* The event of a duel (state_duel.c). */
 KDS_MUST_USE kds_code kds_state_apply_duel(kds_state *s, const cJSON *body, kds_err *e);
+/* Islands (state_islands.c). A candidate that competed for its cell settles: `newcomer` is it as an
+ * elite. And before a decision is applied, the fittest may move. */
+KDS_MUST_USE kds_code kds_state_settle(kds_state *s, const kds_flight *f, const kds_cell *newcomer,
+                                       kds_err *e);
+KDS_MUST_USE kds_code kds_state_migrate(kds_state *s, int64_t decision, kds_err *e);
 /* The cell of that key, made if needed; NULL if out of memory. */
 kds_cell *kds_state_cell_add(kds_state *s, uint64_t key);
 

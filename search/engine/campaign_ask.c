@@ -335,8 +335,9 @@ static kds_code use_reply(kds_campaign *c, kds_lane *lane, const kds_flight *f, 
         kds_id_format(f->parents[i], hex);
         cJSON_AddItemToArray(parents, cJSON_CreateString(hex));
     }
-    cJSON *body = kds_candidate_body(f->decision, f->operator_name, model[0] ? model : f->model,
-                                     parents, source.data, source.len, reply.hypothesis);
+    cJSON *body =
+        kds_candidate_body(c->state, f->decision, f->operator_name, model[0] ? model : f->model,
+                           parents, source.data, source.len, reply.hypothesis);
     if (body && reply.prediction[0] &&
         !(kds_json_add_str(body, "prediction", reply.prediction) &&
           kds_json_add_num(body, "predicted", reply.predicted > 0 ? reply.predicted : NAN))) {

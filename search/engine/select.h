@@ -36,6 +36,7 @@ KDS_MUST_USE kds_code kds_selector_configure(kds_selector *s, const kds_settings
 typedef struct kds_choice {
     cJSON *decision;  /* body of the DECISION event */
     cJSON *candidate; /* body of the CANDIDATE event; NULL where a model is to be asked */
+    cJSON *swept;     /* ids of the structures whose sweeps are over; moves into `decision` */
     kds_buf source;   /* of the candidate */
 } kds_choice;
 void kds_choice_free(kds_choice *c);
@@ -45,9 +46,10 @@ int64_t kds_selector_opening(const kds_selector *s);
 /* Derives decision number state->decisions. *made is false if nothing is left to try. */
 KDS_MUST_USE kds_code kds_select(const kds_selector *s, const kds_state *state, kds_choice *out,
                                  bool *made, kds_err *e);
-/* The body of a CANDIDATE event for `source`. NULL: out of memory. */
-cJSON *kds_candidate_body(int64_t decision, const char *operator_name, const char *model,
-                          const cJSON *parents, const char *source, size_t len,
+/* The body of a CANDIDATE event for `source`; from rules 2 on it names the structure that its
+ * tunables vary. NULL: out of memory. */
+cJSON *kds_candidate_body(const kds_state *state, int64_t decision, const char *operator_name,
+                          const char *model, const cJSON *parents, const char *source, size_t len,
                           const char *hypothesis);
 
 #endif

@@ -14,11 +14,13 @@ kds_state *kds_state_create(void)
         return NULL;
     s->rules = KDS_RULES;
     s->last_accept = -1;
+    s->last_sweep = -2;
     s->ids = kds_map_create();
     s->norms = kds_map_create();
     s->programs = kds_map_create();
     s->proposed = kds_map_create();
-    if (!s->ids || !s->norms || !s->programs || !s->proposed) {
+    s->structures = kds_map_create();
+    if (!s->ids || !s->norms || !s->programs || !s->proposed || !s->structures) {
         kds_state_free(s);
         return NULL;
     }
@@ -39,6 +41,8 @@ void kds_state_free(kds_state *s)
     kds_map_free(s->norms);
     kds_map_free(s->programs);
     kds_map_free(s->proposed);
+    kds_map_free(s->structures);
+    free(s->sweeps);
     free(s);
 }
 
@@ -98,8 +102,8 @@ bool kds_cell_parse(const char *hex, uint64_t *out)
 
 kds_id kds_state_chain(kds_id previous, const cJSON *decision)
 {
-    static const char *const fields[] = {"decision", "operator", "proposer", "model",
-                                         "parents",  "cell",     "target",   NULL};
+    static const char *const fields[] = {"decision", "operator", "proposer", "model", "parents",
+                                         "cell",     "target",   "swept",    NULL};
     kds_hasher *h = kds_hasher_create();
     kds_id id = {0, 0};
     if (!h)
@@ -129,6 +133,22 @@ static void hash_cell(kds_hasher *h, const kds_cell *c)
     hash_i64(h, c->elite_decision);
     kds_hasher_add(h, &c->elite, sizeof c->elite);
     kds_hasher_add(h, &c->fitness, sizeof c->fitness);
+    kds_hasher_add(h, c->fruitless, sizeof c->fruitless);
+}
+
+static void hash_rules_2(kds_hasher *h, const kds_state *s)
+{
+    for (int i = 0; i < s->arm_count; i++) {
+        double numbers[] = {s->arms[i].committed, s->arms[i].reward, s->arms[i].cost};
+        kds_hasher_add(h, numbers, sizeof numbers);
+    }
+    for (int i = 0; i < s->sweep_count; i++)
+        for (int k = 0; k < s->sweeps[i].count; k++) {
+            const kds_sweep_member *m = &s->sweeps[i].members[k];
+            hash_i64(h, m->decision);
+            hash_i64(h, m->rung);
+            kds_hasher_add(h, &m->fitness, sizeof m->fitness);
+        }
 }
 
 kds_id kds_state_hash(const kds_state *s)
@@ -157,6 +177,7 @@ kds_id kds_state_hash(const kds_state *s)
         hash_i64(h, s->operators[i].tried);
         hash_i64(h, s->operators[i].accepted);
     }
+    hash_rules_2(h, s);
     kds_hasher_add(h, &s->best, sizeof s->best);
     id = kds_hasher_id(h);
     kds_hasher_free(h);

@@ -10,7 +10,8 @@
 #define KDS_RULES 2
 #define KDS_STATE_BINS 6
 #define KDS_STATE_OPERATORS 32
-#define KDS_REPAIRS_MAX 2 /* repairs in a row on one line */
+#define KDS_REPAIRS_MAX 2   /* repairs in a row on one line */
+#define KDS_FRUITLESS_MAX 3 /* children of one elite by one operator, none of them accepted */
 
 /* One cell of the grid. */
 typedef struct kds_cell {
@@ -22,6 +23,8 @@ typedef struct kds_cell {
     int64_t elite_decision;
     int64_t visits,
         improvements; /* decisions with a parent from here; how many of them were accepted */
+    uint8_t fruitless[KDS_STATE_OPERATORS]; /* children of this elite since one was accepted, by
+                                               operator as in `operators` */
 } kds_cell;
 
 /* A population of its own where parents come from islands (state_islands.c): cells as above, but
@@ -79,15 +82,18 @@ typedef struct kds_flight {
     int parent_count;
     bool has_cell;
     uint64_t cell;
-    int repair_depth; /* 0 unless the operator is repair */
-    int island;       /* that the child joins */
-    int attempts;     /* requests sent */
-    bool awaiting;    /* the last request has no response yet */
-    int replies;      /* responses with a whole text */
-    kds_id prompt;    /* of the last request */
-    kds_id reply;     /* of the last response; zero if none */
-    char outcome[16]; /* of the last response; "" if none */
-    char api[12];     /* how the last request was sent: "chat", "messages", "mail" */
+    int repair_depth;   /* 0 unless the operator is repair */
+    int island;         /* that the child joins */
+    kds_id sweep;       /* the structure that the decision sweeps; zero if none */
+    double usd, tokens; /* spent on it */
+    kds_id structure;   /* of its candidate; zero if that has nothing to sweep */
+    int attempts;       /* requests sent */
+    bool awaiting;      /* the last request has no response yet */
+    int replies;        /* responses with a whole text */
+    kds_id prompt;      /* of the last request */
+    kds_id reply;       /* of the last response; zero if none */
+    char outcome[16];   /* of the last response; "" if none */
+    char api[12];       /* how the last request was sent: "chat", "messages", "mail" */
     int64_t last_request;
     bool has_candidate;
     kds_id candidate, norm;
@@ -120,6 +126,34 @@ typedef struct kds_operator_score {
     int64_t tried, committed, accepted;
 } kds_operator_score;
 
+/* A model (or the built-in proposer) with an operator: what it brought and what it cost of late,
+ * older decisions counting less and less (state_arms.c). */
+#define KDS_STATE_ARMS 128
+typedef struct kds_arm {
+    char operator_name[24];
+    char model[64]; /* "" of the built-in proposer */
+    bool builtin;
+    double committed, reward, cost; /* reward: between 0 and 1 for each; cost: USD, or as if */
+} kds_arm;
+
+/* The sweep of a structure's tunables under way (state_sweep.c, select_sweep.c). */
+#define KDS_SWEEP_SPREAD 8 /* configurations of rung 0, new ones of each rung after it */
+#define KDS_SWEEP_MAX 32   /* decisions of one sweep */
+typedef struct kds_sweep_member {
+    kds_id candidate;
+    int64_t decision;
+    int rung;
+    bool judged;
+    double fitness; /* 0 if it failed, or waits for review */
+} kds_sweep_member;
+typedef struct kds_sweep {
+    kds_id structure;
+    kds_sweep_member
+        members[1 + KDS_SWEEP_MAX]; /* the first is the one that brought the structure */
+    int count;
+    int island;
+} kds_sweep;
+
 typedef struct kds_map kds_map; /* kds_id -> decision */
 
 typedef struct kds_state {
@@ -151,6 +185,11 @@ typedef struct kds_state {
     int repair_count, repair_room;
     kds_operator_score operators[KDS_STATE_OPERATORS];
     int operator_count;
+    kds_arm arms[KDS_STATE_ARMS];
+    int arm_count;
+    kds_sweep *sweeps; /* under way, first in, first out */
+    int sweep_count, sweep_room;
+    int64_t last_sweep;            /* the last decision that was a sweep's; -2: none */
     kds_note notes[KDS_NOTES_MAX]; /* oldest first */
     int note_count;
     kds_id best, baseline; /* zero until known */
@@ -162,6 +201,7 @@ typedef struct kds_state {
     double floors[KDS_FLOOR_BOUTS];   /* |ln| of the last duels of equals, in a ring */
     int64_t floor_count, floor_epoch; /* of all; in this epoch */
     kds_map *ids, *norms, *programs;  /* of committed candidates */
+    kds_map *structures;              /* that are or were swept */
     kds_map *proposed;                /* norms that the built-in proposer need not make again */
 } kds_state;
 
@@ -178,6 +218,11 @@ kds_flight *kds_state_flight(const kds_state *s, int64_t decision);
 /* Decision of the committed candidate with that id; -1 if there is none. */
 int64_t kds_map_get(const kds_map *m, kds_id id);
 
+/* NULL before the first decision of that kind was committed. */
+const kds_arm *kds_state_arm(const kds_state *s, const char *operator_name, bool by_model,
+                             const char *model);
+/* True if this operator's last children of the cell's elite brought nothing, again and again. */
+bool kds_state_is_fruitless(const kds_state *s, const kds_cell *cell, const char *operator_name);
 /* The largest of the last duels of equals; 0 before the first. */
 double kds_state_floor(const kds_state *s);
 /* Seed of the next duel. */

@@ -5,6 +5,7 @@
 #include "search/engine/state.h"
 #include "search/engine/state_internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,8 @@ static kds_code apply_decision(kds_state *s, const cJSON *body, kds_err *e)
         o->tried++;
     if (strcmp(f->operator_name, "repair") == 0 && f->parent_count)
         take_repair(s, f);
+    if (s->rules >= 2)
+        kds_state_sweep_decided(s, f, body);
     s->chain = kds_state_chain(s->chain, body);
     return KDS_OK;
 }
@@ -188,6 +191,9 @@ static kds_code apply_response(kds_state *s, const cJSON *body, kds_err *e)
     kds_code code = find_flight(s, body, &f, e);
     if (code != KDS_OK)
         return code;
+    f->usd += kds_json_num(body, "cost_usd", 0);
+    f->tokens += fmax(kds_json_num(body, "prompt_tokens", 0), 0) +
+                 fmax(kds_json_num(body, "completion_tokens", 0), 0);
     f->awaiting = false;
     snprintf(f->outcome, sizeof f->outcome, "%s", outcome);
     f->reply = (kds_id){0, 0};
@@ -205,6 +211,10 @@ static kds_code apply_candidate(kds_state *s, const cJSON *body, kds_err *e)
     if (!kds_json_id(body, "candidate", &f->candidate) || !kds_json_id(body, "norm", &f->norm))
         return kds_fail(e, KDS_DAMAGED, "a CANDIDATE event has no id");
     f->has_candidate = true;
+    f->structure = (kds_id){0, 0};
+    (void)kds_json_id(body, "structure", &f->structure);
+    if (s->rules >= 2)
+        kds_state_sweep_proposed(s, f);
     copy_text(f->hypothesis, sizeof f->hypothesis, body, "hypothesis");
     copy_text(f->prediction, sizeof f->prediction, body, "prediction");
     /* What a model proposes becomes known when it is committed, because replies arrive in no fixed
@@ -330,6 +340,17 @@ static void add_note(kds_state *s, const kds_flight *f, const cJSON *body, bool 
         snprintf(n->outcome + len, sizeof n->outcome - len, " (predicted: %s)", f->prediction);
 }
 
+/* What was drawn is credited; the task's own kernels and the steps of a sweep were not. */
+static void credit(kds_state *s, const kds_flight *f, const cJSON *body, kds_verdict v,
+                   bool accepted)
+{
+    if (!f->parent_count || !kds_id_is_zero(f->sweep))
+        return;
+    kds_state_credit(s, f, kds_state_reward(s, body, accepted),
+                     f->has_candidate && v != KDS_VERDICT_DUPLICATE);
+    kds_state_count_line(s, f, accepted);
+}
+
 /* Takes a decision out of flight; its candidate becomes known to duplicate detection. */
 static kds_code commit_flight(kds_state *s, const cJSON *body, bool accepted, kds_err *e)
 {
@@ -346,7 +367,11 @@ static kds_code commit_flight(kds_state *s, const cJSON *body, bool accepted, kd
         o->committed++;
         o->accepted += accepted;
     }
+    if (s->rules >= 2)
+        credit(s, f, body, v, accepted);
     if (accepted && (code = accept_candidate(s, f, body, e)) != KDS_OK)
+        return code;
+    if (s->rules >= 2 && (code = kds_state_sweep_committed(s, f, body, accepted, e)) != KDS_OK)
         return code;
     if ((code = settle(s, f, body, e)) != KDS_OK)
         return code;

@@ -70,6 +70,17 @@ UNUSED static kds_state *fold_again(const world *w)
     return folded;
 }
 
+UNUSED static bool is_sweep(const cJSON *decision)
+{
+    return kds_json_at(kds_json_at(decision, "target"), "sweep") != NULL;
+}
+
+/* Leaves the sweeps that wait out of it. */
+UNUSED static void forget_sweeps(world *w)
+{
+    w->state->sweep_count = 0;
+}
+
 /* Operators of `count` decisions from the present state, as if each were the next. */
 typedef struct tally {
     int mutate, explore, crossover, simplify, tune, rewrite, others;

@@ -114,9 +114,9 @@ UNUSED static int64_t propose_by(world *w, const char *operator_name, const char
     record(w, "DECISION", body);
     if (source) {
         ASSERT_OK(kds_ledger_put(w->ledger, "source", source, strlen(source), &id, e));
-        record(
-            w, "CANDIDATE",
-            kds_candidate_body(decision, operator_name, NULL, NULL, source, strlen(source), "h"));
+        record(w, "CANDIDATE",
+               kds_candidate_body(w->state, decision, operator_name, NULL, NULL, source,
+                                  strlen(source), "h"));
     }
     return decision;
 }

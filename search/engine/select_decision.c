@@ -24,8 +24,7 @@ static bool add_structure(cJSON *body, const char *source, size_t len)
     kds_err none = {0};
     if (kds_builtin_structure(source, len, &structure, &points, &none) != KDS_OK)
         return false;
-    return points < 2 || (kds_json_add_id(body, "structure", structure) &&
-                          kds_json_add_int(body, "points", points));
+    return points < 2 || kds_json_add_id(body, "structure", structure);
 }
 
 cJSON *kds_candidate_body(const kds_state *state, int64_t decision, const char *operator_name,

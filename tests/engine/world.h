@@ -90,8 +90,8 @@ UNUSED static void world_free(world *w)
 
 /* A DECISION by hand, with the child given as its source (NULL: none yet). Its parent is `parent`
  * (zero: none), the elite of that cell, if it is one. */
-UNUSED static int64_t propose_by(world *w, const char *operator_name, const char *proposer,
-                                 const char *source, kds_id parent)
+UNUSED static int64_t propose_as(world *w, const char *operator_name, const char *proposer,
+                                 const char *model, const char *source, kds_id parent)
 {
     kds_id id;
     char text[KDS_ID_HEX];
@@ -100,7 +100,7 @@ UNUSED static int64_t propose_by(world *w, const char *operator_name, const char
     kds_json_add_int(body, "decision", decision);
     kds_json_add_str(body, "operator", operator_name);
     kds_json_add_str(body, "proposer", proposer);
-    kds_json_add_str(body, "model", strcmp(proposer, "endpoint") == 0 ? "test-model" : NULL);
+    kds_json_add_str(body, "model", model);
     cJSON *parents = cJSON_AddArrayToObject(body, "parents");
     kds_id_format(parent, text);
     if (!kds_id_is_zero(parent))
@@ -124,14 +124,15 @@ UNUSED static int64_t propose_by(world *w, const char *operator_name, const char
 UNUSED static int64_t propose(world *w, const char *operator_name, const char *proposer,
                               const char *source)
 {
-    return propose_by(w, operator_name, proposer, source, (kds_id){0, 0});
+    const char *model = strcmp(proposer, "endpoint") == 0 ? "test-model" : NULL;
+    return propose_as(w, operator_name, proposer, model, source, (kds_id){0, 0});
 }
 
 /* By a model. */
 UNUSED static int64_t propose_from(world *w, const char *operator_name, const char *source,
                                    kds_id parent)
 {
-    return propose_by(w, operator_name, "endpoint", source, parent);
+    return propose_as(w, operator_name, "endpoint", "test-model", source, parent);
 }
 
 /* A STAGE event; ids that are zero are left out. */

@@ -15,15 +15,19 @@
 #define TRIES 12
 
 #define COUNT(table) ((int)(sizeof(table) / sizeof *(table)))
-static const kds_operator builtin_operators[] = {{.name = "tune", .weight = 3},
-                                                 {.name = "rewrite", .weight = 2},
-                                                 {.name = "crossover", .weight = 1, .two = true}};
+static const kds_operator builtin_operators[] = {
+    {.name = "tune", .weight = 3, .prior = 1},
+    {.name = "rewrite", .weight = 2, .prior = 2},
+    {.name = "crossover", .weight = 1, .prior = 1, .two = true}};
 static const kds_operator endpoint_operators[] = {
-    {.name = "mutate", .weight = 4, .model = true}, /* first: it can always be asked for */
-    {.name = "explore", .weight = 1, .model = true, .aims = true},
-    {.name = "crossover", .weight = 1, .model = true, .two = true},
-    {.name = "simplify", .weight = 0.3, .model = true},
-    {.name = "tune", .weight = 2}};
+    {.name = "mutate",
+     .weight = 4,
+     .prior = 4,
+     .model = true}, /* first: it can always be asked for */
+    {.name = "explore", .weight = 1, .prior = 1, .model = true, .aims = true},
+    {.name = "crossover", .weight = 1, .prior = 1, .model = true, .two = true},
+    {.name = "simplify", .weight = 0.3, .prior = 0.3, .model = true},
+    {.name = "tune", .weight = 2, .prior = 1}};
 
 const kds_operator *kds_select_operators(const kds_selector *s, int *count)
 {

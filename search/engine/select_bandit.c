@@ -70,7 +70,7 @@ typedef struct arms {
 static void add_arm(arms *a, const kds_operator *op, const char *model, double weight, double lift)
 {
     if (a->count < ARMS_MAX)
-        a->items[a->count++] = (arm){{op, model}, op->weight * weight * lift, lift};
+        a->items[a->count++] = (arm){{op, model}, op->prior * weight * lift, lift};
 }
 
 /* An operator with each model that may be asked. */
@@ -184,7 +184,7 @@ const char *kds_select_model(const kds_selector *s, const kds_state *state,
     if (state->rules < 2)
         return any_model(s, state);
     arms a = {.count = 0};
-    kds_operator op = {.name = operator_name, .weight = 1, .model = true};
+    kds_operator op = {.name = operator_name, .prior = 1, .model = true};
     kds_random random = kds_random_stream(state->seed, (uint64_t)state->decisions, "model");
     add_operator(&a, s, &op, 1);
     return draw_arm(state, &a, &random)->drawn.model;

@@ -8,10 +8,11 @@
 /* An operator with its weight before anything is known of it. */
 typedef struct kds_operator {
     const char *name;
-    double weight;
-    bool model; /* asks a model */
-    bool two;   /* needs two parents from different cells */
-    bool aims;  /* at an empty neighbour of the parent's cell */
+    double weight; /* by rules 1 */
+    double prior;  /* by rules 2, where sweeps do much of the tuning */
+    bool model;    /* asks a model */
+    bool two;      /* needs two parents from different cells */
+    bool aims;     /* at an empty neighbour of the parent's cell */
 } kds_operator;
 
 /* Those of the proposer. */

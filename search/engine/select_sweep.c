@@ -1,11 +1,12 @@
 /* Sweeps of tunables where a new structure appears, by successive halving (Jamieson, Talwalkar,
  * "Non-stochastic best arm identification and hyperparameter optimization", AISTATS 2016): rung 0
- * spreads configurations over the product of the tunables, each rung keeps the better half of those
- * kept before, and every rung has the same budget. It differs in what a rung spends its budget on.
- * There arms are pulled again, to know them better. Here one look is enough (it is exact, or a duel
- * decides in the end), and new configurations are looked at instead: neighbours of those that were
- * kept, one step in one tunable, round and round. So the kept are the better half of all that the
- * sweep has seen, and the last rung climbs from the best one alone.
+ * spreads configurations over the product of the tunables, each rung keeps half as many as the one
+ * before, and every rung after the first has the same budget. It differs in what a rung spends it
+ * on. There arms are pulled again, to know them better. Here one look is enough (it is exact, or a
+ * duel decides in the end), and new configurations are looked at instead: neighbours of those that
+ * were kept, one step in one tunable, round and round. So the kept are the better half of all that
+ * the sweep has seen, and the last rung climbs from the best one alone. A structure that comes
+ * nowhere near the best kernel is given up after rung 0.
  *
  * A rung begins when all results of the one before are in. Sweeps take turns with other decisions,
  * and the oldest that does not wait is served. */
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #define KEPT_MAX (KDS_SWEEP_SPREAD / 2)
+#define WORTH 0.8 /* of the best fitness: below it a structure is not swept beyond rung 0 */
 
 /* What can be done with a sweep now. */
 typedef enum sweep_state { SWEEP_MADE, SWEEP_WAITS, SWEEP_OVER } sweep_state;
@@ -69,6 +71,20 @@ static kds_code propose(const kds_selector *s, const kds_state *state, const kds
     return code;
 }
 
+/* New configurations of a rung at most. */
+static int budget_of(int rung)
+{
+    return rung ? KDS_SWEEP_RUNG : KDS_SWEEP_SPREAD;
+}
+
+static bool is_worth_it(const kds_state *state, const kds_sweep *x)
+{
+    double most = 0;
+    for (int i = 0; i < x->count; i++)
+        most = x->members[i].fitness > most ? x->members[i].fitness : most;
+    return most >= WORTH * state->best_fitness;
+}
+
 static kds_code advance(const kds_selector *s, const kds_state *state, const kds_sweep *x,
                         kds_choice *out, sweep_state *now, kds_err *e)
 {
@@ -82,10 +98,11 @@ static kds_code advance(const kds_selector *s, const kds_state *state, const kds
     }
     for (bool first = true;; first = false) {
         kds_code code = KDS_OK;
-        if (done < KDS_SWEEP_SPREAD && x->count <= KDS_SWEEP_MAX)
+        if (done < budget_of(rung) && x->count <= KDS_SWEEP_MAX)
             code = propose(s, state, x, rung, done, out, &made, e);
         *now = made ? SWEEP_MADE : open ? SWEEP_WAITS : SWEEP_OVER;
-        if (code != KDS_OK || made || open || (rung > 0 && kept_of(rung) == 1) || !first)
+        if (code != KDS_OK || made || open || (rung > 0 && kept_of(rung) == 1) || !first ||
+            !is_worth_it(state, x))
             return code;
         rung++;
         done = 0;

@@ -137,8 +137,9 @@ typedef struct kds_arm {
 } kds_arm;
 
 /* The sweep of a structure's tunables under way (state_sweep.c, select_sweep.c). */
-#define KDS_SWEEP_SPREAD 8 /* configurations of rung 0, new ones of each rung after it */
-#define KDS_SWEEP_MAX 32   /* decisions of one sweep */
+#define KDS_SWEEP_SPREAD 8 /* configurations of rung 0 */
+#define KDS_SWEEP_RUNG 4   /* new ones of each rung after it */
+#define KDS_SWEEP_MAX 20   /* decisions of one sweep */
 typedef struct kds_sweep_member {
     kds_id candidate;
     int64_t decision;

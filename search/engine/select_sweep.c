@@ -9,7 +9,7 @@
  * nowhere near the best kernel is given up after rung 0.
  *
  * A rung begins when all results of the one before are in. Sweeps take turns with other decisions,
- * and the oldest that does not wait is served. */
+ * and of those that do not wait, the one with the fastest configuration is served. */
 #include "search/engine/select_internal.h"
 
 #include <string.h>
@@ -77,12 +77,12 @@ static int budget_of(int rung)
     return rung ? KDS_SWEEP_RUNG : KDS_SWEEP_SPREAD;
 }
 
-static bool is_worth_it(const kds_state *state, const kds_sweep *x)
+static double best_of(const kds_sweep *x)
 {
     double most = 0;
     for (int i = 0; i < x->count; i++)
         most = x->members[i].fitness > most ? x->members[i].fitness : most;
-    return most >= WORTH * state->best_fitness;
+    return most;
 }
 
 static kds_code advance(const kds_selector *s, const kds_state *state, const kds_sweep *x,
@@ -102,7 +102,7 @@ static kds_code advance(const kds_selector *s, const kds_state *state, const kds
             code = propose(s, state, x, rung, done, out, &made, e);
         *now = made ? SWEEP_MADE : open ? SWEEP_WAITS : SWEEP_OVER;
         if (code != KDS_OK || made || open || (rung > 0 && kept_of(rung) == 1) || !first ||
-            !is_worth_it(state, x))
+            best_of(x) < WORTH * state->best_fitness)
             return code;
         rung++;
         done = 0;
@@ -118,17 +118,32 @@ static bool add_swept(kds_choice *out, kds_id structure)
     return cJSON_AddItemToArray(out->swept, cJSON_CreateString(hex));
 }
 
+/* The sweep that comes after `last` (NULL: the first): the faster its best, the sooner. */
+static const kds_sweep *next_sweep(const kds_state *state, const kds_sweep *last)
+{
+    const kds_sweep *next = NULL;
+    for (int i = 0; i < state->sweep_count; i++) {
+        const kds_sweep *x = &state->sweeps[i];
+        bool later =
+            !last || best_of(x) < best_of(last) || (best_of(x) == best_of(last) && x > last);
+        if (later && (!next || best_of(x) > best_of(next)))
+            next = x;
+    }
+    return next;
+}
+
 kds_code kds_select_sweep(const kds_selector *s, const kds_state *state, kds_choice *out,
                           bool *made, kds_err *e)
 {
     kds_code code = KDS_OK;
     if (!kds_select_allows(s, "tune") || state->last_sweep == state->decisions - 1)
         return KDS_OK;
-    for (int i = 0; i < state->sweep_count && code == KDS_OK && !*made; i++) {
+    const kds_sweep *x = NULL;
+    while (code == KDS_OK && !*made && (x = next_sweep(state, x))) {
         sweep_state now = SWEEP_WAITS;
-        code = advance(s, state, &state->sweeps[i], out, &now, e);
+        code = advance(s, state, x, out, &now, e);
         *made = now == SWEEP_MADE;
-        if (code == KDS_OK && now == SWEEP_OVER && !add_swept(out, state->sweeps[i].structure))
+        if (code == KDS_OK && now == SWEEP_OVER && !add_swept(out, x->structure))
             code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
     }
     return code;

@@ -188,7 +188,7 @@ typedef struct kds_state {
     int operator_count;
     kds_arm arms[KDS_STATE_ARMS];
     int arm_count;
-    kds_sweep *sweeps; /* under way, first in, first out */
+    kds_sweep *sweeps; /* under way, oldest first */
     int sweep_count, sweep_room;
     int64_t last_sweep;            /* the last decision that was a sweep's; -2: none */
     kds_note notes[KDS_NOTES_MAX]; /* oldest first */

@@ -100,21 +100,28 @@ bool kds_cell_parse(const char *hex, uint64_t *out)
     return true;
 }
 
+static void hash_field(kds_hasher *h, const cJSON *value)
+{
+    char *text = kds_json_print(value);
+    if (text)
+        kds_hasher_add(h, text, strlen(text) + 1);
+    free(text);
+}
+
 kds_id kds_state_chain(kds_id previous, const cJSON *decision)
 {
-    static const char *const fields[] = {"decision", "operator", "proposer", "model", "parents",
-                                         "cell",     "target",   "swept",    NULL};
+    static const char *const fields[] = {"decision", "operator", "proposer", "model",
+                                         "parents",  "cell",     "target",   NULL};
     kds_hasher *h = kds_hasher_create();
     kds_id id = {0, 0};
     if (!h)
         return id;
     kds_hasher_add(h, &previous, sizeof previous);
-    for (int i = 0; fields[i]; i++) {
-        char *text = kds_json_print(kds_json_at(decision, fields[i]));
-        if (text)
-            kds_hasher_add(h, text, strlen(text) + 1);
-        free(text);
-    }
+    for (int i = 0; fields[i]; i++)
+        hash_field(h, kds_json_at(decision, fields[i]));
+    const cJSON *swept = kds_json_at(decision, "swept");
+    if (swept) /* decisions without it, all of rules 1 among them, know no such field */
+        hash_field(h, swept);
     id = kds_hasher_id(h);
     kds_hasher_free(h);
     return id;

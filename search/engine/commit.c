@@ -128,8 +128,7 @@ static kds_code load_elite_report(kds_ledger *ledger, const kds_cell *cell, cJSO
     return load_report(ledger, id, out, e);
 }
 
-/* Why a report must be looked at by a person first; NULL if it need not. */
-static const char *quarantine(const cJSON *report)
+const char *kds_commit_quarantine(const cJSON *report)
 {
     static const char *const flags[] = {"beyond_roofline", "above_10x", "production_unchecked",
                                         NULL};
@@ -243,7 +242,7 @@ static bool set_aside(const kds_selector *s, const kds_state *state, const cJSON
                       size_t size)
 {
     const cJSON *descriptor = kds_json_at(report, "descriptor");
-    const char *flag = quarantine(report);
+    const char *flag = kds_commit_quarantine(report);
     if (flag) {
         snprintf(why, size, "kept for review: %s", flag);
         return true;

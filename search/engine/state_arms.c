@@ -22,7 +22,6 @@
 #define NEW_CELL 0.1
 #define DISCOUNT 0.995 /* half after 138 commits */
 #define USD_A_TOKEN 2e-7
-#define USD_A_JUDGE 0.005 /* five seconds of a GPU at 3.6 USD an hour */
 #define USD_A_DECISION 0.0005
 
 static int operator_index(const kds_state *s, const char *name)
@@ -93,7 +92,7 @@ void kds_state_credit(kds_state *s, const kds_flight *f, double reward, bool jud
     a->committed += 1;
     a->reward += reward;
     a->cost += (f->usd > 0 ? f->usd : f->tokens * USD_A_TOKEN) + USD_A_DECISION +
-               (judged ? USD_A_JUDGE : 0);
+               (judged ? KDS_USD_A_JUDGE : 0);
 }
 
 void kds_state_count_line(kds_state *s, const kds_flight *f, bool accepted)

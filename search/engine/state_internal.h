@@ -4,6 +4,9 @@
 
 #include "search/engine/state.h"
 
+/* What judging a kernel counts: five seconds of a GPU at 3.6 USD an hour. */
+#define KDS_USD_A_JUDGE 0.005
+
 struct kds_map {
     struct {
         kds_id id;

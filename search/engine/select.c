@@ -25,7 +25,7 @@ static const kds_operator endpoint_operators[] = {
      .prior = 4,
      .model = true}, /* first: it can always be asked for */
     {.name = "explore", .weight = 1, .prior = 1, .model = true, .aims = true},
-    {.name = "crossover", .weight = 1, .prior = 1, .model = true, .two = true},
+    {.name = "crossover", .weight = 1, .prior = 0.3, .model = true, .two = true},
     {.name = "simplify", .weight = 0.3, .prior = 0.3, .model = true},
     {.name = "tune", .weight = 2, .prior = 1}};
 

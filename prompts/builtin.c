@@ -105,24 +105,41 @@ static kds_code propose_rewrite(kds_random *random, kds_child *c, kds_err *e)
     return code;
 }
 
+/* Opens a child of the ask's parent. */
+static kds_code start_child(kds_child *c, const kds_ask *ask, kds_builtin_known *known, void *user,
+                            kds_buf *source, kds_buf *hypothesis, kds_err *e)
+{
+    *c = (kds_child){.parent = ask->parent.source,
+                     .parent_len = ask->parent.source_len,
+                     .known = known,
+                     .user = user,
+                     .source = source,
+                     .hypothesis = hypothesis};
+    kds_buf_init(&c->candidate, KDS_SOURCE_CAP);
+    kds_buf_init(&c->words, HYPOTHESIS_CAP);
+    kds_buf_init(&c->norm, 2 * KDS_SOURCE_CAP + 64);
+    if (!ask->parent.source || ask->parent.source_len > KDS_SOURCE_CAP)
+        return kds_fail(e, KDS_TOO_LARGE, "the parent has no source of at most %u bytes",
+                        KDS_SOURCE_CAP);
+    return KDS_OK;
+}
+
+static void end_child(kds_child *c)
+{
+    kds_buf_free(&c->candidate);
+    kds_buf_free(&c->words);
+    kds_buf_free(&c->norm);
+}
+
 kds_code kds_builtin_propose(const kds_ask *ask, kds_random *random, kds_builtin_known *known,
                              void *user, kds_buf *source, kds_buf *hypothesis, bool *made,
                              kds_err *e)
 {
-    kds_child c = {.parent = ask->parent.source,
-                   .parent_len = ask->parent.source_len,
-                   .known = known,
-                   .user = user,
-                   .source = source,
-                   .hypothesis = hypothesis};
-    kds_code code;
-    if (!ask->parent.source || ask->parent.source_len > KDS_SOURCE_CAP)
-        return kds_fail(e, KDS_TOO_LARGE, "the parent has no source of at most %u bytes",
-                        KDS_SOURCE_CAP);
-    kds_buf_init(&c.candidate, KDS_SOURCE_CAP);
-    kds_buf_init(&c.words, HYPOTHESIS_CAP);
-    kds_buf_init(&c.norm, 2 * KDS_SOURCE_CAP + 64);
-    if (strcmp(ask->operator_name, "tune") == 0)
+    kds_child c;
+    kds_code code = start_child(&c, ask, known, user, source, hypothesis, e);
+    if (code)
+        ;
+    else if (strcmp(ask->operator_name, "tune") == 0)
         code = kds_builtin_tune(ask, random, &c, e);
     else if (strcmp(ask->operator_name, "crossover") == 0)
         code = kds_builtin_crossover(ask, random, &c, e);
@@ -135,8 +152,21 @@ kds_code kds_builtin_propose(const kds_ask *ask, kds_random *random, kds_builtin
                         ask->operator_name);
     if (!code)
         *made = c.made;
-    kds_buf_free(&c.candidate);
-    kds_buf_free(&c.words);
-    kds_buf_free(&c.norm);
+    end_child(&c);
+    return code;
+}
+
+kds_code kds_builtin_sweep(const kds_ask *ask, int spread, kds_random *random,
+                           kds_builtin_known *known, void *user, kds_buf *source,
+                           kds_buf *hypothesis, bool *made, kds_err *e)
+{
+    kds_child c;
+    kds_code code = start_child(&c, ask, known, user, source, hypothesis, e);
+    if (!code)
+        code = spread ? kds_builtin_spread(ask, spread, random, &c, e)
+                      : kds_builtin_neighbour(ask, random, &c, e);
+    if (!code)
+        *made = c.made;
+    end_child(&c);
     return code;
 }

@@ -19,6 +19,18 @@ typedef bool kds_builtin_known(void *user, kds_id norm);
 KDS_MUST_USE kds_code kds_builtin_propose(const kds_ask *ask, kds_random *random,
                                           kds_builtin_known *known, void *user, kds_buf *source,
                                           kds_buf *hypothesis, bool *made, kds_err *e);
+/* One configuration of the tunables of ask->parent, for a sweep. With `spread` points: the next new
+ * one of so many that are spread over the space by `random`, which must be the same stream every
+ * time; all points if there are no more. With 0: a new neighbour of the parent's point, one step in
+ * one tunable. *made is false if there is none. */
+KDS_MUST_USE kds_code kds_builtin_sweep(const kds_ask *ask, int spread, kds_random *random,
+                                        kds_builtin_known *known, void *user, kds_buf *source,
+                                        kds_buf *hypothesis, bool *made, kds_err *e);
+/* What a source is whatever values of its tunables are in force: the id of its normal form with the
+ * least of each. *points: of its space, capped at INT32_MAX; 1 if it has no tunables, or they
+ * cannot be read. */
+KDS_MUST_USE kds_code kds_builtin_structure(const char *source, size_t len, kds_id *structure,
+                                            int64_t *points, kds_err *e);
 /* Names and one-line descriptions of the rewrite catalogue, for docs and `config`; NULL at the end.
  */
 const char *kds_builtin_rewrite_name(int i);

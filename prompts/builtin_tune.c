@@ -7,6 +7,7 @@
 
 #define ATTEMPTS 48
 #define ENUMERATED 4096
+#define SPREAD_MAX 64
 
 /* The tunables of a source with sorted values, and a point: an index for each. */
 typedef struct space {
@@ -206,6 +207,93 @@ kds_code kds_builtin_tune(const kds_ask *ask, kds_random *random, kds_child *c, 
     }
     forms_close(f);
     return code;
+}
+
+/* Sample `j` of `n`: a Latin hypercube (McKay, Beckman, Conover 1979), each tunable's range cut
+ * into n equal parts of which each sample has another. */
+static void spread_point(const space *s, kds_random design, int j, int n, int *point)
+{
+    int part[SPREAD_MAX];
+    for (int i = 0; i < s->count; i++) {
+        for (int k = 0; k < n; k++) {
+            int at = (int)kds_random_below(&design, (uint64_t)k + 1);
+            part[k] = part[at];
+            part[at] = k;
+        }
+        int values = s->tunables[i].count;
+        point[i] = (part[j] * values + (int)kds_random_below(&design, (uint64_t)values)) / n;
+    }
+}
+
+kds_code kds_builtin_spread(const kds_ask *ask, int samples, kds_random *random, kds_child *c,
+                            kds_err *e)
+{
+    space s;
+    forms *f = NULL;
+    int point[KDS_TUNABLES];
+    read_space(&s, ask->parent.source, ask->parent.source_len);
+    bool all = s.size <= samples;
+    int n = all ? (int)s.size : samples < SPREAD_MAX ? samples : SPREAD_MAX;
+    kds_code code = s.count > 0 ? forms_open(&f, c, &s, e) : KDS_OK;
+    for (int j = 0; j < n && f && !c->made && !code; j++) {
+        if (all)
+            numbered_point(&s, j, point);
+        else
+            spread_point(&s, *random, j, n, point);
+        code = try_point(c, f, &s, point, e);
+    }
+    forms_close(f);
+    return code;
+}
+
+kds_code kds_builtin_neighbour(const kds_ask *ask, kds_random *random, kds_child *c, kds_err *e)
+{
+    space s;
+    forms *f = NULL;
+    int order[2 * KDS_TUNABLES], point[KDS_TUNABLES];
+    read_space(&s, ask->parent.source, ask->parent.source_len);
+    kds_code code = s.count > 0 ? forms_open(&f, c, &s, e) : KDS_OK;
+    for (int i = 0; i < 2 * s.count; i++) {
+        int k = (int)kds_random_below(random, (uint64_t)i + 1);
+        order[i] = order[k];
+        order[k] = i;
+    }
+    for (int i = 0; i < 2 * s.count && f && !c->made && !code; i++) {
+        int at = order[i] / 2, to = s.now[at] + (order[i] % 2 ? 1 : -1);
+        if (to < 0 || to >= s.tunables[at].count)
+            continue;
+        memcpy(point, s.now, sizeof point);
+        point[at] = to;
+        code = try_point(c, f, &s, point, e);
+    }
+    forms_close(f);
+    return code;
+}
+
+kds_code kds_builtin_structure(const char *source, size_t len, kds_id *structure, int64_t *points,
+                               kds_err *e)
+{
+    space s;
+    kds_tunable least[KDS_TUNABLES];
+    kds_buf text, norm;
+    kds_buf_init(&text, 2 * KDS_SOURCE_CAP);
+    kds_buf_init(&norm, 4 * KDS_SOURCE_CAP + 64);
+    read_space(&s, source, len);
+    for (int i = 0; i < s.count; i++) {
+        least[i] = s.tunables[i];
+        kds_tunable_choose(&least[i], least[i].values[0]);
+    }
+    kds_code code = kds_tunables_write(&text, source, len, least, s.count, NULL);
+    if (code == KDS_OK) {
+        kds_lex_normalize(&norm, text.data, text.len);
+        code = norm.bad;
+    }
+    bool readable = code == KDS_OK;
+    *structure = readable ? kds_id_of(norm.data, norm.len) : (kds_id){0, 0};
+    *points = readable ? s.size : 1;
+    kds_buf_free(&text);
+    kds_buf_free(&norm);
+    return code == KDS_NO_MEMORY ? kds_fail(e, code, "out of memory") : KDS_OK;
 }
 
 /* The tunables in which the other parent has another value in force, and that value. */

@@ -28,5 +28,9 @@ KDS_MUST_USE kds_code kds_builtin_tune(const kds_ask *ask, kds_random *random, k
                                        kds_err *e);
 KDS_MUST_USE kds_code kds_builtin_crossover(const kds_ask *ask, kds_random *random, kds_child *c,
                                             kds_err *e);
+KDS_MUST_USE kds_code kds_builtin_spread(const kds_ask *ask, int samples, kds_random *random,
+                                         kds_child *c, kds_err *e);
+KDS_MUST_USE kds_code kds_builtin_neighbour(const kds_ask *ask, kds_random *random, kds_child *c,
+                                            kds_err *e);
 
 #endif

@@ -212,6 +212,19 @@ const char *kds_text_suggest(const char *given, const char *const *names)
     return found;
 }
 
+bool kds_text_list_has(const char *list, char separator, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *at = list; at;) {
+        const char *end = strchr(at, separator);
+        size_t len = end ? (size_t)(end - at) : strlen(at);
+        if (len == n && memcmp(at, word, n) == 0)
+            return true;
+        at = end ? end + 1 : NULL;
+    }
+    return false;
+}
+
 bool kds_text_starts_with(const char *s, const char *prefix)
 {
     return strncmp(s, prefix, strlen(prefix)) == 0;

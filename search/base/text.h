@@ -23,6 +23,8 @@ size_t kds_text_utf8_prefix(const char *s, size_t len);
 /* The nearest of `names` (NULL-terminated) by edit distance if it is near enough to be meant, else
  * NULL. */
 const char *kds_text_suggest(const char *given, const char *const *names);
+/* True if `word` is one of the words of `list`, "a|b|c". */
+bool kds_text_list_has(const char *list, char separator, const char *word);
 /* Strict number parsing of a whole string. False: not a number, trailing text, or out of range. */
 bool kds_text_parse_i64(const char *s, int64_t *out);
 bool kds_text_parse_u64(const char *s, uint64_t *out);

@@ -133,6 +133,7 @@ static const struct {
     {"sim", "", 1, 1, bench_sim},
     {"archive", "", 1, 1, bench_archive},
     {"engine", " TASK", 2, 2, kds_bench_engine},
+    {"search", " CATALOGUE...", 2, KDS_OPERANDS_MAX, kds_bench_search},
     {"gpu", " TASK FILE.cu...", 3, KDS_OPERANDS_MAX, kds_bench_gpu},
     {"profile", " TASK FILE.cu...", 3, KDS_OPERANDS_MAX, kds_bench_profile},
     {"duel", " TASK INCUMBENT.cu CHILD.cu, or TASK --aa FILE.cu", 2, 4, kds_bench_duel},
@@ -149,9 +150,10 @@ static kds_code run(const kds_args *args, kds_err *e)
             return kds_fail(e, KDS_USAGE, "usage: kdasearch bench %s%s", name, benches[i].usage);
         return benches[i].run(args, e);
     }
-    return kds_fail(e, KDS_USAGE,
-                    "no benchmark '%s'; there are: sim, archive, engine, gpu, profile, duel, model",
-                    name);
+    return kds_fail(
+        e, KDS_USAGE,
+        "no benchmark '%s'; there are: sim, archive, engine, search, gpu, profile, duel, model",
+        name);
 }
 
 const kds_command kds_command_bench = {
@@ -167,6 +169,12 @@ const kds_command kds_command_bench = {
         "(made in a folder here and removed again).\n"
         "bench engine TASK: a whole campaign of the built-in proposer: candidates an hour, and "
         "where the time goes.\n"
+        "bench search CATALOGUE...: whole campaigns with a scripted proposer in a model's place, "
+        "on "
+        "kernels that have all been\n"
+        "judged on the simulator: how many decisions and calls the search needs, against greedy, "
+        "random and island search\n"
+        "and without some operators (search/README.md).\n"
         "bench gpu TASK FILE.cu...: measures kernels on a GPU, each on each production row. A "
         "kernel is compiled, compared\n"
         "with the task's baseline, and timed: the median of visits, each a CUDA graph of launches "
@@ -194,10 +202,18 @@ const kds_command kds_command_bench = {
           "archive: size of the archive that is opened [100000]; engine: how many to judge [200]"},
          {"device", 0, "NAME",
           "engine, gpu, profile, duel: cuda:N [cuda:0]; model: sim:GPU [sim:h200]"},
-         {"in-flight", 0, "N", "engine: decisions under way at a time"},
-         {"workers", 0, "N", "engine: worker processes of each kind"},
+         {"in-flight", 0, "N", "engine, search: decisions under way at a time"},
+         {"workers", 0, "N", "engine, search: worker processes of each kind"},
+         {"arms", 0, "LIST",
+          "search: default, best, random, islands, no-tune, no-crossover, no-explore [all]"},
+         {"seeds", 0, "N", "search: campaigns of each arm and task [50]"},
+         {"cap", 0, "N", "search: decisions after which a campaign is given up [400]"},
+         {"share", 0, "SHARE", "search: of the optimum's fitness that is to be reached [0.95]"},
+         {"verdicts", 0, "DIR", "search: keep the kernels' verdicts here, and take what is here"},
          {"sweep", 0, "N", "gpu: N variants of each file by its tune lines, at most"},
-         {"seed", 0, "N", "gpu: draws the variants if there are more; duel: of the first duel [1]"},
+         {"seed", 0, "N",
+          "gpu: draws the variants if there are more; duel: of the first duel [1]; search: of the "
+          "first campaign [1]"},
          {"rows", 0, "LIST",
           "gpu, profile, duel: rows by name, comma-separated [the production rows]"},
          {"seconds", 0, "TIME", "gpu, duel: begin nothing after that; what is measured is kept"},

@@ -110,8 +110,12 @@ static kds_code load(status *s, const char *dir, kds_err *e)
     if (code == KDS_OK)
         code = kds_ledger_select(
             s->ledger,
-            "SELECT operator, model, decisions, commits, accepted, cost_usd FROM operators "
-            "ORDER BY decisions DESC",
+            "SELECT o.operator, o.model, o.decisions, o.commits, o.accepted, o.cost_usd,"
+            " coalesce(c.tokens, 0) AS tokens FROM operators o LEFT JOIN"
+            " (SELECT d.operator, d.model, sum(max(coalesce(prompt_tokens, 0), 0)"
+            " + max(coalesce(completion_tokens, 0), 0)) AS tokens"
+            " FROM calls JOIN decisions d USING (decision) GROUP BY d.operator, d.model) c"
+            " ON c.operator = o.operator AND c.model = o.model ORDER BY o.decisions DESC",
             NULL, keep_row, s->operators, e);
     if (code == KDS_OK)
         s->has_best = kds_ledger_find(s->ledger, "best", &s->best, &none) == KDS_OK;
@@ -219,8 +223,8 @@ static void show_text(status *s, const char *dir)
     if (s->guidance)
         show_guidance(s->guidance, dir);
     printf("\n");
-    const char *columns[] = {"operator", "model", ">decisions", ">accepted",
-                             ">yield %", ">USD",  NULL};
+    const char *columns[] = {"operator", "model",   ">decisions", ">accepted",
+                             ">yield %", ">tokens", ">USD",       NULL};
     kds_table *t = kds_table_create(columns);
     const cJSON *row = NULL;
     cJSON_ArrayForEach(row, s->operators)
@@ -233,6 +237,7 @@ static void show_text(status *s, const char *dir)
         kds_table_cell(t, "%.0f", kds_json_num(row, "decisions", 0));
         kds_table_cell(t, "%.0f", accepted);
         kds_table_cell(t, "%.1f", commits > 0 ? 100 * accepted / commits : 0);
+        kds_table_cell(t, "%.0f", kds_json_num(row, "tokens", 0));
         kds_table_cell(t, "%.4f", kds_json_num(row, "cost_usd", 0));
     }
     kds_table_print(t, stdout);
@@ -313,12 +318,12 @@ static kds_code run(const kds_args *args, kds_err *e)
     return code;
 }
 
-const kds_command kds_command_status = {
-    .name = "status",
-    .operands = "ARCHIVE",
-    .min_operands = 1,
-    .max_operands = 1,
-    .summary = "what a campaign has done so far",
-    .help =
-        "Shows state, best kernel, yield per operator and spend. Works while the campaign runs.",
-    .run = run};
+const kds_command kds_command_status = {.name = "status",
+                                        .operands = "ARCHIVE",
+                                        .min_operands = 1,
+                                        .max_operands = 1,
+                                        .summary = "what a campaign has done so far",
+                                        .help =
+                                            "Shows state, best kernel, yield and spend per "
+                                            "operator and model. Works while the campaign runs.",
+                                        .run = run};

@@ -6,7 +6,7 @@
 #include "search/engine/settings.h"
 #include <stdio.h>
 
-#define KDS_FLAGS_MAX 24
+#define KDS_FLAGS_MAX 32
 #define KDS_OPERANDS_MAX 256
 
 /* A flag of one command that is no option of the table: --name[=VALUE] or -l. */

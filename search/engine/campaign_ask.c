@@ -332,8 +332,9 @@ static kds_code take_child(kds_campaign *c, const kds_flight *f, const kds_buf *
         kds_id_format(f->parents[i], hex);
         cJSON_AddItemToArray(parents, cJSON_CreateString(hex));
     }
-    cJSON *body = kds_candidate_body(f->decision, f->operator_name, model[0] ? model : f->model,
-                                     parents, source.data, source.len, reply->hypothesis);
+    cJSON *body =
+        kds_candidate_body(c->state, f->decision, f->operator_name, model[0] ? model : f->model,
+                           parents, source.data, source.len, reply->hypothesis);
     if (body && reply->prediction[0] &&
         !(kds_json_add_str(body, "prediction", reply->prediction) &&
           kds_json_add_num(body, "predicted", reply->predicted > 0 ? reply->predicted : NAN))) {

@@ -227,7 +227,7 @@ static bool gpu_time_reserved(const kds_campaign *c)
  * possible. */
 static kds_code decide(kds_campaign *c, bool *made, kds_err *e)
 {
-    kds_choice choice = {NULL, NULL, {0}};
+    kds_choice choice = {0};
     cJSON *request = NULL, *stage = NULL;
     char *body = NULL;
     kds_record records[2];

@@ -116,11 +116,14 @@ static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
                                .stage = kds_campaign_stage,
                                .fought = kds_campaign_fought,
                                .user = c};
+    c->selector = (kds_selector){.task = c->task, .ledger = c->ledger};
     kds_code code = check_comparing(c, e);
     if (code == KDS_OK)
         code = open_templates(c, e);
     if (code == KDS_OK)
         code = kds_models_read(&c->models, c->settings, e);
+    if (code == KDS_OK)
+        code = kds_selector_configure(&c->selector, c->settings, c->models, e);
     if (code == KDS_OK && endpoint)
         code = kds_campaign_open_endpoint(c, e);
     if (code == KDS_OK)
@@ -129,9 +132,6 @@ static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
         code = kds_evaluator_prepare(c->evaluator, e);
     if (code == KDS_OK && kds_evaluator_measures(c->evaluator))
         code = kds_campaign_check_rows(c->task, e);
-    c->selector = (kds_selector){.task = c->task, .ledger = c->ledger};
-    if (c->models)
-        kds_selector_configure(&c->selector, c->settings, c->models);
     return code;
 }
 

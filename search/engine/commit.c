@@ -128,8 +128,7 @@ static kds_code load_elite_report(kds_ledger *ledger, const kds_cell *cell, cJSO
     return load_report(ledger, id, out, e);
 }
 
-/* Why a report must be looked at by a person first; NULL if it need not. */
-static const char *quarantine(const cJSON *report)
+const char *kds_commit_quarantine(const cJSON *report)
 {
     static const char *const flags[] = {"beyond_roofline", "above_10x", "production_unchecked",
                                         NULL};
@@ -171,6 +170,26 @@ static kds_code accept(const kds_flight *f, const cJSON *report, const acceptanc
     return finish(body, ok, a->why, out, e);
 }
 
+/* A candidate that competed for its cell and was not faster. From rules 2 on its bins are told:
+ * only what competed has them. */
+static kds_code reject_beaten(const kds_state *state, const kds_flight *f, const cJSON *descriptor,
+                              double fitness, const char *why, cJSON **out, kds_err *e)
+{
+    cJSON *body = NULL;
+    kds_code code =
+        reject(f, KDS_VERDICT_OK, kds_json_str(descriptor, "cell", NULL), fitness, why, &body, e);
+    if (code != KDS_OK)
+        return code;
+    cJSON *bins = state->rules >= 2 ? cJSON_Duplicate(kds_json_at(descriptor, "bins"), true) : NULL;
+    if (state->rules >= 2 && (!bins || !cJSON_AddItemToObject(body, "bins", bins))) {
+        cJSON_Delete(bins);
+        cJSON_Delete(body);
+        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    }
+    *out = body;
+    return KDS_OK;
+}
+
 /* By duels that were fought. */
 static kds_code commit_measured(const kds_state *state, const kds_flight *f, const cJSON *report,
                                 uint64_t key, const char **kind, cJSON **body, kds_err *e)
@@ -182,6 +201,8 @@ static kds_code commit_measured(const kds_state *state, const kds_flight *f, con
     if (o.needed)
         return kds_fail(e, KDS_DAMAGED, "decision %lld is to be committed before its duels",
                         (long long)f->decision);
+    if (!o.accepted && o.verdict == KDS_VERDICT_OK)
+        return reject_beaten(state, f, descriptor, fitness, o.why, body, e);
     if (!o.accepted)
         return reject(f, o.verdict, kds_json_str(descriptor, "cell", NULL), fitness, o.why, body,
                       e);
@@ -195,7 +216,6 @@ static kds_code commit_exact(const kds_selector *s, const kds_state *state, cons
                              const cJSON *report, uint64_t key, const char **kind, cJSON **body,
                              kds_err *e)
 {
-    const char *hex = kds_json_str(kds_json_at(report, "descriptor"), "cell", NULL);
     double fitness = kds_json_num(report, "fitness", NAN);
     acceptance a = {.cell = kds_state_cell(state, key), .why = "first in its cell"};
     a.best = kds_id_is_zero(state->best) || fitness > state->best_fitness * (1 + s->task->margin);
@@ -209,7 +229,8 @@ static kds_code commit_exact(const kds_selector *s, const kds_state *state, cons
         if (code != KDS_OK)
             return code;
         if (duel.verdict != KDS_DUEL_FASTER)
-            return reject(f, f->verdict, hex, fitness, duel.why, body, e);
+            return reject_beaten(state, f, kds_json_at(report, "descriptor"), fitness, duel.why,
+                                 body, e);
         a.why = duel.why;
     }
     *kind = "ACCEPT";
@@ -221,7 +242,7 @@ static bool set_aside(const kds_selector *s, const kds_state *state, const cJSON
                       size_t size)
 {
     const cJSON *descriptor = kds_json_at(report, "descriptor");
-    const char *flag = quarantine(report);
+    const char *flag = kds_commit_quarantine(report);
     if (flag) {
         snprintf(why, size, "kept for review: %s", flag);
         return true;

@@ -25,6 +25,8 @@ KDS_MUST_USE kds_code kds_commit_bout(const kds_selector *s, const kds_state *st
                                       kds_err *e);
 /* The smallest gain that counts in a duel now, and the floor in it. */
 double kds_commit_margin(const kds_task *t, const kds_state *state);
+/* Why a report must be looked at by a person first; NULL if it need not. */
+const char *kds_commit_quarantine(const cJSON *report);
 /* Gives the event: *kind is "ACCEPT" or "REJECT" (static), *body is owned by the caller. */
 KDS_MUST_USE kds_code kds_commit(const kds_selector *s, const kds_state *state, const kds_flight *f,
                                  const char **kind, cJSON **body, kds_err *e);

@@ -45,6 +45,15 @@ static const kds_option options[] = {
     {"forecast-cutoff", KDS_OPTION_DOUBLE, "0", 0, 1000, NULL, FIXED, "X",
      "on a GPU, do not judge a child whose forecast says that it takes more than 1 + X times its "
      "parent's time; it is recorded as set_aside (0: forecasts only order children)"},
+    {"parents", KDS_OPTION_CHOICE, "curiosity", 0, 0, "curiosity|best|random|islands", FIXED,
+     "POLICY",
+     "where parents come from. curiosity: cells of the grid, by what their children brought and by "
+     "fitness; best: the best kernel so far; random: any cell; islands: four populations that "
+     "search apart, whose fittest move on every 50 decisions"},
+    {"operators", KDS_OPTION_SET, "", 0, 0, "mutate|explore|crossover|simplify|repair|tune|rewrite",
+     FIXED, "LIST",
+     "operators that may be used, separated by commas: mutate, explore, crossover, simplify, "
+     "repair and tune with a model; tune, rewrite and crossover without one (empty: all)"},
     {"gate-seeds", KDS_OPTION_INT, "2", 1, 16, NULL, FIXED | KDS_FOR_EVAL, "N",
      "secret input seeds that every candidate is checked with, per row"},
     {"review-every", KDS_OPTION_INT, "40", 0, 1e9, NULL, RUN, "N",

@@ -308,8 +308,7 @@ static kds_code replay_epoch(replay *r, const cJSON *body, kds_err *e)
         code = kds_models_read(&r->models, r->settings, e);
     if (code != KDS_OK)
         return code;
-    kds_selector_configure(&r->selector, r->settings, r->models);
-    return KDS_OK;
+    return kds_selector_configure(&r->selector, r->settings, r->models, e);
 }
 
 static kds_code replay_event(void *user, const kds_ledger_event *event, kds_err *e)

@@ -66,18 +66,24 @@ kds_settings *kds_settings_copy(const kds_settings *from)
     return s;
 }
 
-/* True if `value` is one of the choices in "a|b|c". */
-static bool choice_has(const char *choices, const char *value)
+static kds_code check_choice(const kds_option *o, const char *value, kds_err *e)
 {
-    size_t n = strlen(value);
-    for (const char *p = choices; p;) {
-        const char *bar = strchr(p, '|');
-        size_t len = bar ? (size_t)(bar - p) : strlen(p);
-        if (len == n && strncmp(p, value, n) == 0)
-            return true;
-        p = bar ? bar + 1 : NULL;
+    if (kds_text_list_has(o->choices, '|', value))
+        return KDS_OK;
+    return kds_fail(e, KDS_USAGE, "option --%s: '%s' is none of %s", o->name, value, o->choices);
+}
+
+static kds_code check_set(const kds_option *o, const char *value, kds_err *e)
+{
+    char item[100];
+    kds_code code = KDS_OK;
+    for (const char *at = value; *value && at && code == KDS_OK;) {
+        size_t len = strcspn(at, ",");
+        snprintf(item, sizeof item, "%.*s", (int)(len < sizeof item ? len : sizeof item - 1), at);
+        code = check_choice(o, item, e);
+        at = at[len] ? at + len + 1 : NULL;
     }
-    return false;
+    return code;
 }
 
 static kds_code check_value(const kds_option *o, const char *value, kds_err *e)
@@ -93,10 +99,9 @@ static kds_code check_value(const kds_option *o, const char *value, kds_err *e)
                             number);
         return KDS_OK;
     case KDS_OPTION_CHOICE:
-        if (!choice_has(o->choices, value))
-            return kds_fail(e, KDS_USAGE, "option --%s: '%s' is none of %s", o->name, value,
-                            o->choices);
-        return KDS_OK;
+        return check_choice(o, value, e);
+    case KDS_OPTION_SET:
+        return check_set(o, value, e);
     case KDS_OPTION_BOOL:
         if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
             return kds_fail(e, KDS_USAGE, "option --%s: '%s' is neither true nor false", o->name,

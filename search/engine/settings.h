@@ -12,7 +12,8 @@ typedef enum kds_option_type {
     KDS_OPTION_DOUBLE,
     KDS_OPTION_DURATION, /* "8h"; kept as seconds */
     KDS_OPTION_BOOL,
-    KDS_OPTION_CHOICE /* one of `choices` */
+    KDS_OPTION_CHOICE, /* one of `choices` */
+    KDS_OPTION_SET     /* some of `choices`, separated by commas; or "" */
 } kds_option_type;
 
 /* Which commands take an option (bits), for help and refusal. */

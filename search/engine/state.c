@@ -14,11 +14,13 @@ kds_state *kds_state_create(void)
         return NULL;
     s->rules = KDS_RULES;
     s->last_accept = -1;
+    s->last_sweep = -2;
     s->ids = kds_map_create();
     s->norms = kds_map_create();
     s->programs = kds_map_create();
     s->proposed = kds_map_create();
-    if (!s->ids || !s->norms || !s->programs || !s->proposed ||
+    s->structures = kds_map_create();
+    if (!s->ids || !s->norms || !s->programs || !s->proposed || !s->structures ||
         !kds_guidances_init(&s->guidances)) {
         kds_state_free(s);
         return NULL;
@@ -31,6 +33,8 @@ void kds_state_free(kds_state *s)
     if (!s)
         return;
     free(s->cells);
+    for (int i = 0; i < KDS_ISLANDS; i++)
+        free(s->islands[i].cells);
     free(s->cell_index);
     free(s->flights);
     free(s->repairs);
@@ -39,6 +43,8 @@ void kds_state_free(kds_state *s)
     kds_map_free(s->norms);
     kds_map_free(s->programs);
     kds_map_free(s->proposed);
+    kds_map_free(s->structures);
+    free(s->sweeps);
     free(s);
 }
 
@@ -101,7 +107,7 @@ bool kds_cell_parse(const char *hex, uint64_t *out)
     return true;
 }
 
-static void hash_value(kds_hasher *h, const cJSON *value)
+static void hash_field(kds_hasher *h, const cJSON *value)
 {
     char *text = kds_json_print(value);
     if (text)
@@ -119,9 +125,13 @@ kds_id kds_state_chain(kds_id previous, const cJSON *decision)
         return id;
     kds_hasher_add(h, &previous, sizeof previous);
     for (int i = 0; fields[i]; i++)
-        hash_value(h, kds_json_at(decision, fields[i]));
-    if (kds_json_at(decision, "guidance")) /* decisions of models, from rules 2 on */
-        hash_value(h, kds_json_at(decision, "guidance"));
+        hash_field(h, kds_json_at(decision, fields[i]));
+    const cJSON *guidance = kds_json_at(decision, "guidance"),
+                *swept = kds_json_at(decision, "swept");
+    if (guidance) /* decisions of models, from rules 2 on */
+        hash_field(h, guidance);
+    if (swept) /* where sweeps are over, from rules 2 on */
+        hash_field(h, swept);
     id = kds_hasher_id(h);
     kds_hasher_free(h);
     return id;
@@ -145,6 +155,22 @@ static void hash_cell(kds_hasher *h, const kds_cell *c)
     hash_i64(h, c->elite_decision);
     kds_hasher_add(h, &c->elite, sizeof c->elite);
     kds_hasher_add(h, &c->fitness, sizeof c->fitness);
+    kds_hasher_add(h, c->fruitless, sizeof c->fruitless);
+}
+
+static void hash_rules_2(kds_hasher *h, const kds_state *s)
+{
+    for (int i = 0; i < s->arm_count; i++) {
+        double numbers[] = {s->arms[i].committed, s->arms[i].reward, s->arms[i].cost};
+        kds_hasher_add(h, numbers, sizeof numbers);
+    }
+    for (int i = 0; i < s->sweep_count; i++)
+        for (int k = 0; k < s->sweeps[i].count; k++) {
+            const kds_sweep_member *m = &s->sweeps[i].members[k];
+            hash_i64(h, m->decision);
+            hash_i64(h, m->rung);
+            kds_hasher_add(h, &m->fitness, sizeof m->fitness);
+        }
 }
 
 kds_id kds_state_hash(const kds_state *s)
@@ -164,6 +190,9 @@ kds_id kds_state_hash(const kds_state *s)
     kds_hasher_add(h, &s->chain, sizeof s->chain);
     for (int i = 0; i < s->cell_count; i++)
         hash_cell(h, &s->cells[i]);
+    for (int i = 0; i < KDS_ISLANDS; i++)
+        for (int k = 0; k < s->islands[i].count; k++)
+            hash_cell(h, &s->islands[i].cells[k]);
     for (int i = 0; i < s->flight_count; i++)
         hash_i64(h, s->flights[i].decision);
     for (int i = 0; i < s->repair_count; i++)
@@ -172,6 +201,7 @@ kds_id kds_state_hash(const kds_state *s)
         hash_i64(h, s->operators[i].tried);
         hash_i64(h, s->operators[i].accepted);
     }
+    hash_rules_2(h, s);
     kds_hasher_add(h, &s->best, sizeof s->best);
     kds_guidances_hash(&s->guidances, h);
     id = kds_hasher_id(h);

@@ -11,7 +11,8 @@
 #define KDS_RULES 2
 #define KDS_STATE_BINS 6
 #define KDS_STATE_OPERATORS 32
-#define KDS_REPAIRS_MAX 2 /* repairs in a row on one line */
+#define KDS_REPAIRS_MAX 2   /* repairs in a row on one line */
+#define KDS_FRUITLESS_MAX 3 /* children of one elite by one operator, none of them accepted */
 
 /* Who holds a place: an elite its cell, or the best kernel so far its own. */
 typedef struct kds_holder {
@@ -45,7 +46,17 @@ typedef struct kds_cell {
     double modelled; /* the elite's forecast by the simulator (kds_forecast); NAN: none */
     int64_t visits,
         improvements; /* decisions with a parent from here; how many of them were accepted */
+    uint8_t fruitless[KDS_STATE_OPERATORS]; /* children of this elite since one was accepted, by
+                                               operator as in `operators` */
 } kds_cell;
+
+/* A population of its own where parents come from islands (state_islands.c): cells as above, but
+ * for visits and improvements. */
+#define KDS_ISLANDS 4
+typedef struct kds_island {
+    kds_cell *cells;
+    int count, room;
+} kds_island;
 
 /* What a duel is for. */
 typedef enum kds_bout_purpose {
@@ -128,14 +139,18 @@ typedef struct kds_flight {
     int parent_count;
     bool has_cell;
     uint64_t cell;
-    int repair_depth; /* 0 unless the operator is repair */
-    int attempts;     /* requests sent */
-    bool awaiting;    /* the last request has no response yet */
-    int replies;      /* responses with a whole text */
-    kds_id prompt;    /* of the last request */
-    kds_id reply;     /* of the last response; zero if none */
-    char outcome[16]; /* of the last response; "" if none */
-    char api[12];     /* how the last request was sent: "chat", "messages", "mail" */
+    int repair_depth;   /* 0 unless the operator is repair */
+    int island;         /* that the child joins */
+    kds_id sweep;       /* the structure that the decision sweeps; zero if none */
+    double usd, tokens; /* spent on it */
+    kds_id structure;   /* of its candidate; zero if that has nothing to sweep */
+    int attempts;       /* requests sent */
+    bool awaiting;      /* the last request has no response yet */
+    int replies;        /* responses with a whole text */
+    kds_id prompt;      /* of the last request */
+    kds_id reply;       /* of the last response; zero if none */
+    char outcome[16];   /* of the last response; "" if none */
+    char api[12];       /* how the last request was sent: "chat", "messages", "mail" */
     int64_t last_request;
     double reserved_usd, reserved_tokens; /* for it */
     bool has_candidate;
@@ -159,7 +174,8 @@ typedef struct kds_flight {
 /* A failed child of a model that may be repaired. */
 typedef struct kds_repair {
     kds_id candidate;
-    int depth;       /* of the repair that would be made: 1, 2 */
+    int depth; /* of the repair that would be made: 1, 2 */
+    int island;
     kds_id guidance; /* that the decision which failed was told */
 } kds_repair;
 
@@ -173,6 +189,35 @@ typedef struct kds_operator_score {
     char name[24];
     int64_t tried, committed, accepted;
 } kds_operator_score;
+
+/* A model (or the built-in proposer) with an operator: what it brought and what it cost of late,
+ * older decisions counting less and less (state_arms.c). */
+#define KDS_STATE_ARMS 128
+typedef struct kds_arm {
+    char operator_name[24];
+    char model[64]; /* "" of the built-in proposer */
+    bool builtin;
+    double committed, reward, cost; /* reward: between 0 and 1 for each; cost: USD, or as if */
+} kds_arm;
+
+/* The sweep of a structure's tunables under way (state_sweep.c, select_sweep.c). */
+#define KDS_SWEEP_SPREAD 8 /* configurations of rung 0 */
+#define KDS_SWEEP_RUNG 4   /* new ones of each rung after it */
+#define KDS_SWEEP_MAX 20   /* decisions of one sweep */
+typedef struct kds_sweep_member {
+    kds_id candidate;
+    int64_t decision;
+    int rung;
+    bool judged;
+    double fitness; /* 0 if it failed, or waits for review */
+} kds_sweep_member;
+typedef struct kds_sweep {
+    kds_id structure;
+    kds_sweep_member
+        members[1 + KDS_SWEEP_MAX]; /* the first is the one that brought the structure */
+    int count;
+    int island;
+} kds_sweep;
 
 typedef struct kds_map kds_map; /* kds_id -> decision */
 
@@ -199,12 +244,19 @@ typedef struct kds_state {
     int cell_count, cell_room;
     uint32_t *cell_index; /* open addressing over keys */
     uint32_t cell_index_size;
+    bool has_islands;
+    kds_island islands[KDS_ISLANDS];
     kds_flight *flights; /* by decision, ascending */
     int flight_count, flight_room;
     kds_repair *repairs; /* first in, first out */
     int repair_count, repair_room;
     kds_operator_score operators[KDS_STATE_OPERATORS];
     int operator_count;
+    kds_arm arms[KDS_STATE_ARMS];
+    int arm_count;
+    kds_sweep *sweeps; /* under way, oldest first */
+    int sweep_count, sweep_room;
+    int64_t last_sweep;            /* the last decision that was a sweep's; -2: none */
     kds_note notes[KDS_NOTES_MAX]; /* oldest first */
     int note_count;
     kds_guidances guidances;
@@ -228,6 +280,7 @@ typedef struct kds_state {
     kds_forecast_outcome forecast_outcomes[KDS_FORECAST_WINDOW]; /* of the last ones, in a ring */
     int64_t forecast_count;
     kds_map *ids, *norms, *programs; /* of committed candidates */
+    kds_map *structures;             /* that are or were swept */
     kds_map *proposed;               /* norms that the built-in proposer need not make again */
 } kds_state;
 
@@ -246,6 +299,11 @@ int64_t kds_map_get(const kds_map *m, kds_id id);
 
 /* Tokens that count against a budget: those that servers named and those that are assumed. */
 double kds_state_tokens(const kds_state *s);
+/* NULL before the first decision of that kind was committed. */
+const kds_arm *kds_state_arm(const kds_state *s, const char *operator_name, bool by_model,
+                             const char *model);
+/* True if this operator's last children of the cell's elite brought nothing, again and again. */
+bool kds_state_is_fruitless(const kds_state *s, const kds_cell *cell, const char *operator_name);
 /* The largest of the last duels of equals; 0 before the first. */
 double kds_state_floor(const kds_state *s);
 /* Seed of the next duel. */

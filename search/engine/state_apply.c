@@ -54,6 +54,8 @@ static kds_code apply_campaign(kds_state *s, const cJSON *body, kds_err *e)
     s->measured = kds_json_bool(body, "measured", false);
     kds_state_forecast_settings(s, kds_json_at(body, "settings"));
     s->descriptor_version = (int)kds_json_int(kds_json_at(body, "descriptors"), "version", 1);
+    const char *parents = kds_json_str(kds_json_at(body, "settings"), "parents", "");
+    s->has_islands = strcmp(parents, "islands") == 0;
     return KDS_OK;
 }
 
@@ -73,19 +75,19 @@ static kds_code apply_stop(kds_state *s, const cJSON *body, kds_err *e)
     return KDS_OK;
 }
 
-/* Takes the pending repair of `candidate` off the queue; 0 if there is none. */
-static int take_repair(kds_state *s, kds_id candidate)
+/* Takes the pending repair of the flight's parent off the queue. */
+static void take_repair(kds_state *s, kds_flight *f)
 {
     for (int i = 0; i < s->repair_count; i++) {
-        if (!kds_id_equal(s->repairs[i].candidate, candidate))
+        if (!kds_id_equal(s->repairs[i].candidate, f->parents[0]))
             continue;
-        int depth = s->repairs[i].depth;
+        f->repair_depth = s->repairs[i].depth;
+        f->island = s->repairs[i].island;
         memmove(&s->repairs[i], &s->repairs[i + 1],
                 (size_t)(s->repair_count - i - 1) * sizeof *s->repairs);
         s->repair_count--;
-        return depth;
+        return;
     }
-    return 0;
 }
 
 static void copy_target(kds_flight *f, const cJSON *target)
@@ -109,9 +111,13 @@ static kds_code apply_decision(kds_state *s, const cJSON *body, kds_err *e)
         s->flights = more;
         s->flight_room = room;
     }
+    kds_code code = kds_state_migrate(s, s->decisions, e);
+    if (code != KDS_OK)
+        return code;
     kds_flight *f = &s->flights[s->flight_count++];
     memset(f, 0, sizeof *f);
     f->decision = s->decisions++;
+    f->island = (int)(f->decision % KDS_ISLANDS);
     copy_text(f->operator_name, sizeof f->operator_name, body, "operator");
     copy_text(f->proposer, sizeof f->proposer, body, "proposer");
     copy_text(f->model, sizeof f->model, body, "model");
@@ -135,7 +141,9 @@ static kds_code apply_decision(kds_state *s, const cJSON *body, kds_err *e)
     if (kds_flight_guides(f))
         s->guidances.since_asked = 0;
     if (strcmp(f->operator_name, "repair") == 0 && f->parent_count)
-        f->repair_depth = take_repair(s, f->parents[0]);
+        take_repair(s, f);
+    if (s->rules >= 2)
+        kds_state_sweep_decided(s, f, body);
     s->chain = kds_state_chain(s->chain, body);
     return KDS_OK;
 }
@@ -192,6 +200,9 @@ static kds_code apply_response(kds_state *s, const cJSON *body, kds_err *e)
     kds_code code = find_flight(s, body, &f, e);
     if (code != KDS_OK)
         return code;
+    f->usd += kds_json_num(body, "cost_usd", 0);
+    f->tokens += fmax(kds_json_num(body, "prompt_tokens", 0), 0) +
+                 fmax(kds_json_num(body, "completion_tokens", 0), 0);
     f->awaiting = false;
     snprintf(f->outcome, sizeof f->outcome, "%s", outcome);
     f->reply = (kds_id){0, 0};
@@ -209,6 +220,10 @@ static kds_code apply_candidate(kds_state *s, const cJSON *body, kds_err *e)
     if (!kds_json_id(body, "candidate", &f->candidate) || !kds_json_id(body, "norm", &f->norm))
         return kds_fail(e, KDS_DAMAGED, "a CANDIDATE event has no id");
     f->has_candidate = true;
+    f->structure = (kds_id){0, 0};
+    (void)kds_json_id(body, "structure", &f->structure);
+    if (s->rules >= 2)
+        kds_state_sweep_proposed(s, f);
     copy_text(f->hypothesis, sizeof f->hypothesis, body, "hypothesis");
     copy_text(f->prediction, sizeof f->prediction, body, "prediction");
     f->factor = kds_json_num(body, "predicted", NAN);
@@ -255,37 +270,53 @@ static kds_code queue_repair(kds_state *s, const kds_flight *f, kds_err *e)
         s->repairs = more;
         s->repair_room = room;
     }
-    s->repairs[s->repair_count++] = (kds_repair){f->candidate, f->repair_depth + 1, f->guidance};
+    s->repairs[s->repair_count++] = (kds_repair){.candidate = f->candidate,
+                                                 .depth = f->repair_depth + 1,
+                                                 .island = f->island,
+                                                 .guidance = f->guidance};
+    return KDS_OK;
+}
+
+/* The candidate of a commit as the elite of its cell. */
+static kds_code read_elite(const kds_flight *f, const cJSON *body, kds_cell *out, kds_err *e)
+{
+    *out = (kds_cell){.elite = f->candidate, .elite_decision = f->decision};
+    if (!f->has_candidate || !kds_cell_parse(kds_json_str(body, "cell", NULL), &out->key))
+        return kds_fail(e, KDS_DAMAGED, "the commit of decision %lld has no candidate or no cell",
+                        (long long)f->decision);
+    const cJSON *bin = NULL;
+    cJSON_ArrayForEach(bin, kds_json_at(body, "bins"))
+    {
+        if (out->bin_count == KDS_STATE_BINS || !(bin->valuedouble >= 0) ||
+            bin->valuedouble > BIN_MAX)
+            return kds_fail(e, KDS_DAMAGED, "the commit of decision %lld has impossible bins",
+                            (long long)f->decision);
+        out->bins[out->bin_count++] = (int)bin->valuedouble;
+    }
+    out->fitness = kds_json_num(body, "fitness", 0);
     return KDS_OK;
 }
 
 /* Puts the accepted candidate into its cell and credits the cell that it came from. */
 static kds_code accept_candidate(kds_state *s, const kds_flight *f, const cJSON *body, kds_err *e)
 {
-    uint64_t key = 0;
-    if (!f->has_candidate || !kds_cell_parse(kds_json_str(body, "cell", NULL), &key))
-        return kds_fail(e, KDS_DAMAGED, "an ACCEPT event has no candidate or no cell");
-    kds_cell *cell = kds_state_cell_add(s, key);
+    kds_cell elite;
+    kds_code code = read_elite(f, body, &elite, e);
+    if (code != KDS_OK)
+        return code;
+    kds_cell *cell = kds_state_cell_add(s, elite.key);
     if (!cell)
         return out_of_memory(e);
-    const cJSON *bin = NULL;
-    cell->bin_count = 0;
-    cJSON_ArrayForEach(bin, kds_json_at(body, "bins"))
-    {
-        if (cell->bin_count == KDS_STATE_BINS || !(bin->valuedouble >= 0) ||
-            bin->valuedouble > BIN_MAX)
-            return kds_fail(e, KDS_DAMAGED, "an ACCEPT event has impossible bins");
-        cell->bins[cell->bin_count++] = (int)bin->valuedouble;
-    }
+    elite.visits = cell->visits;
+    elite.improvements = cell->improvements;
+    elite.modelled = f->forecast.modelled;
+    elite.claim = cell->claim;
     if (!kds_id_is_zero(cell->elite))
-        kds_claim_pass(&cell->claim, (kds_holder){.id = cell->elite,
+        kds_claim_pass(&elite.claim, (kds_holder){.id = cell->elite,
                                                   .decision = cell->elite_decision,
                                                   .fitness = cell->fitness,
                                                   .modelled = cell->modelled});
-    cell->elite = f->candidate;
-    cell->fitness = kds_json_num(body, "fitness", 0);
-    cell->elite_decision = f->decision;
-    cell->modelled = f->forecast.modelled;
+    *cell = elite;
     kds_cell *from = f->has_cell ? kds_state_cell(s, f->cell) : NULL;
     if (from)
         from->improvements++;
@@ -305,6 +336,16 @@ static kds_code accept_candidate(kds_state *s, const kds_flight *f, const cJSON 
         s->best_high = kds_json_num(body, "speedup_high", s->best_fitness);
     }
     return KDS_OK;
+}
+
+/* Only what competed for a cell has bins. */
+static kds_code settle(kds_state *s, const kds_flight *f, const cJSON *body, kds_err *e)
+{
+    kds_cell newcomer;
+    if (!s->has_islands || !kds_json_at(body, "bins"))
+        return KDS_OK;
+    kds_code code = read_elite(f, body, &newcomer, e);
+    return code == KDS_OK ? kds_state_settle(s, f, &newcomer, e) : code;
 }
 
 /* Keeps what a model hoped for beside what came of it. */
@@ -328,6 +369,17 @@ static void add_note(kds_state *s, const kds_flight *f, const cJSON *body, bool 
         snprintf(n->outcome + len, sizeof n->outcome - len, " (predicted: %s)", f->prediction);
 }
 
+/* What was drawn is credited; the task's own kernels and the steps of a sweep were not. */
+static void credit(kds_state *s, const kds_flight *f, const cJSON *body, kds_verdict v,
+                   bool accepted)
+{
+    if (!f->parent_count || !kds_id_is_zero(f->sweep))
+        return;
+    kds_state_credit(s, f, kds_state_reward(s, body, accepted),
+                     f->has_candidate && v != KDS_VERDICT_DUPLICATE);
+    kds_state_count_line(s, f, accepted);
+}
+
 /* Takes a decision out of flight; its candidate becomes known to duplicate detection. */
 static kds_code commit_flight(kds_state *s, const cJSON *body, bool accepted, kds_err *e)
 {
@@ -344,7 +396,13 @@ static kds_code commit_flight(kds_state *s, const cJSON *body, bool accepted, kd
         o->committed++;
         o->accepted += accepted;
     }
+    if (s->rules >= 2)
+        credit(s, f, body, v, accepted);
     if (accepted && (code = accept_candidate(s, f, body, e)) != KDS_OK)
+        return code;
+    if (s->rules >= 2 && (code = kds_state_sweep_committed(s, f, body, accepted, e)) != KDS_OK)
+        return code;
+    if ((code = settle(s, f, body, e)) != KDS_OK)
         return code;
     if (!accepted && is_repairable(f, v) && (code = queue_repair(s, f, e)) != KDS_OK)
         return code;

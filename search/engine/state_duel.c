@@ -154,6 +154,7 @@ kds_code kds_state_apply_retire(kds_state *s, const cJSON *body, kds_err *e)
         cell->fitness = h.fitness;
         cell->elite_decision = h.decision;
         cell->modelled = h.modelled;
+        memset(cell->fruitless, 0, sizeof cell->fruitless);
     } else {
         s->best = h.id;
         s->best_fitness = h.fitness;

@@ -4,6 +4,9 @@
 
 #include "search/engine/state.h"
 
+/* What judging a kernel counts: five seconds of a GPU at 3.6 USD an hour. */
+#define KDS_USD_A_JUDGE 0.005
+
 struct kds_map {
     struct {
         kds_id id;
@@ -32,6 +35,21 @@ void kds_state_forecast_settings(kds_state *s, const cJSON *settings);
 void kds_state_begin_forecast(const kds_state *s, kds_flight *f);
 void kds_state_apply_forecast(const kds_state *s, kds_flight *f, const cJSON *forecast);
 void kds_state_end_forecast(kds_state *s, const kds_flight *f, double fitness);
+/* Islands (state_islands.c). A candidate that competed for its cell settles: `newcomer` is it as an
+ * elite. And before a decision is applied, the fittest may move. */
+KDS_MUST_USE kds_code kds_state_settle(kds_state *s, const kds_flight *f, const kds_cell *newcomer,
+                                       kds_err *e);
+KDS_MUST_USE kds_code kds_state_migrate(kds_state *s, int64_t decision, kds_err *e);
+/* Arms (state_arms.c): what a commit brought, before it is applied; and its place in the books. */
+double kds_state_reward(const kds_state *s, const cJSON *body, bool accepted);
+void kds_state_credit(kds_state *s, const kds_flight *f, double reward, bool judged);
+/* The line of the parent's cell: a child of its elite was committed. */
+void kds_state_count_line(kds_state *s, const kds_flight *f, bool accepted);
+/* Sweeps (state_sweep.c): of a DECISION, its CANDIDATE, and its commit. */
+void kds_state_sweep_decided(kds_state *s, kds_flight *f, const cJSON *body);
+void kds_state_sweep_proposed(kds_state *s, const kds_flight *f);
+KDS_MUST_USE kds_code kds_state_sweep_committed(kds_state *s, const kds_flight *f,
+                                                const cJSON *body, bool accepted, kds_err *e);
 /* The cell of that key, made if needed; NULL if out of memory. */
 kds_cell *kds_state_cell_add(kds_state *s, uint64_t key);
 

@@ -425,7 +425,8 @@ static void test_budgets_are_told(void **state)
     const chat_script script = {.seed = 1, .by_body = true, .key = KEY};
     chat_server *server = serve(&script);
     r = CLI("run", task(), "-o", "told2", "--max-cost", "0.05", "--reply-tokens", "100",
-            "--max-tokens", "1000000", "--max-evals", "14", "--in-flight", "2", MODEL, PRICES);
+            "--max-tokens", "1000000", "--max-evals", "14", "--in-flight", "2", "--operators",
+            "mutate,explore,crossover,simplify,repair", MODEL, PRICES);
     assert_int_equal(r.status, 0);
     assert_true(times_in(r.err, "of --max-cost used: ") >= 1);
     assert_int_equal(times_in(r.err, "of --max-tokens used: "), 0);

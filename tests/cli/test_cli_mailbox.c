@@ -527,7 +527,7 @@ static void test_budget(void **state)
 {
     (void)state;
     char ids[8][KDS_MAIL_ID];
-    REFUSES(31, "prompts wait", "run", task(), "-o", "budget", MAIL, "--max-evals", "5");
+    REFUSES(31, "prompts wait", "run", task(), "-o", "budget", MAIL, "--max-evals", "7");
     int rounds = 0, n = 0;
     while ((n = cli_pending("budget", ids, 8)) > 0 && rounds++ < 12) {
         for (int i = 0; i < n; i++)

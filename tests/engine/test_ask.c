@@ -27,7 +27,8 @@ static void reply(world *w, int64_t decision, const char *source, const char *hy
     kds_id id;
     ASSERT_OK(kds_ledger_put(w->ledger, "source", source, strlen(source), &id, e));
     record(w, "CANDIDATE",
-           kds_candidate_body(decision, "mutate", NULL, NULL, source, strlen(source), hypothesis));
+           kds_candidate_body(w->state, decision, "mutate", NULL, NULL, source, strlen(source),
+                              hypothesis));
 }
 
 /* The baseline and another elite; two decisions under way that get the same child, the later one's

@@ -1,44 +1,6 @@
 /* Selection: the next decision as a pure function of state and seed, over whole made-up campaigns
  * and over states set by hand. */
-#include "tests/engine/world.h"
-
-/* A verdict that follows from the source alone, and differs from source to source. */
-static outcome judged_by_hash(const char *source, size_t len)
-{
-    uint64_t h = kds_hash64(source, len, 1);
-    return (outcome){.large_us = 40 + (double)(h % 997) / 10,
-                     .small_us = 40 + (double)(h % 997) / 10,
-                     .bins = {(int)(h >> 20 & 3), (int)(h >> 30 & 3), (int)(h >> 40 & 3)}};
-}
-
-/* Records a choice, judges its child and commits it; false if there was nothing to choose. */
-static bool one_step(world *w, bool reject_children)
-{
-    kds_choice choice = {0};
-    kds_id id, none = {0, 0};
-    bool made = false, accepted = false;
-    int64_t decision = w->state->decisions;
-    ASSERT_OK(kds_select(&w->selector, w->state, &choice, &made, e));
-    if (!made)
-        return false;
-    assert_non_null(choice.candidate);
-    outcome o = judged_by_hash(choice.source.data, choice.source.len);
-    ASSERT_OK(kds_ledger_put(w->ledger, "source", choice.source.data, choice.source.len, &id, e));
-    record(w, "DECISION", cJSON_Duplicate(choice.decision, true));
-    record(w, "CANDIDATE", cJSON_Duplicate(choice.candidate, true));
-    kds_choice_free(&choice);
-    if (decision <
-        kds_selector_opening(&w->selector)) /* each into a cell of its own, seeds faster */
-        o = (outcome){.large_us = 100 - 10 * (double)decision,
-                      .small_us = 100 - 10 * (double)decision,
-                      .bins = {(int)decision, 0, 0}};
-    if (reject_children && decision >= kds_selector_opening(&w->selector))
-        stage(w, decision, "judge", "wrong", "no", none, none);
-    else
-        judge(w, decision, &o);
-    cJSON_Delete(commit(w, decision, &accepted));
-    return true;
-}
+#include "tests/engine/made_up.h"
 
 /* The baseline and the seeds have been committed, each into a cell. */
 static world *opened(uint64_t seed, bool endpoint)
@@ -48,16 +10,6 @@ static world *opened(uint64_t seed, bool endpoint)
         assert_true(one_step(w, false));
     assert_int_equal(w->state->cell_count, 3);
     return w;
-}
-
-static char *choose(const world *w, kds_choice *choice)
-{
-    bool made = false;
-    ASSERT_OK(kds_select(&w->selector, w->state, choice, &made, e));
-    assert_true(made);
-    char *text = kds_json_print(choice->decision);
-    assert_non_null(text);
-    return text;
 }
 
 static void test_opening(void **state)
@@ -128,15 +80,6 @@ static void test_a_function_of_state_and_seed(void **state)
     world_free(a), world_free(b), world_free(c);
 }
 
-static kds_code refold_event(void *user, const kds_ledger_event *event, kds_err *e)
-{
-    cJSON *body = kds_json_parse_record(event->body, event->body_len);
-    assert_non_null(body);
-    kds_code code = kds_state_apply(user, event->kind, body, e);
-    cJSON_Delete(body);
-    return code;
-}
-
 /* The state folded from the record makes the decision that the running campaign would make. */
 static void test_a_folded_state_decides_alike(void **state)
 {
@@ -144,9 +87,7 @@ static void test_a_folded_state_decides_alike(void **state)
     world *w = opened(9, false);
     for (int i = 0; i < 60; i++)
         assert_true(one_step(w, i % 3 == 0));
-    kds_state *live = w->state, *folded = kds_state_create();
-    assert_non_null(folded);
-    ASSERT_OK(kds_ledger_each_event(w->ledger, 1, refold_event, folded, e));
+    kds_state *live = w->state, *folded = fold_again(w);
     assert_true(kds_id_equal(kds_state_hash(live), kds_state_hash(folded)));
     kds_choice x = {0}, y = {0};
     char *one = choose(w, &x);
@@ -172,13 +113,17 @@ static void test_parents_are_elites(void **state)
         kds_id parent[2], norm;
         free(choose(w, &choice));
         const cJSON *parents = kds_json_at(choice.decision, "parents");
-        assert_true(kds_cell_parse(kds_json_str(choice.decision, "cell", ""), &key));
-        const kds_cell *cell = kds_state_cell(w->state, key);
-        assert_non_null(cell);
         int count = cJSON_GetArraySize(parents);
         for (int k = 0; k < count; k++)
             assert_true(kds_id_parse(cJSON_GetArrayItem(parents, k)->valuestring, &parent[k]));
-        assert_true(kds_id_equal(parent[0], cell->elite));
+        if (is_sweep(choice.decision)) /* of which the parent is a part, elite or not */
+            assert_true(kds_map_get(w->state->ids, parent[0]) >= 0);
+        else {
+            assert_true(kds_cell_parse(kds_json_str(choice.decision, "cell", ""), &key));
+            const kds_cell *cell = kds_state_cell(w->state, key);
+            assert_non_null(cell);
+            assert_true(kds_id_equal(parent[0], cell->elite));
+        }
         bool crossover = strcmp(kds_json_str(choice.decision, "operator", ""), "crossover") == 0;
         assert_int_equal(count, crossover ? 2 : 1);
         assert_true(!crossover || !kds_id_equal(parent[0], parent[1]));
@@ -192,36 +137,6 @@ static void test_parents_are_elites(void **state)
     }
     assert_true(w->state->cell_count > 4 && crossovers > 0);
     world_free(w);
-}
-
-/* Operators of `count` decisions from the present state, as if each were the next. */
-typedef struct tally {
-    int mutate, explore, crossover, simplify, tune, rewrite, others;
-} tally;
-
-static tally count_operators(world *w, int64_t count)
-{
-    static const struct {
-        const char *name;
-        size_t at;
-    } names[] = {{"mutate", offsetof(tally, mutate)},       {"explore", offsetof(tally, explore)},
-                 {"crossover", offsetof(tally, crossover)}, {"simplify", offsetof(tally, simplify)},
-                 {"tune", offsetof(tally, tune)},           {"rewrite", offsetof(tally, rewrite)}};
-    tally t = {0};
-    int64_t kept = w->state->decisions;
-    for (int64_t i = 0; i < count; i++) {
-        kds_choice choice = {0};
-        int *n = &t.others;
-        w->state->decisions = kept + i;
-        free(choose(w, &choice));
-        for (size_t k = 0; k < sizeof names / sizeof *names; k++)
-            if (strcmp(kds_json_str(choice.decision, "operator", ""), names[k].name) == 0)
-                n = (int *)((char *)&t + names[k].at);
-        ++*n;
-        kds_choice_free(&choice);
-    }
-    w->state->decisions = kept;
-    return t;
 }
 
 /* Two cells are what a crossover needs. */
@@ -242,6 +157,7 @@ static void test_crossover_needs_two_cells(void **state)
         world_free(w);
     }
     world *w = opened(4, true);
+    forget_sweeps(w);
     assert_true(count_operators(w, 200).crossover > 0);
     world_free(w);
     w = opened(4, false);
@@ -263,12 +179,14 @@ static void score(world *w, const char *name, int64_t committed, int64_t accepte
     snprintf(o->name, sizeof o->name, "%s", name);
 }
 
-/* Operators whose children are accepted are chosen more often, in the proportions that the rule
- * gives; none dies out. */
+/* By rules 1, operators whose children are accepted are chosen more often, in the proportions that
+ * the rule gives; none dies out. */
 static void test_operators_follow_their_yield(void **state)
 {
     (void)state;
     world *w = opened(8, true);
+    forget_sweeps(w);
+    w->state->rules = 1;
     w->state->operator_count = 0;
     tally before = count_operators(w, 2000);
     assert_true(before.mutate > before.tune && before.tune > before.explore);
@@ -306,6 +224,7 @@ static void test_curiosity(void **state)
         w->state->cells[i].fitness = 1;
     }
     w->state->best_fitness = 1;
+    w->selector.operators = "mutate";
     kds_cell *good = &w->state->cells[1];
     good->improvements = 150;
     int64_t kept = w->state->decisions;
@@ -349,6 +268,7 @@ static void test_endpoint_decisions(void **state)
 {
     (void)state;
     world *w = opened(8, true);
+    forget_sweeps(w);
     int64_t kept = w->state->decisions;
     int asked = 0, explored = 0, tuned = 0;
     for (int64_t i = 0; i < 200; i++) {
@@ -457,6 +377,7 @@ static void test_exhaustion(void **state)
     assert_in_range(tuned, points[0] + points[1] - 2, points[0] + points[1]);
     assert_int_equal(w->state->evaluated, w->state->decisions);
     /* a model can always be asked, also when tuning paid best */
+    w->state->rules = 1;
     w->selector.endpoint = true;
     w->selector.model = "test-model";
     w->state->operator_count = 0;

@@ -50,6 +50,13 @@ static void test_bad_values_are_named(void **state)
         {"target", "fast", "option --target: 'fast' is not a number"},
         {"temperature", "11", "option --temperature: 11 is outside -1 to 10"},
         {"proposer", "oracle", "option --proposer: 'oracle' is none of builtin|endpoint|mailbox"},
+        {"parents", "worst", "option --parents: 'worst' is none of curiosity|best|random|islands"},
+        {"operators", "tune,tun",
+         "option --operators: 'tun' is none of "
+         "mutate|explore|crossover|simplify|repair|tune|rewrite"},
+        {"operators", "tune,",
+         "option --operators: '' is none of "
+         "mutate|explore|crossover|simplify|repair|tune|rewrite"},
         {"max-evls", "1", "no option 'max-evls'; did you mean 'max-evals'?"},
         {"qqqqqqqq", "1", "no option 'qqqqqqqq'; `kdasearch config` lists them all"},
     };

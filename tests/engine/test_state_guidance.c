@@ -51,8 +51,8 @@ static int64_t propose_told(world *w, const char *operator_name, kds_id guidance
     record(w, "DECISION", body);
     snprintf(source, sizeof source, "child %lld", (long long)decision);
     ASSERT_OK(kds_ledger_put(w->ledger, "source", source, strlen(source), &id, e));
-    body = kds_candidate_body(decision, operator_name, "test-model", NULL, source, strlen(source),
-                              source);
+    body = kds_candidate_body(w->state, decision, operator_name, "test-model", NULL, source,
+                              strlen(source), source);
     record(w, "CANDIDATE", body);
     return decision;
 }

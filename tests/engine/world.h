@@ -46,7 +46,8 @@ UNUSED static void record(world *w, const char *kind, cJSON *body)
     cJSON_Delete(body);
 }
 
-UNUSED static world *world_create(uint64_t seed, bool endpoint)
+/* A campaign whose parents come by the policy `parents`. */
+UNUSED static world *world_create_by(uint64_t seed, bool endpoint, const char *parents)
 {
     char text[24];
     world *w = calloc(1, sizeof *w);
@@ -64,11 +65,17 @@ UNUSED static world *world_create(uint64_t seed, bool endpoint)
     kds_json_add_int(body, "format", KDS_ARCHIVE_FORMAT);
     kds_json_add_int(body, "rules", KDS_RULES);
     kds_json_add_str(body, "seed", text);
+    kds_json_add_str(cJSON_AddObjectToObject(body, "settings"), "parents", parents);
     record(w, "CAMPAIGN", body);
     body = cJSON_CreateObject();
     kds_json_add_int(body, "epoch", 0);
     record(w, "EPOCH", body);
     return w;
+}
+
+UNUSED static world *world_create(uint64_t seed, bool endpoint)
+{
+    return world_create_by(seed, endpoint, "curiosity");
 }
 
 UNUSED static void world_free(world *w)
@@ -81,26 +88,51 @@ UNUSED static void world_free(world *w)
 
 /* ---- Events ---- */
 
-/* A DECISION by hand, with the child given as its source (NULL: none yet). */
-UNUSED static int64_t propose(world *w, const char *operator_name, const char *proposer,
-                              const char *source)
+/* A DECISION by hand, with the child given as its source (NULL: none yet). Its parent is `parent`
+ * (zero: none), the elite of that cell, if it is one. */
+UNUSED static int64_t propose_as(world *w, const char *operator_name, const char *proposer,
+                                 const char *model, const char *source, kds_id parent)
 {
     kds_id id;
+    char text[KDS_ID_HEX];
     int64_t decision = w->state->decisions;
     cJSON *body = cJSON_CreateObject();
     kds_json_add_int(body, "decision", decision);
     kds_json_add_str(body, "operator", operator_name);
     kds_json_add_str(body, "proposer", proposer);
-    kds_json_add_str(body, "model", strcmp(proposer, "endpoint") == 0 ? "test-model" : NULL);
-    cJSON_AddArrayToObject(body, "parents");
+    kds_json_add_str(body, "model", model);
+    cJSON *parents = cJSON_AddArrayToObject(body, "parents");
+    kds_id_format(parent, text);
+    if (!kds_id_is_zero(parent))
+        cJSON_AddItemToArray(parents, cJSON_CreateString(text));
+    for (int i = 0; i < w->state->cell_count; i++) {
+        if (!kds_id_equal(w->state->cells[i].elite, parent))
+            continue;
+        kds_cell_format(w->state->cells[i].key, text);
+        kds_json_add_str(body, "cell", text);
+    }
     record(w, "DECISION", body);
     if (source) {
         ASSERT_OK(kds_ledger_put(w->ledger, "source", source, strlen(source), &id, e));
-        record(
-            w, "CANDIDATE",
-            kds_candidate_body(decision, operator_name, NULL, NULL, source, strlen(source), "h"));
+        record(w, "CANDIDATE",
+               kds_candidate_body(w->state, decision, operator_name, NULL, NULL, source,
+                                  strlen(source), "h"));
     }
     return decision;
+}
+
+UNUSED static int64_t propose(world *w, const char *operator_name, const char *proposer,
+                              const char *source)
+{
+    const char *model = strcmp(proposer, "endpoint") == 0 ? "test-model" : NULL;
+    return propose_as(w, operator_name, proposer, model, source, (kds_id){0, 0});
+}
+
+/* By a model. */
+UNUSED static int64_t propose_from(world *w, const char *operator_name, const char *source,
+                                   kds_id parent)
+{
+    return propose_as(w, operator_name, "endpoint", "test-model", source, parent);
 }
 
 /* A STAGE event; ids that are zero are left out. */
@@ -119,6 +151,18 @@ UNUSED static void stage(world *w, int64_t decision, const char *name, const cha
         kds_json_add_id(body, "cubin", program);
     if (!kds_id_is_zero(report))
         kds_json_add_id(body, "report", report);
+    record(w, "STAGE", body);
+}
+
+/* The STAGE event of a proposer that made nothing. */
+UNUSED static void no_child(world *w, int64_t decision)
+{
+    cJSON *body = cJSON_CreateObject();
+    kds_json_add_int(body, "decision", decision);
+    kds_json_add_str(body, "candidate", NULL);
+    kds_json_add_str(body, "stage", "propose");
+    kds_json_add_str(body, "verdict", "no_child");
+    kds_json_add_str(body, "message", "");
     record(w, "STAGE", body);
 }
 

@@ -343,6 +343,107 @@ static void test_wrong_use(void **state)
     kds_buf_free(&words);
 }
 
+/* ---- Sweeps. */
+
+#define SWEPT                                                                                      \
+    "#pragma kda tune A = 2, 1, 4, 8, 16, 32, 64, 128\n#pragma kda tune B = 0, 1\nint f(int);\n"
+
+/* Proposes a configuration; its values of A and B in force. False if none is new. */
+static bool sweep(const char *parent, int spread, uint64_t seed, memory *m, int64_t *a, int64_t *b)
+{
+    kds_ask ask = ask_for("tune", parent, NULL);
+    kds_random random = kds_random_stream(seed, 3, "sweep");
+    kds_tunable tunables[KDS_TUNABLES];
+    kds_buf source, words;
+    kds_err e;
+    bool made = false;
+    int count = 0;
+    kds_buf_init(&source, KDS_SOURCE_CAP);
+    kds_buf_init(&words, 4096);
+    if (kds_builtin_sweep(&ask, spread, &random, recall, m, &source, &words, &made, &e))
+        fail_msg("%s", e.message);
+    if (made) {
+        remember(m, source.data, source.len);
+        assert_int_equal(kds_tunables_find(tunables, &count, source.data, source.len, &e), KDS_OK);
+        assert_int_equal(count, 2);
+        *a = tunables[0].values[0];
+        *b = tunables[1].values[0];
+    }
+    kds_buf_free(&source);
+    kds_buf_free(&words);
+    return made;
+}
+
+/* Eight points over eight values take each once, and both of the other's as often; the parent's own
+ * point is left out. A space that is no larger is taken whole. */
+static void test_spread(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        memory *m = calloc(1, sizeof *m);
+        assert_non_null(m);
+        int64_t a = 0, b = 0, seen = 0;
+        int count = 0, ones = 0;
+        while (sweep(SWEPT, 8, seed, m, &a, &b)) {
+            assert_false(seen & a);
+            assert_true(a != 2 || b != 0);
+            seen |= a;
+            ones += b == 1;
+            count++;
+        }
+        assert_in_range(count, 7, 8);
+        assert_int_equal(ones, 4);
+        m->count = 0;
+        for (count = 0; sweep(SWEPT, 16, seed, m, &a, &b); count++)
+            ;
+        assert_int_equal(count, 15);
+        free(m);
+    }
+}
+
+/* A neighbour is one step away in one tunable: three of them here. */
+static void test_neighbours(void **state)
+{
+    (void)state;
+    memory *m = calloc(1, sizeof *m);
+    assert_non_null(m);
+    int64_t a = 0, b = 0;
+    int count = 0;
+    for (; sweep(SWEPT, 0, (uint64_t)count, m, &a, &b); count++)
+        assert_true((a == 2 && b == 1) || ((a == 1 || a == 4) && b == 0));
+    assert_int_equal(count, 3);
+    assert_false(sweep("int f(int);\n", 0, 1, m, &a, &b));
+    assert_false(sweep("int f(int);\n", 8, 1, m, &a, &b));
+    free(m);
+}
+
+/* The same whatever is in force and however it is laid out; another list or text is another. */
+static void test_structures(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source;
+        bool same;
+        int64_t points;
+    } cases[] = {{SWEPT, true, 16},
+                 {"#pragma kda tune A = 128, 1, 2, 4, 8, 16, 32, 64\n#pragma kda  tune B = 1,0\n"
+                  "int f( int ); // same\n",
+                  true, 16},
+                 {"#pragma kda tune A = 1, 2\n#pragma kda tune B = 0, 1\nint f(int);\n", false, 4},
+                 {"int f(int);\n", false, 1},
+                 {"#pragma kda tune A = 1, 1\nint f(int);\n", false, 1}};
+    kds_id first = {0, 0}, id;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int64_t points = 0;
+        kds_err e;
+        const char *s = cases[i].source;
+        assert_int_equal(kds_builtin_structure(s, strlen(s), &id, &points, &e), KDS_OK);
+        first = i ? first : id;
+        assert_int_equal(kds_id_equal(first, id), cases[i].same);
+        assert_int_equal(points, cases[i].points);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +457,9 @@ int main(void)
         cmocka_unit_test(test_rewrite_gives_up),
         cmocka_unit_test(test_hostile_sources),
         cmocka_unit_test(test_wrong_use),
+        cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_structures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

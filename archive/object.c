@@ -8,7 +8,7 @@
 
 #define ENCODING_RAW 0
 #define ENCODING_ZSTD 1
-#define LEVEL 3
+#define LEVEL 1
 
 void kds_id_bytes(kds_id id, unsigned char out[KDS_HASH_SIZE])
 {

@@ -26,10 +26,10 @@ KDS_MUST_USE kds_code kds_builtin_propose(const kds_ask *ask, kds_random *random
 KDS_MUST_USE kds_code kds_builtin_sweep(const kds_ask *ask, int spread, kds_random *random,
                                         kds_builtin_known *known, void *user, kds_buf *source,
                                         kds_buf *hypothesis, bool *made, kds_err *e);
-/* What a source is whatever values of its tunables are in force: the id of its normal form with the
- * least of each. *points: of its space, capped at INT32_MAX; 1 if it has no tunables, or they
- * cannot be read. */
-KDS_MUST_USE kds_code kds_builtin_structure(const char *source, size_t len, kds_id *structure,
+/* What a source is whatever values of its tunables are in force: the id of its normal form
+ * (kds_lex_normalize) with the least of each. *points: of its space, capped at INT32_MAX; 1 if it
+ * has no tunables, or they cannot be read. */
+KDS_MUST_USE kds_code kds_builtin_structure(const char *normal, size_t len, kds_id *structure,
                                             int64_t *points, kds_err *e);
 /* Names and one-line descriptions of the rewrite catalogue, for docs and `config`; NULL at the end.
  */

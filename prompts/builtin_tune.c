@@ -270,29 +270,28 @@ kds_code kds_builtin_neighbour(const kds_ask *ask, kds_random *random, kds_child
     return code;
 }
 
-kds_code kds_builtin_structure(const char *source, size_t len, kds_id *structure, int64_t *points,
+kds_code kds_builtin_structure(const char *normal, size_t len, kds_id *structure, int64_t *points,
                                kds_err *e)
 {
     space s;
     kds_tunable least[KDS_TUNABLES];
-    kds_buf text, norm;
-    kds_buf_init(&text, 2 * KDS_SOURCE_CAP);
-    kds_buf_init(&norm, 4 * KDS_SOURCE_CAP + 64);
-    read_space(&s, source, len);
+    kds_tune_form form;
+    kds_buf text;
+    kds_buf_init(&text, 2 * len + 64);
+    read_space(&s, normal, len);
     for (int i = 0; i < s.count; i++) {
         least[i] = s.tunables[i];
         kds_tunable_choose(&least[i], least[i].values[0]);
     }
-    kds_code code = kds_tunables_write(&text, source, len, least, s.count, NULL);
+    kds_code code = kds_tune_form_read(&form, normal, len, s.count, NULL);
     if (code == KDS_OK) {
-        kds_lex_normalize(&norm, text.data, text.len);
-        code = norm.bad;
+        kds_tune_form_write(&text, &form, least, ",");
+        code = text.bad;
     }
     bool readable = code == KDS_OK;
-    *structure = readable ? kds_id_of(norm.data, norm.len) : (kds_id){0, 0};
+    *structure = readable ? kds_id_of(text.data, text.len) : (kds_id){0, 0};
     *points = readable ? s.size : 1;
     kds_buf_free(&text);
-    kds_buf_free(&norm);
     return code == KDS_NO_MEMORY ? kds_fail(e, code, "out of memory") : KDS_OK;
 }
 

@@ -272,14 +272,19 @@ static kds_code retire(kds_campaign *c, kds_err *e)
     return code;
 }
 
+/* The review that has its turn; false if there is none. */
+static bool next_review(const kds_campaign *c, kds_review *out)
+{
+    int64_t every = kds_settings_int(c->settings, "review-every");
+    bool due = c->state->since_review >= every && !c->closing;
+    return every > 0 && !is_under_way(c, KDS_BOUT_REVIEW) && kds_review_next(c->state, due, out);
+}
+
 static kds_code begin_review(kds_campaign *c, kds_err *e)
 {
     kds_review r;
-    int64_t every = kds_settings_int(c->settings, "review-every");
-    bool due = c->state->since_review >= every && !c->closing;
-    if (is_under_way(c, KDS_BOUT_REVIEW) || is_under_way(c, KDS_BOUT_FLOOR) || floor_due(c) ||
-        c->duel_count >= kds_campaign_duels_most(c) || every == 0 ||
-        !kds_review_next(c->state, due, &r))
+    if (is_under_way(c, KDS_BOUT_FLOOR) || floor_due(c) ||
+        c->duel_count >= kds_campaign_duels_most(c) || !next_review(c, &r))
         return KDS_OK;
     kds_challenge x = {.decision = -1,
                        .purpose = KDS_BOUT_REVIEW,
@@ -303,8 +308,9 @@ kds_code kds_campaign_watch_duels(kds_campaign *c, kds_err *e)
 {
     if (!c->state->measured || kds_id_is_zero(c->state->best))
         return KDS_OK;
+    kds_review r;
     kds_code code = retire(c, e);
-    if (code != KDS_OK || c->state->floor_epoch < KDS_FLOOR_NEEDED)
+    if (code != KDS_OK || (c->state->floor_epoch < KDS_FLOOR_NEEDED && !next_review(c, &r)))
         return code; /* the first duel that is needed measures the noise before */
     if (floor_due(c) && !c->duel_count)
         return begin_equals(c, KDS_BOUT_FLOOR, c->state->best, e);

@@ -30,6 +30,12 @@ static kds_code parent_report(kds_ledger *ledger, const kds_flight *f, cJSON **o
     return code;
 }
 
+/* How near a value must be to an edge to be taken for noise. */
+static double noise(double edge)
+{
+    return NOISE * fabs(edge);
+}
+
 /* The parent's bin if only noise separates the two; else the child's. */
 static int settle(const kds_axis *a, double value, double parent)
 {
@@ -37,7 +43,7 @@ static int settle(const kds_axis *a, double value, double parent)
     if (abs(mine - theirs) != 1)
         return mine;
     double edge = a->edges[mine < theirs ? mine : theirs];
-    return fabs(value - edge) <= NOISE * fabs(edge) ? theirs : mine;
+    return fabs(value - edge) <= noise(edge) ? theirs : mine;
 }
 
 static bool item(const cJSON *list, int i, double *out)
@@ -45,6 +51,19 @@ static bool item(const cJSON *list, int i, double *out)
     const cJSON *x = cJSON_GetArrayItem(list, i);
     *out = cJSON_IsNumber(x) ? x->valuedouble : NAN;
     return isfinite(*out);
+}
+
+/* False if no value of the child is near an edge, wherever its parent is. */
+static bool is_near_an_edge(const kds_task *t, const cJSON *descriptor)
+{
+    const cJSON *values = kds_json_at(descriptor, "values");
+    for (int i = 0; i < t->axis_count; i++) {
+        double value;
+        for (int k = 0; k < t->axes[i].edge_count && item(values, i, &value); k++)
+            if (fabs(value - t->axes[i].edges[k]) <= noise(t->axes[i].edges[k]))
+                return true;
+    }
+    return false;
 }
 
 /* Bins of the child beside its parent; false if the two cannot be compared. */
@@ -67,7 +86,8 @@ kds_code kds_commit_settle(const kds_selector *s, const kds_state *state, const 
     cJSON *parent = NULL, *descriptor = cJSON_GetObjectItemCaseSensitive(report, "descriptor");
     int bins[KDS_STATE_BINS];
     char cell[17];
-    if (!state->measured || !descriptor || s->task->axis_count > KDS_STATE_BINS)
+    if (!state->measured || !descriptor || s->task->axis_count > KDS_STATE_BINS ||
+        !is_near_an_edge(s->task, descriptor))
         return KDS_OK;
     kds_code code = parent_report(s->ledger, f, &parent, e);
     if (code == KDS_OK && parent &&

@@ -1,8 +1,8 @@
 /* What a decision is recorded as, and the child that the built-in proposer makes with it. */
 #include "search/engine/select_internal.h"
 
-#include "eval/lint.h"
 #include "prompts/builtin.h"
+#include "search/base/lex.h"
 #include "search/engine/ask.h"
 #include "search/engine/select_guidance.h"
 
@@ -17,15 +17,22 @@ void kds_choice_free(kds_choice *c)
     c->decision = c->candidate = c->swept = NULL;
 }
 
-/* Only a source with something to sweep has a structure. */
-static bool add_structure(cJSON *body, const char *source, size_t len)
+/* What is known of a source by its normal form. Only one with something to sweep has a structure.
+ */
+static bool add_normal(cJSON *body, const kds_state *state, const char *source, size_t len)
 {
     kds_id structure;
     int64_t points = 1;
     kds_err none = {0};
-    if (kds_builtin_structure(source, len, &structure, &points, &none) != KDS_OK)
-        return false;
-    return points < 2 || kds_json_add_id(body, "structure", structure);
+    kds_buf text;
+    kds_buf_init(&text, (size_t)KDS_SOURCE_CAP * 4 + len);
+    kds_lex_normalize(&text, source, len);
+    bool ok = kds_json_add_id(body, "norm", kds_id_of(text.data, text.len));
+    if (ok && state->rules >= 2)
+        ok = kds_builtin_structure(text.data, text.len, &structure, &points, &none) == KDS_OK &&
+             (points < 2 || kds_json_add_id(body, "structure", structure));
+    kds_buf_free(&text);
+    return ok;
 }
 
 cJSON *kds_candidate_body(const kds_state *state, int64_t decision, const char *operator_name,
@@ -36,17 +43,14 @@ cJSON *kds_candidate_body(const kds_state *state, int64_t decision, const char *
     cJSON *copy = parents ? cJSON_Duplicate(parents, true) : cJSON_CreateArray();
     bool ok = body && copy && kds_json_add_int(body, "decision", decision) &&
               kds_json_add_id(body, "candidate", kds_id_of(source, len)) &&
-              kds_json_add_id(body, "norm", kds_lint_norm_id(source, len)) &&
-              cJSON_AddItemToObject(body, "parents", copy);
+              add_normal(body, state, source, len) && cJSON_AddItemToObject(body, "parents", copy);
     if (!ok) {
         cJSON_Delete(copy);
         cJSON_Delete(body);
         return NULL;
     }
     ok = kds_json_add_str(body, "operator", operator_name) &&
-         kds_json_add_str(body, "model", model) &&
-         kds_json_add_str(body, "hypothesis", hypothesis) &&
-         (state->rules < 2 || add_structure(body, source, len));
+         kds_json_add_str(body, "model", model) && kds_json_add_str(body, "hypothesis", hypothesis);
     if (!ok) {
         cJSON_Delete(body);
         return NULL;

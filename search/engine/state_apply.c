@@ -187,6 +187,17 @@ static void add_tokens(int64_t *sum, int64_t tokens)
         *sum = tokens > COUNT_MAX - *sum ? COUNT_MAX : *sum + tokens;
 }
 
+/* What a model said, be it a refusal; anything else is a fault of the way to it, which costs money
+ * but is no reason to ask another one. */
+static bool is_answer(const char *outcome)
+{
+    static const char *const answers[] = {"ok", "length", "refused", "empty"};
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
+        if (strcmp(outcome, answers[i]) == 0)
+            return true;
+    return false;
+}
+
 static kds_code apply_response(kds_state *s, const cJSON *body, kds_err *e)
 {
     add_tokens(&s->prompt_tokens, kds_json_int(body, "prompt_tokens", 0));
@@ -200,9 +211,11 @@ static kds_code apply_response(kds_state *s, const cJSON *body, kds_err *e)
     kds_code code = find_flight(s, body, &f, e);
     if (code != KDS_OK)
         return code;
-    f->usd += kds_json_num(body, "cost_usd", 0);
-    f->tokens += fmax(kds_json_num(body, "prompt_tokens", 0), 0) +
-                 fmax(kds_json_num(body, "completion_tokens", 0), 0);
+    if (is_answer(outcome) && kds_json_int(body, "prompt_tokens", -1) >= 0) {
+        f->usd += kds_json_num(body, "cost_usd", 0);
+        f->tokens += kds_json_num(body, "prompt_tokens", 0) +
+                     fmax(kds_json_num(body, "completion_tokens", 0), 0);
+    }
     f->awaiting = false;
     snprintf(f->outcome, sizeof f->outcome, "%s", outcome);
     f->reply = (kds_id){0, 0};

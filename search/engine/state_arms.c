@@ -6,7 +6,8 @@
  *    two steps of 2 % are worth one of 4 %;
  *  - another cell's elite made faster: half of that, as only what comes of it later counts;
  *  - an empty cell filled: as much as a gain of 1 % of the best.
- * It costs what was paid for its replies, in USD; or, where no price is known, tokens at what a
+ * It costs what was paid for its answers, in USD (what faults on the way to them cost is no
+ * reason to ask another model); or, where no price is known, tokens at what a
  * small open model costs; and the judging of the child as if on a rented GPU, so that what costs no
  * tokens is not free. The time that a judge took is not asked: two runs of one seed must agree.
  *

@@ -237,7 +237,8 @@ static void test_faults_are_survived(void **state)
                                 .step_count = sizeof odds / sizeof *odds,
                                 .key = KEY};
     chat_server *server = serve(&script);
-    EXPECT(0, "run", task(), "-o", "faults", "--max-evals", "12", "--seed", "3", MODEL, PRICES);
+    EXPECT(0, "run", task(), "-o", "faults", "--max-evals", "12", "--seed", "3", "--operators",
+           "mutate,explore,crossover,simplify,repair", MODEL, PRICES);
     assert_accounts_agree("faults", server);
     cJSON *status = JSON("status", "faults");
     chat_counts counts = chat_server_counts(server);

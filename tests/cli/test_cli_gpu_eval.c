@@ -58,7 +58,7 @@ static void expect_us(const cJSON *row, const char *key, double us)
         fail_msg("%s of row %s: %g, not %g", key, kds_json_str(row, "row", ""), got, us);
 }
 
-/* The fake's times: 30 us a launch and 0.1 us a block. */
+/* The fake's times: 300 us a launch and 1 us a block. */
 static void test_times_beside_the_baseline(void **state)
 {
     (void)state;
@@ -76,10 +76,10 @@ static void test_times_beside_the_baseline(void **state)
     assert_false(has_flag(report, "not_simulated"));
     const cJSON *large = row_of(report, "large"), *small = row_of(report, "small");
     assert_false(kds_json_bool(large, "modelled", true));
-    expect_us(large, "time_us", 30 + 0.1 * 100);
-    expect_us(large, "baseline_us", 30 + 0.1 * 200);
-    expect_us(small, "time_us", 30 + 0.1 * 25);
-    expect_us(small, "baseline_us", 30 + 0.1 * 50);
+    expect_us(large, "time_us", 300 + 100);
+    expect_us(large, "baseline_us", 300 + 200);
+    expect_us(small, "time_us", 300 + 25);
+    expect_us(small, "baseline_us", 300 + 50);
     double fitness = exp((3 * log(50.0 / 40) + log(35.0 / 32.5)) / 4);
     assert_true(fabs(kds_json_num(report, "fitness", 0) - fitness) < 1e-2);
     const cJSON *descriptor = kds_json_at(report, "descriptor");
@@ -90,7 +90,7 @@ static void test_times_beside_the_baseline(void **state)
     write_source("slow.cu", GOOD(32));
     report = JSON("eval", "scale", "slow.cu", "--device", "cuda:0");
     assert_string_equal(kds_json_str(report, "verdict", ""), "ok");
-    expect_us(row_of(report, "large"), "time_us", 30 + 0.1 * 800);
+    expect_us(row_of(report, "large"), "time_us", 300 + 800);
     assert_true(has_flag(report, "screened") && has_flag(report, "no_counters"));
     assert_true(kds_json_num(report, "fitness", 9) < 0.6);
     cJSON_Delete(report);

@@ -26,7 +26,7 @@ static int do_memory(const operation *o)
 /* As $HOME/fake_block_us says. */
 static double block_us(void)
 {
-    static double us = 0.1;
+    static double us = 1;
     static bool read;
     char path[1000];
     const char *home = getenv("HOME");
@@ -34,7 +34,7 @@ static double block_us(void)
     (void)snprintf(path, sizeof path, "%s/fake_block_us", home != NULL ? home : "");
     if (!read && (f = fopen(path, "r")) != NULL) {
         if (fscanf(f, "%lf", &us) != 1)
-            us = 0.1;
+            us = 1;
         (void)fclose(f);
     }
     read = true;
@@ -48,7 +48,7 @@ static double launch_us(const operation *o)
         memcpy(&ns, o->parameters, sizeof ns);
         return (double)ns / 1000;
     }
-    return 30 + block_us() * o->config.grid[0];
+    return 300 + block_us() * o->config.grid[0];
 }
 
 static int do_launch(const operation *o)

@@ -256,7 +256,8 @@ static void judge_excess(kds_proof *p, const cJSON *row, const work *least)
 }
 
 /* Work is known from above alone, by kernels that run, and small rows waste some; so the formulas
- * must be near it where they fit best. */
+ * must be near it where they fit best. Where chance decides what a row touches, a target that is to
+ * be ignored say, it says nothing about them. */
 static void judge_work(kds_proof *p)
 {
     const cJSON *r = NULL, *nearest = NULL;
@@ -269,6 +270,8 @@ static void judge_work(kds_proof *p)
         if (!w)
             continue;
         work least = least_work(p, r);
+        if (kds_json_bool(kds_json_at(r, "traffic"), "varies", false))
+            continue;
         double formula = kds_json_num(w, "formula", 0) + kds_json_num(w, "tensor_formula", 0);
         double now = least.all > 0 ? least.all / formula : 1;
         judge_excess(p, r, &least);

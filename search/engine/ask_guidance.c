@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RECENT 400 /* decisions among which the last ideas are looked for */
+
 static void format_score(char *out, size_t size, const kds_guidance *g)
 {
     snprintf(out, size, "%lld child%s, %lld accepted", (long long)g->children,
@@ -55,7 +57,8 @@ static kds_code keep_tried(void *user, const cJSON *row, kds_err *e)
     return KDS_OK;
 }
 
-/* The last ideas of models, oldest first. */
+/* The last ideas of models, oldest first; each as its own decision told it, whichever of equal
+ * children came first. */
 static kds_code gather_tried(kds_gathered *g, kds_ledger *ledger, kds_err *e)
 {
     g->ask.note_count = 0;
@@ -64,10 +67,13 @@ static kds_code gather_tried(kds_gathered *g, kds_ledger *ledger, kds_err *e)
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
     kds_code code = kds_ledger_select(
         ledger,
-        "SELECT c.hypothesis, d.verdict, d.fitness, d.accepted, d.why FROM decisions d "
-        "JOIN candidates c ON c.decision = d.decision WHERE d.commit_seq IS NOT NULL "
-        "AND d.proposer IN ('endpoint', 'mailbox') AND c.hypothesis <> '' "
-        "ORDER BY d.commit_seq DESC LIMIT " KDS_STR(KDS_GUIDE_NOTES),
+        "SELECT * FROM (SELECT d.commit_seq, d.verdict, d.fitness, d.accepted, d.why, "
+        "(SELECT json_extract(body, '$.hypothesis') FROM events WHERE seq > d.seq AND kind = "
+        "'CANDIDATE' AND json_extract(body, '$.decision') = d.decision ORDER BY seq LIMIT 1) "
+        "AS hypothesis FROM decisions d WHERE d.commit_seq IS NOT NULL AND d.candidate IS NOT NULL "
+        "AND d.proposer IN ('endpoint', 'mailbox') AND d.decision > (SELECT max(decision) FROM "
+        "decisions) - " KDS_STR(RECENT) ") WHERE hypothesis <> '' ORDER BY commit_seq DESC "
+                                        "LIMIT " KDS_STR(KDS_GUIDE_NOTES),
         NULL, keep_tried, g, e);
     const kds_note *first = &g->tried[KDS_GUIDE_NOTES - g->ask.note_count];
     for (int i = 0; i < g->ask.note_count; i++)

@@ -93,11 +93,37 @@ static void test_of_a_failure(void **state)
     world_free(w);
 }
 
+/* An edit of guidance is told every idea as its own decision had it. */
+static void test_of_what_was_tried(void **state)
+{
+    (void)state;
+    int64_t decisions[2];
+    bool accepted = false;
+    kds_gathered g;
+    const kds_id none = {0, 0};
+    world *w = begun(decisions);
+    judge(w, decisions[0], &(outcome){.large_us = 50, .small_us = 50, .bins = {2, 0, 0}});
+    for (int i = 0; i < 2; i++)
+        cJSON_Delete(commit(w, decisions[i], &accepted));
+    memset(&g, 0, sizeof g);
+    g.ask.operator_name = "guide";
+    ASSERT_OK(kds_gather_guidance(&g, w->state, w->ledger, none, e));
+    assert_true(g.ask.note_count >= 2);
+    const kds_ask_note *last = &g.notes[g.ask.note_count - 1];
+    assert_string_equal(last[-1].hypothesis, "the earlier idea");
+    assert_non_null(strstr(last[-1].outcome, "accepted"));
+    assert_string_equal(last[0].hypothesis, "the later idea");
+    assert_non_null(strstr(last[0].outcome, "duplicate"));
+    kds_gathered_free(&g);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_of_a_parent),
         cmocka_unit_test(test_of_a_failure),
+        cmocka_unit_test(test_of_what_was_tried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

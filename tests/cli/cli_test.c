@@ -86,13 +86,14 @@ pid_t cli_start(const char *name, const char *const *args)
     }
     snprintf(out, sizeof out, "%s/%s.out", scratch, name);
     snprintf(err, sizeof err, "%s/%s.err", scratch, name);
+    /* Opened here, not in the child: who reads them next must not find an earlier run's words. */
+    int o = open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644),
+        e = open(err, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) { /* a group of its own, which ends with the test */
         setpgid(0, 0);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        int o = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0644),
-            e = open(err, O_WRONLY | O_CREAT | O_TRUNC, 0644);
         if (chdir(scratch) == 0 && dup2(o, 1) == 1 && dup2(e, 2) == 2) {
             union {
                 const char *const *in;
@@ -102,6 +103,8 @@ pid_t cli_start(const char *name, const char *const *args)
         }
         _exit(127);
     }
+    close(o);
+    close(e);
     return pid;
 }
 

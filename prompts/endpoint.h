@@ -55,7 +55,7 @@ char *kds_endpoint_body(const kds_endpoint *x, const char *system, const char *u
 typedef enum kds_outcome {
     KDS_OUTCOME_OK,
     KDS_OUTCOME_LENGTH,    /* finish_reason=length: the text is cut off */
-    KDS_OUTCOME_REFUSED,   /* content filter, refusal */
+    KDS_OUTCOME_REFUSED,   /* content filter, refusal, prompt longer than the context */
     KDS_OUTCOME_EMPTY,     /* no choices or no content */
     KDS_OUTCOME_MALFORMED, /* not the JSON expected, HTML, too large */
     KDS_OUTCOME_RETRY,     /* 408, 409, 425, 429, 5xx, connection refused or reset, timeout */

@@ -132,6 +132,20 @@ static bool quota_is_spent(const cJSON *root)
                       strcasestr(words, "exceeded your current quota")));
 }
 
+/* The prompt, with room for the reply, is longer than the model's context: llama.cpp, OpenAI and
+ * vLLM, SGLang, Anthropic in their own words. */
+static bool is_too_long(long status, const cJSON *root)
+{
+    static const char *const says[] = {"context length", "context size", "context window",
+                                       "prompt is too long"};
+    const char *words = server_words(root);
+    bool found = error_is(root, "exceed_context_size_error") ||
+                 error_is(root, "context_length_exceeded") || error_is(root, "request_too_large");
+    for (size_t i = 0; words && i < sizeof says / sizeof *says; i++)
+        found |= strcasestr(words, says[i]) != NULL;
+    return (status == 400 || status == 413 || status == 422) && found;
+}
+
 /* Statuses that a later attempt may cure. */
 static bool may_pass(long status)
 {
@@ -162,6 +176,11 @@ static void judge_status(const kds_endpoint *x, long status, const kds_answer *a
         out->account = true;
     } else if (may_pass(status)) {
         say(x, out, KDS_OUTCOME_RETRY, "%s answered HTTP %ld%s%s", x->host, status, sep, said);
+    } else if (is_too_long(status, root)) {
+        say(x, out, KDS_OUTCOME_REFUSED,
+            "the prompt is longer than the model's context: tell it with context-tokens, or keep "
+            "prompts shorter with prompt-bytes%s%s",
+            sep, said);
     } else if (error_is(root, "content_filter")) {
         say(x, out, KDS_OUTCOME_REFUSED, "the server's content filter refused the prompt%s%s", sep,
             said);

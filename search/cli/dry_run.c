@@ -166,7 +166,7 @@ static kds_code check_endpoint(const kds_settings *s, kds_err *e)
 kds_code kds_dry_run(const char *task_dir, const kds_settings *settings, bool json, kds_err *e)
 {
     char dir[300];
-    const char *tmp = getenv("TMPDIR"), *proposer = kds_settings_text(settings, "proposer");
+    const char *tmp = getenv("TMPDIR"), *proposer = kds_models_proposer(settings);
     kds_settings *mail = NULL;
     estimate x = {0};
     if (strcmp(proposer, "builtin") == 0)

@@ -110,18 +110,23 @@ static void plain_line(kds_progress *p, const char *prefix, const char *text)
     kds_buf_free(&safe);
 }
 
+/* What failed for good ends the run with its reason, and what is tried again is warned of. */
 static void response_line(kds_progress *p, const cJSON *o)
 {
-    char text[600];
-    if (p->terminal && strcmp(kds_json_str(o, "outcome", ""), "ok") == 0)
+    char text[900];
+    const char *outcome = kds_json_str(o, "outcome", ""), *why = kds_json_str(o, "message", "");
+    bool told_elsewhere = kds_text_list_has("ok,retry,fatal", ',', outcome);
+    if (p->terminal && strcmp(outcome, "ok") == 0)
         return;
     int64_t prompt = kds_json_int(o, "prompt_tokens", 0),
             completion = kds_json_int(o, "completion_tokens", 0);
     int n = snprintf(text, sizeof text, "reply to request %lld: %s",
-                     (long long)kds_json_int(o, "request", 0), kds_json_str(o, "outcome", ""));
+                     (long long)kds_json_int(o, "request", 0), outcome);
     if (prompt >= 0 && completion >= 0) /* a server, or a reply by mail, may not say */
-        snprintf(text + n, sizeof text - (size_t)n, ", %lld + %lld tokens, %.4f USD",
-                 (long long)prompt, (long long)completion, kds_json_num(o, "cost_usd", 0));
+        n += snprintf(text + n, sizeof text - (size_t)n, ", %lld + %lld tokens, %.4f USD",
+                      (long long)prompt, (long long)completion, kds_json_num(o, "cost_usd", 0));
+    if (*why && !told_elsewhere)
+        snprintf(text + n, sizeof text - (size_t)n, ": %.600s", why);
     plain_line(p, "", text);
 }
 

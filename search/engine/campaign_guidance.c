@@ -12,7 +12,7 @@ static bool tells_guidance(const kds_template *t)
 kds_code kds_campaign_check_guidance(const kds_campaign *c, kds_err *e)
 {
     if (kds_settings_int(c->settings, "guidance-every") == 0 ||
-        !kds_proposer_is_model(kds_settings_text(c->settings, "proposer")) ||
+        !kds_proposer_is_model(kds_models_proposer(c->settings)) ||
         tells_guidance(kds_template_find(c->templates, "user.md")))
         return KDS_OK;
     return kds_fail(e, KDS_INVALID,

@@ -102,7 +102,7 @@ static kds_code check_comparing(const kds_campaign *c, kds_err *e)
 /* Opens what a campaign runs with, once task, settings and state are there. */
 static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
 {
-    const char *proposer = kds_settings_text(c->settings, "proposer");
+    const char *proposer = kds_models_proposer(c->settings);
     const char *order = kds_settings_text(c->settings, "order");
     bool endpoint = strcmp(proposer, "endpoint") == 0, mail = strcmp(proposer, "mailbox") == 0;
     c->strict = strcmp(order, "strict") == 0 || (strcmp(order, "auto") == 0 && !endpoint && !mail);

@@ -147,6 +147,14 @@ static kds_code read_list(kds_models *m, const kds_settings *s, const char *text
     return code;
 }
 
+const char *kds_models_proposer(const kds_settings *s)
+{
+    const char *chosen = kds_settings_text(s, "proposer");
+    if (strcmp(chosen, "auto") != 0)
+        return chosen;
+    return *kds_settings_text(s, "url") || *kds_settings_text(s, "models") ? "endpoint" : "builtin";
+}
+
 kds_code kds_models_read(kds_models **out, const kds_settings *s, kds_err *e)
 {
     kds_models *m = calloc(1, sizeof *m);
@@ -197,9 +205,10 @@ static kds_code connect_one(const kds_model *m, kds_endpoint **out, kds_err *e)
 {
     const kds_settings *s = m->settings;
     if (!*kds_settings_text(s, "url") || !*kds_settings_text(s, "model"))
-        return kds_fail(e, KDS_USAGE,
-                        "--proposer endpoint needs --url and --model, or models in the config file "
-                        "that have both");
+        return kds_fail(
+            e, KDS_USAGE,
+            "a model is asked by --url and --model, or by models in the config file that "
+            "have both");
     kds_endpoint_options o = {.url = kds_settings_text(s, "url"),
                               .api = kds_settings_text(s, "api"),
                               .model = kds_settings_text(s, "model"),

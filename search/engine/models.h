@@ -19,6 +19,9 @@ typedef struct kds_models {
     int count; /* at least 1 */
 } kds_models;
 
+/* Who proposes: option `proposer`, where `auto` is endpoint if there is a model to ask (option
+ * `url` or `models`), else builtin. */
+const char *kds_models_proposer(const kds_settings *s);
 /* Reads option `models`: a JSON array of objects with name (default: model), weight (1), and any of
  * the options that are a model's: url, api, model, key-env, temperature, reasoning, extra-json
  * (also as an object), reply-tokens, token-field, prompt-bytes, context-tokens, price-prompt,

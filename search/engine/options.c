@@ -34,9 +34,10 @@ static const kds_option options[] = {
      "where candidates run: sim (or sim:GPU with a GPU that `doctor` lists), where times are "
      "modelled; cuda:N, the GPU of that number, where they are measured; cuda:0,cuda:1 or all: "
      "several GPUs of one model. A campaign may be resumed on others of the same kind"},
-    {"proposer", KDS_OPTION_CHOICE, "builtin", 0, 0, "builtin|endpoint|mailbox", RUN, "NAME",
+    {"proposer", KDS_OPTION_CHOICE, "auto", 0, 0, "auto|builtin|endpoint|mailbox", RUN, "NAME",
      "who makes children: builtin (no model), endpoint (a language model), or mailbox (a language "
-     "model elsewhere: prompts are written as files, replies read from files)"},
+     "model elsewhere: prompts are written as files, replies read from files); auto: endpoint "
+     "where --url or models are given, else builtin"},
     {"order", KDS_OPTION_CHOICE, "auto", 0, 0, "auto|strict|arrival", FIXED, "ORDER",
      "strict: commit in decision order, so that two runs of one seed are equal; arrival: as "
      "results come; auto: "

@@ -46,7 +46,7 @@ kds_code kds_selector_configure(kds_selector *s, const kds_settings *settings,
 {
     static const char *const policies[] = {"curiosity", "best", "random", "islands"};
     const char *policy = kds_settings_text(settings, "parents");
-    s->proposer = kds_settings_text(settings, "proposer");
+    s->proposer = kds_models_proposer(settings);
     s->endpoint = strcmp(s->proposer, "builtin") != 0;
     s->models = s->endpoint ? models : NULL;
     s->model = s->endpoint && *models->items[0].name ? models->items[0].name : NULL;

@@ -28,7 +28,7 @@ static chat_server *serve(const chat_script *script)
     return server;
 }
 
-#define MODEL "--proposer", "endpoint", "--url", url, "--model", "test-model"
+#define MODEL "--url", url, "--model", "test-model"
 
 static const char *task(void)
 {

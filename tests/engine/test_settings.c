@@ -49,7 +49,8 @@ static void test_bad_values_are_named(void **state)
          "option --max-time: '8 parsecs' is not a time such as 90s, 30m or 8h"},
         {"target", "fast", "option --target: 'fast' is not a number"},
         {"temperature", "11", "option --temperature: 11 is outside -1 to 10"},
-        {"proposer", "oracle", "option --proposer: 'oracle' is none of builtin|endpoint|mailbox"},
+        {"proposer", "oracle",
+         "option --proposer: 'oracle' is none of auto|builtin|endpoint|mailbox"},
         {"parents", "worst", "option --parents: 'worst' is none of curiosity|best|random|islands"},
         {"operators", "tune,tun",
          "option --operators: 'tun' is none of "

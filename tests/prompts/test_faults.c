@@ -57,6 +57,44 @@ static const struct fault {
      {"content filter"},
      -1,
      -1},
+    /* Too long a prompt, in the words of llama.cpp, vLLM and OpenAI, SGLang, Anthropic. */
+    {{STATUS(400), .text = "{\"error\":{\"code\":400,\"message\":\"request (13112 tokens) exceeds "
+                           "the available context size (8192 tokens), try increasing it\","
+                           "\"type\":\"exceed_context_size_error\"}}"},
+     KDS_OUTCOME_REFUSED,
+     400,
+     {"longer than the model's context", "context-tokens", "13112 tokens"},
+     -1,
+     -1},
+    {{STATUS(400), .text =
+                       "{\"object\":\"error\",\"message\":\"This model's maximum context length "
+                       "is 4096 tokens. However, you requested 5000 tokens\","
+                       "\"type\":\"BadRequestError\",\"code\":400}"},
+     KDS_OUTCOME_REFUSED,
+     400,
+     {"context-tokens", "4096 tokens"},
+     -1,
+     -1},
+    {{STATUS(400), .text = "{\"error\":{\"code\":\"context_length_exceeded\",\"message\":\"no\"}}"},
+     KDS_OUTCOME_REFUSED,
+     400,
+     {"context-tokens"},
+     -1,
+     -1},
+    {{STATUS(400), .text = "{\"error\":{\"message\":\"The input (9000 tokens) is longer than the "
+                           "model's context length (8192 tokens).\"}}"},
+     KDS_OUTCOME_REFUSED,
+     400,
+     {"context-tokens", "9000 tokens"},
+     -1,
+     -1},
+    {{STATUS(413), .text = "{\"type\":\"error\",\"error\":{\"type\":\"request_too_large\","
+                           "\"message\":\"prompt is too long: 210000 tokens > 200000 maximum\"}}"},
+     KDS_OUTCOME_REFUSED,
+     413,
+     {"context-tokens", "210000 tokens"},
+     -1,
+     -1},
     {{STATUS(401)}, KDS_OUTCOME_FATAL, 401, {"key refused: check $" KEY_ENV}, -1, -1},
     {{STATUS(402)}, KDS_OUTCOME_FATAL, 402, {"payment"}, -1, -1},
     {{STATUS(403)}, KDS_OUTCOME_FATAL, 403, {"key refused: check $" KEY_ENV}, -1, -1},

@@ -90,8 +90,14 @@ static int submit(const operation *o)
 {
     if (!gpu.capturing)
         return carry_out(o);
-    if (gpu.captured_count == QUEUE)
-        return NO_MEMORY;
+    if (gpu.captured_count == gpu.captured_room) {
+        int room = gpu.captured_room > 0 ? 2 * gpu.captured_room : 16;
+        operation *more = room > QUEUE ? NULL : realloc(gpu.captured, (size_t)room * sizeof *more);
+        if (more == NULL)
+            return NO_MEMORY;
+        gpu.captured = more;
+        gpu.captured_room = room;
+    }
     gpu.captured[gpu.captured_count++] = *o;
     return OK;
 }
@@ -278,10 +284,9 @@ ENTRY(int cuStreamBeginCapture_v2(kds_cuda_stream stream, int mode))
     ENTER();
     NOT_IN_CAPTURE();
     CHECK(stream, STREAM);
-    gpu.captured = calloc(QUEUE, sizeof *gpu.captured);
     gpu.captured_count = 0;
     gpu.capturing = true;
-    return mode == KDS_CUDA_CAPTURE_THREAD_LOCAL && gpu.captured != NULL ? OK : INVALID_VALUE;
+    return mode == KDS_CUDA_CAPTURE_THREAD_LOCAL ? OK : INVALID_VALUE;
 }
 
 ENTRY(int cuStreamEndCapture(kds_cuda_stream stream, kds_cuda_graph *out))
@@ -295,6 +300,8 @@ ENTRY(int cuStreamEndCapture(kds_cuda_stream stream, kds_cuda_graph *out))
     (*out)->magic = GRAPH;
     (*out)->operations = gpu.captured;
     (*out)->count = gpu.captured_count;
+    gpu.captured = NULL;
+    gpu.captured_room = 0;
     gpu.graphs++;
     return OK;
 }
@@ -330,7 +337,8 @@ ENTRY(int cuGraphInstantiateWithFlags(kds_cuda_exec *out, kds_cuda_graph graph,
     (*out)->magic = EXEC;
     (*out)->count = graph->count;
     (*out)->operations = calloc((size_t)graph->count + 1, sizeof(operation));
-    memcpy((*out)->operations, graph->operations, (size_t)graph->count * sizeof(operation));
+    if (graph->count > 0)
+        memcpy((*out)->operations, graph->operations, (size_t)graph->count * sizeof(operation));
     mark_repeated(*out);
     gpu.execs++;
     return flags == 0 ? OK : INVALID_VALUE;

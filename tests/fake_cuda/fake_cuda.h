@@ -95,7 +95,7 @@ typedef struct fake_gpu {
     } allocations[ALLOCATIONS];
     bool capturing;
     operation *captured;
-    int captured_count;
+    int captured_count, captured_room;
     double us;                              /* invented time of the device */
     double counters[KDS_SIM_COUNTER_COUNT]; /* over all launches, for fake_cupti */
     kds_cuda_function functions;

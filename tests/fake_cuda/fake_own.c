@@ -17,9 +17,11 @@ static uint32_t guard_word(uint64_t word, uint64_t seed)
 
 static void guard_bytes(uint64_t first, uint64_t count, uint64_t seed, unsigned char *out)
 {
-    for (uint64_t i = 0; i < count; i++)
-        out[i] =
-            (unsigned char)(guard_word((first + i) / 4, seed) >> (8 * ((first + i) % 4)) & 0xff);
+    for (uint64_t i = 0; i < count;) {
+        uint32_t word = guard_word((first + i) / 4, seed);
+        for (uint64_t k = (first + i) % 4; k < 4 && i < count; k++)
+            out[i++] = (unsigned char)(word >> (8 * k));
+    }
 }
 
 static bool guard_fill(const uint64_t *p)

@@ -210,17 +210,9 @@ typedef struct stage_row {
     double seconds;
 } stage_row;
 
-/* Adds it, if the decision is under way with that candidate. */
-static void add_stage(kds_fold_event *f, const stage_row *r)
+static void insert_stage(kds_fold_event *f, const stage_row *r)
 {
-    kds_query q = kds_fold_use(f, KDS_SQL_DECISION_FLYING);
-    kds_sql_int(&q, 1, r->decision);
-    kds_sql_text(&q, 2, r->id);
-    bool flying = kds_sql_next(&q);
-    kds_fold_run(f, &q);
-    if (!flying)
-        not_under_way(f);
-    q = kds_fold_use(f, KDS_SQL_STAGE_ADD);
+    kds_query q = kds_fold_use(f, KDS_SQL_STAGE_ADD);
     kds_sql_int(&q, 1, f->event->seq);
     kds_sql_int(&q, 2, r->decision);
     kds_sql_text(&q, 3, r->id);
@@ -234,6 +226,19 @@ static void add_stage(kds_fold_event *f, const stage_row *r)
     kds_sql_real(&q, 11, r->seconds);
     kds_sql_int(&q, 12, f->event->time_ms);
     kds_fold_run(f, &q);
+}
+
+/* Adds it, if the decision is under way with that candidate. */
+static void add_stage(kds_fold_event *f, const stage_row *r)
+{
+    kds_query q = kds_fold_use(f, KDS_SQL_DECISION_FLYING);
+    kds_sql_int(&q, 1, r->decision);
+    kds_sql_text(&q, 2, r->id);
+    bool flying = kds_sql_next(&q);
+    kds_fold_run(f, &q);
+    if (!flying)
+        not_under_way(f);
+    insert_stage(f, r);
 }
 
 static void apply_stage(kds_fold_event *f)
@@ -259,6 +264,26 @@ static void apply_stage(kds_fold_event *f)
     kds_sql_text(&q, 4, r.report);
     kds_sql_text(&q, 5, r.cubin);
     kds_fold_run(f, &q);
+}
+
+/* An elite that was profiled again, long after its decision: its report has more counters now. */
+static void apply_profile(kds_fold_event *f)
+{
+    const stage_row r = {.decision = kds_fold_int(f, "decision", true, 0),
+                         .id = kds_fold_hex(f, "candidate", true, 32),
+                         .stage = "profile",
+                         .verdict = kds_fold_text(f, "verdict", true, ""),
+                         .message = kds_fold_text(f, "message", false, ""),
+                         .report = kds_fold_hex(f, "report", false, 32),
+                         .seconds = kds_fold_sum(f, "seconds")};
+    if (f->code != KDS_OK)
+        return;
+    insert_stage(f, &r);
+    kds_query q = kds_fold_use(f, KDS_SQL_CANDIDATE_PROFILE);
+    kds_sql_text(&q, 1, r.id);
+    kds_sql_text(&q, 2, r.report);
+    if (kds_fold_run(f, &q) != 1)
+        kds_fold_malformed(f, "candidate", "is not in the record");
 }
 
 /* A duel of a decision's candidate stands among its stages. Duels of equals belong to none. */
@@ -436,7 +461,7 @@ static const struct {
     {"REQUEST", apply_request},   {"RESPONSE", apply_response}, {"CANDIDATE", apply_candidate},
     {"STAGE", apply_stage},       {"DUEL", apply_duel},         {"ACCEPT", apply_accept},
     {"REJECT", apply_reject},     {"RETIRE", apply_retire},     {"GUIDANCE", apply_guidance},
-    {"STOP", apply_stop},
+    {"STOP", apply_stop},         {"PROFILE", apply_profile},
 };
 
 kds_code kds_fold(kds_ledger *l, const kds_ledger_event *event, kds_err *e)

@@ -90,6 +90,7 @@
       " elite = excluded.elite, fitness = excluded.fitness, filled_by = excluded.filled_by")       \
     X(CELL_GIVE_BACK, "UPDATE cells SET elite = ?2, fitness = ?3, filled_by = ?4"                  \
                       " WHERE key = ?1 AND elite = ?5")                                            \
+    X(CANDIDATE_PROFILE, "UPDATE candidates SET report = coalesce(?2, report) WHERE id = ?1")      \
     X(CANDIDATE_RETIRE, "UPDATE candidates SET why = ?2 WHERE id = ?1")                            \
     X(CELL_IMPROVE, "UPDATE cells SET improvements = improvements + 1"                             \
                     " WHERE key = (SELECT cell FROM decisions WHERE decision = ?1)")               \

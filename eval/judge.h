@@ -56,8 +56,10 @@ const cJSON *kds_judge_baseline(const kds_judge *j);
  * - counters*, {name: value}: weighted sums over the profile rows, by CUPTI's names.
  * - facts: registers, spill_bytes, static_shared, dynamic_shared, launches, variants, threads,
  *   source_bytes, tokens, tunable.NAME: the largest over the profile rows.
- * - forecast {ratio, device}, where asked for and possible: the logarithm of time over the
- *   baseline's, weighted over production rows, modelled from a few blocks of them.
+ * - forecast {ratio, device, counters}, where asked for and possible: the logarithm of time over
+ *   the baseline's, weighted over production rows, modelled from a few blocks of them; and what the
+ *   simulator counted there that GPUs do not count, with what that is set against.
+ * - simulated {name: value}, of a GPU's report: those counters.
  * - descriptor*: version, values[], bins[], cell (16 hex digits). */
 KDS_MUST_USE kds_code kds_judge_run(kds_judge *j, const char *source, size_t len,
                                     const kds_plan *plan, const kds_compiled *compiled,
@@ -69,6 +71,10 @@ bool kds_row_is_profiled(const kds_task *t, int row);
  * the task, those of a row that is not profiled are not looked at. */
 KDS_MUST_USE kds_code kds_report_counters(cJSON *report, const kds_task *t,
                                           const kds_measures *by_row, kds_err *e);
+/* Adds the counters that a report does not have yet; those that it has, and its descriptor, stay.
+ */
+KDS_MUST_USE kds_code kds_report_more_counters(cJSON *report, const kds_task *t,
+                                               const kds_measures *by_row, kds_err *e);
 /* Adds a flag to a report, once; false: out of memory. */
 bool kds_report_flag(cJSON *report, const char *flag);
 bool kds_report_has_flag(const cJSON *report, const char *flag);

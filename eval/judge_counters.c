@@ -103,19 +103,42 @@ static bool replace(cJSON *report, cJSON *counters, cJSON *descriptor)
     return cJSON_AddItemToObject(report, "descriptor", descriptor);
 }
 
-kds_code kds_report_counters(cJSON *report, const kds_task *t, const kds_measures *by_row,
-                             kds_err *e)
+/* Over the rows that are profiled, with the report's own times. */
+static void sum_for(const cJSON *report, const kds_task *t, const kds_measures *by_row,
+                    kds_measures *out)
 {
     const kds_measures *rows[KDS_ROWS_MAX];
     double us[KDS_ROWS_MAX] = {0};
-    kds_measures counters, facts;
-    cJSON *descriptor = NULL;
-    bool undefined = false;
     for (int i = 0; i < t->row_count; i++)
         rows[i] = &by_row[i];
     read_times(report, t, us);
+    kds_counters_sum(t, us, rows, out);
+}
+
+kds_code kds_report_more_counters(cJSON *report, const kds_task *t, const kds_measures *by_row,
+                                  kds_err *e)
+{
+    kds_measures sums;
+    cJSON *counters = cJSON_GetObjectItemCaseSensitive(report, "counters");
+    if (!cJSON_IsObject(counters))
+        counters = cJSON_AddObjectToObject(report, "counters");
+    sum_for(report, t, by_row, &sums);
+    for (int i = 0; counters != NULL && i < sums.count; i++)
+        if (kds_json_at(counters, sums.items[i].name) == NULL &&
+            !kds_json_add_num(counters, sums.items[i].name, sums.items[i].value))
+            counters = NULL;
+    return counters != NULL ? KDS_OK
+                            : kds_fail(e, KDS_NO_MEMORY, "cannot complete a report: out of memory");
+}
+
+kds_code kds_report_counters(cJSON *report, const kds_task *t, const kds_measures *by_row,
+                             kds_err *e)
+{
+    kds_measures counters, facts;
+    cJSON *descriptor = NULL;
+    bool undefined = false;
     read_facts(report, &facts);
-    kds_counters_sum(t, us, rows, &counters);
+    sum_for(report, t, by_row, &counters);
     kds_code code = kds_descriptor_json(t, &counters, &facts, &descriptor, &undefined, e);
     if (code != KDS_OK)
         return code;

@@ -26,9 +26,31 @@ struct kds_judge_ahead {
     int count;
 };
 
-/* *us is 0 if the program could not be run there. */
+/* Of the simulator's counters those that no GPU's default set has, and what they are set against:
+ * ratios of them say how a kernel works. */
+static const char *const told[] = {"sim__unique_sectors_ld.sum",
+                                   "sim__global_lines.sum",
+                                   "sim__barriers.sum",
+                                   "l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum",
+                                   "l1tex__t_requests_pipe_lsu_mem_global_op_ld.sum",
+                                   "l1tex__t_requests_pipe_lsu_mem_global_op_st.sum",
+                                   "sm__warps_launched.sum",
+                                   "smsp__sass_branch_targets.sum",
+                                   "smsp__sass_branch_targets_threads_divergent.sum"};
+
+static void add_counters(kds_measures *sums, const kds_measures *row, double weight)
+{
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+        double value = kds_measures_get(row, told[i], NAN);
+        if (isfinite(value))
+            (void)kds_measures_set(sums, told[i],
+                                   kds_measures_get(sums, told[i], 0) + weight * value);
+    }
+}
+
+/* *us is 0 if the program could not be run there. `counters` may be NULL. */
 static kds_code guess(kds_bench *b, kds_program *p, uint64_t budget, double *us, uint64_t *work,
-                      kds_err *e)
+                      kds_measures *counters, double weight, kds_err *e)
 {
     const kds_run_options o = {.poison = POISON, .timed = true, .rough = true, .budget = budget};
     kds_run_result run;
@@ -37,6 +59,8 @@ static kds_code guess(kds_bench *b, kds_program *p, uint64_t budget, double *us,
     kds_code code = b->device->ops->run(b, p, &o, &run, NULL, &f, e);
     *us = f.verdict == KDS_VERDICT_OK && isfinite(run.us) && run.us > 0 ? run.us : 0;
     *work = run.ran;
+    if (code == KDS_OK && *us > 0 && counters != NULL)
+        add_counters(counters, &run.counters, weight);
     return code;
 }
 
@@ -62,7 +86,7 @@ static kds_code prepare(kds_judge *j, struct kds_judge_ahead *a, bool *taken, kd
         taken[row] = true;
         code = d->ops->setup(d, row, 0, 0, &x.bench, e);
         if (code == KDS_OK)
-            code = guess(x.bench, j->main.baseline, 0, &x.baseline_us, &x.work, e);
+            code = guess(x.bench, j->main.baseline, 0, &x.baseline_us, &x.work, NULL, 0, e);
         work += x.work;
         if (code == KDS_OK && x.baseline_us > 0)
             a->rows[a->count++] = x;
@@ -102,12 +126,14 @@ void kds_judge_ahead_close(kds_judge *j)
 kds_code kds_judge_forecast(kds_judge *j, kds_program *p, cJSON *report, kds_err *e)
 {
     double sum = 0, weights = 0;
+    kds_measures counters = {.count = 0};
     kds_code code = j->ahead == NULL ? ahead_open(j, e) : KDS_OK;
     for (int i = 0; code == KDS_OK && i < j->ahead->count; i++) {
         const ahead_row *x = &j->ahead->rows[i];
         uint64_t budget = x->work * BUDGET_FACTOR, work = 0;
         double us = 0, weight = j->task->rows[x->row].weight;
-        code = guess(x->bench, p, budget > BUDGET_LEAST ? budget : BUDGET_LEAST, &us, &work, e);
+        code = guess(x->bench, p, budget > BUDGET_LEAST ? budget : BUDGET_LEAST, &us, &work,
+                     &counters, weight, e);
         if (code == KDS_OK && us <= 0)
             return KDS_OK; /* nothing is known of it */
         if (code == KDS_OK) {
@@ -119,7 +145,8 @@ kds_code kds_judge_forecast(kds_judge *j, kds_program *p, cJSON *report, kds_err
         return code;
     cJSON *o = cJSON_AddObjectToObject(report, "forecast");
     if (o == NULL || !kds_json_add_num(o, "ratio", sum / weights) ||
-        !kds_json_add_str(o, "device", j->main.device->name))
+        !kds_json_add_str(o, "device", j->main.device->name) ||
+        !cJSON_AddItemToObject(o, "counters", kds_measures_json(&counters)))
         return kds_fail(e, KDS_NO_MEMORY, "cannot make a forecast: out of memory");
     return KDS_OK;
 }

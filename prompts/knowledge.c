@@ -221,7 +221,8 @@ static bool look_up(void *user, const char *name, kds_value *out)
         snprintf(l->missing, sizeof l->missing, "%s", name);
         return false;
     }
-    kds_buf_printf(&l->used, "%s%s = %.4g", l->used.len ? ", " : "", name, value);
+    kds_buf_printf(&l->used, "%s%s = %.4g%s", l->used.len ? ", " : "", name, value,
+                   kds_knowledge_is_simulated(l->report, name) ? " (simulated)" : "");
     *out = kds_value_double(value);
     return true;
 }

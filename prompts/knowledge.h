@@ -44,6 +44,8 @@ const kds_knowledge_name *kds_knowledge_name_at(int i);
 /* The value of a derived name, a counter or a fact in a judge's report; false if the report does
  * not tell. `capability`: of the device, 90 for 9.0; 0 if not known. */
 bool kds_knowledge_value(const cJSON *report, int capability, const char *name, double *out);
+/* True if a report of a GPU has that value from the simulator ("simulated" of eval/judge.h). */
+bool kds_knowledge_is_simulated(const cJSON *report, const char *name);
 
 /* Whether a note's rule holds for a report; `why` gets the values that it used ("sectors_per_load =
  * 4") or what is not known. */

@@ -17,6 +17,8 @@
 #define INST "smsp__inst_executed.sum"
 #define THREAD_INST "smsp__thread_inst_executed.sum"
 #define PIPE(name) "smsp__inst_executed_pipe_" name ".sum"
+#define BRANCHES "smsp__sass_branch_targets.sum"
+#define DIVERGENT "smsp__sass_branch_targets_threads_divergent.sum"
 #define WARPS "sm__warps_launched.sum"
 #define BLOCKS "sm__ctas_launched.sum"
 
@@ -54,6 +56,9 @@ static const entry entries[] = {
     {{"lanes_active", "lanes per warp instruction; 32 is the most"},
      {THREAD_INST, NULL},
      {INST, NULL}},
+    {{"branches_divergent", "share of branches at which the lanes of a warp part"},
+     {DIVERGENT, NULL},
+     {BRANCHES, NULL}},
     {{"fp32_share", "share of all instructions"}, {PIPE("fp32"), NULL}, {INST, NULL}},
     {{"alu_share", "integer and logic, share of all instructions"},
      {PIPE("alu"), NULL},
@@ -133,20 +138,40 @@ static double own_value(const cJSON *report, int capability, int which)
     return of_rows(report, which);
 }
 
+static double ratio(const cJSON *counters, const entry *x)
+{
+    return x->under[0] ? sum(counters, x->over) / sum(counters, x->under) : sum(counters, x->over);
+}
+
+/* Where the device's counters do not tell a ratio, what the simulator counted may. */
+static double derived(const cJSON *report, const entry *x, bool *simulated)
+{
+    double value = ratio(kds_json_at(report, "counters"), x);
+    *simulated = !isfinite(value) && x->under[0];
+    return *simulated ? ratio(kds_json_at(report, "simulated"), x) : value;
+}
+
+bool kds_knowledge_is_simulated(const cJSON *report, const char *name)
+{
+    bool simulated = false;
+    for (size_t i = 0; i < ENTRY_COUNT; i++)
+        if (strcmp(name, entries[i].name.name) == 0)
+            (void)derived(report, &entries[i], &simulated);
+    return simulated;
+}
+
 bool kds_knowledge_value(const cJSON *report, int capability, const char *name, double *out)
 {
     const cJSON *counters = kds_json_at(report, "counters");
+    bool simulated = false;
     double value =
         kds_json_num(counters, name, kds_json_num(kds_json_at(report, "facts"), name, NAN));
     for (int i = 0; i < OWN_COUNT; i++)
         if (strcmp(name, own[i].name) == 0)
             value = own_value(report, capability, i);
     for (size_t i = 0; i < ENTRY_COUNT; i++)
-        if (strcmp(name, entries[i].name.name) == 0) {
-            value = sum(counters, entries[i].over);
-            if (entries[i].under[0])
-                value /= sum(counters, entries[i].under);
-        }
+        if (strcmp(name, entries[i].name.name) == 0)
+            value = derived(report, &entries[i], &simulated);
     if (!isfinite(value))
         return false;
     *out = value;

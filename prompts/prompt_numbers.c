@@ -150,7 +150,8 @@ static void add_measures(kds_buf *out, const cJSON *report, const cJSON *before)
         kds_buf_printf(out, "- %s: %.3g", n->name, value);
         if (kds_knowledge_value(before, 0, n->name, &old) && fabs(value - old) > 0.03 * fabs(old))
             kds_buf_printf(out, " (%.3g before its last edit)", old);
-        kds_buf_printf(out, "%s%s\n", *n->meaning ? ": " : "", n->meaning);
+        kds_buf_printf(out, "%s%s%s\n", *n->meaning ? ": " : "", n->meaning,
+                       kds_knowledge_is_simulated(report, n->name) ? " (simulated)" : "");
     }
     if (out->len > start)
         kds_buf_putc(out, '\n');

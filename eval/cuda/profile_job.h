@@ -21,14 +21,15 @@ typedef struct kds_profile_request {
 KDS_MUST_USE kds_code kds_profile_open_job(kds_frame *out, const kds_profile_request *r,
                                            kds_err *e);
 #define KDS_PROFILE_ROWS 4 /* of one message */
-/* One candidate, known to be right, on some rows. The answer has ok, or code and message; then
+/* One candidate, known to be right, on some rows. `all`: every counter of the chip, whatever the
+ * worker was opened with. The answer has ok, or code and message; then
  * - verdict, stage, line, message: "ok", or what the candidate did wrong;
  * - no_counters, with `reason`: there are none; what is known of the candidate are its compile
  * facts;
  * - rows[]{row, counters{name: value}}, in the order of the message, summed over the plan's
  *   launches; passes, seconds;
  * - spoilt: the worker has ended. */
-KDS_MUST_USE kds_code kds_profile_rows_job(kds_frame *out, const int *rows, int count,
+KDS_MUST_USE kds_code kds_profile_rows_job(kds_frame *out, const int *rows, int count, bool all,
                                            const char *source, size_t len,
                                            const char *parent_source, const kds_compiled *compiled,
                                            kds_err *e);

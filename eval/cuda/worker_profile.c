@@ -23,6 +23,7 @@ typedef struct worker {
     kds_task *task;
     kds_profiler *profiler;
     kds_metric_set *set;
+    kds_metric_set *all;                 /* every counter; NULL until a job asks for them */
     kds_gpu_row *rows[KDS_PROFILE_ROWS]; /* the last ones, the newest first; NULL: none */
     kds_profile_check checks[KDS_SELF_TEST_CHECKS];
     int check_count;
@@ -48,14 +49,15 @@ kds_code kds_profile_open_job(kds_frame *out, const kds_profile_request *r, kds_
     return no_memory(e);
 }
 
-kds_code kds_profile_rows_job(kds_frame *out, const int *rows, int count, const char *source,
-                              size_t len, const char *parent_source, const kds_compiled *compiled,
-                              kds_err *e)
+kds_code kds_profile_rows_job(kds_frame *out, const int *rows, int count, bool all,
+                              const char *source, size_t len, const char *parent_source,
+                              const kds_compiled *compiled, kds_err *e)
 {
     kds_frame_init(out);
     cJSON *h = out->header = cJSON_CreateObject(), *list = cJSON_CreateIntArray(rows, count);
     kds_code code = KDS_OK;
-    if (h == NULL || list == NULL || !kds_json_add_str(h, "job", "profile"))
+    if (h == NULL || list == NULL || !kds_json_add_str(h, "job", "profile") ||
+        !kds_json_add_bool(h, "all", all))
         code = no_memory(e);
     if (code == KDS_OK && cJSON_AddItemToObject(h, "rows", list))
         list = NULL;
@@ -87,15 +89,20 @@ static kds_code refuse(worker *w, const kds_err *why)
     return KDS_OK;
 }
 
+static kds_code make_standard(worker *w, bool all, kds_metric_set **out, kds_err *e)
+{
+    const char *names[KDS_METRICS_MAX];
+    int n = axis_counters(w->task, names, KDS_METRICS_MAX);
+    return kds_metric_set_standard(out, w->profiler, names, n, all, e);
+}
+
 static kds_code make_set(worker *w, const char *metrics, kds_err *e)
 {
     const char *names[KDS_METRICS_MAX];
     char text[NAMES_TEXT];
     int n = 0;
-    if (metrics == NULL || strcmp(metrics, "all") == 0) {
-        n = axis_counters(w->task, names, KDS_METRICS_MAX);
-        return kds_metric_set_standard(&w->set, w->profiler, names, n, metrics != NULL, e);
-    }
+    if (metrics == NULL || strcmp(metrics, "all") == 0)
+        return make_standard(w, metrics != NULL, &w->set, e);
     if (strlen(metrics) >= sizeof text)
         return kds_fail(e, KDS_USAGE, "the list of metrics is longer than %d bytes", NAMES_TEXT);
     memcpy(text, metrics, strlen(metrics) + 1);
@@ -238,8 +245,9 @@ static kds_code take_row(worker *w, int row, kds_err *e)
 }
 
 /* Counters of some rows at once; one by one if there is no room for all. */
-static kds_code profile_rows(worker *w, const int *rows, int count, const kds_plan *plan,
-                             const kds_compiled *c, kds_measures *m, kds_finding *f, kds_err *e)
+static kds_code profile_rows(worker *w, kds_metric_set *set, const int *rows, int count,
+                             const kds_plan *plan, const kds_compiled *c, kds_measures *m,
+                             kds_finding *f, kds_err *e)
 {
     kds_gpu_row *taken[KDS_PROFILE_ROWS];
     kds_code code = KDS_OK;
@@ -248,11 +256,11 @@ static kds_code profile_rows(worker *w, const int *rows, int count, const kds_pl
         taken[i] = w->rows[0];
     }
     if (code == KDS_OK)
-        return kds_profile_rows(w->profiler, w->set, taken, count, plan, c, m, &w->spoilt, f, e);
+        return kds_profile_rows(w->profiler, set, taken, count, plan, c, m, &w->spoilt, f, e);
     for (int i = 0; code == KDS_NO_MEMORY && count > 1 && f->verdict == KDS_VERDICT_OK && i < count;
          i++) {
         drop_rows(w);
-        code = profile_rows(w, &rows[i], 1, plan, c, &m[i], f, e);
+        code = profile_rows(w, set, &rows[i], 1, plan, c, &m[i], f, e);
         code = code == KDS_OK && i + 1 < count ? KDS_NO_MEMORY : code; /* on to the next one */
     }
     return code;
@@ -272,8 +280,8 @@ static bool add_rows(cJSON *reply, const worker *w, const int *rows, int count,
     return good;
 }
 
-static bool add_profile(cJSON *reply, const worker *w, const int *rows, int count,
-                        const kds_measures *m, const kds_finding *f)
+static bool add_profile(cJSON *reply, const worker *w, const kds_metric_set *set, const int *rows,
+                        int count, const kds_measures *m, const kds_finding *f)
 {
     if (!kds_json_add_str(reply, "verdict", kds_verdict_name(f->verdict)) ||
         !kds_json_add_bool(reply, "spoilt", w->spoilt))
@@ -283,11 +291,11 @@ static bool add_profile(cJSON *reply, const worker *w, const int *rows, int coun
                kds_json_add_int(reply, "line", f->line) &&
                kds_json_add_str(reply, "message", f->text);
     return kds_json_add_bool(reply, "no_counters", false) &&
-           kds_json_add_int(reply, "passes", kds_metric_set_passes(w->set)) &&
+           kds_json_add_int(reply, "passes", kds_metric_set_passes(set)) &&
            add_rows(reply, w, rows, count, m);
 }
 
-static kds_code profile(worker *w, const int *rows, int count, const kds_plan *plan,
+static kds_code profile(worker *w, bool all, const int *rows, int count, const kds_plan *plan,
                         const kds_compiled *c, cJSON *reply, kds_err *e)
 {
     kds_measures m[KDS_PROFILE_ROWS];
@@ -300,10 +308,13 @@ static kds_code profile(worker *w, const int *rows, int count, const kds_plan *p
                        kds_json_add_str(reply, "reason", w->refusal)
                    ? KDS_OK
                    : no_memory(e);
-    kds_code code = profile_rows(w, rows, count, plan, c, m, &f, e);
+    kds_code code = all && w->all == NULL ? make_standard(w, true, &w->all, e) : KDS_OK;
+    kds_metric_set *set = all ? w->all : w->set;
+    if (code == KDS_OK)
+        code = profile_rows(w, set, rows, count, plan, c, m, &f, e);
     if (code != KDS_OK)
         return code;
-    return add_profile(reply, w, rows, count, m, &f) &&
+    return add_profile(reply, w, set, rows, count, m, &f) &&
                    kds_json_add_num(reply, "seconds", kds_clock_monotonic() - from)
                ? KDS_OK
                : no_memory(e);
@@ -335,7 +346,8 @@ static kds_code do_profile(worker *w, const kds_frame *job, cJSON *reply, kds_er
         return kds_fail(e, KDS_PROTOCOL, "a profile job without rows");
     kds_code code = kds_program_unpack(job, job->header, "compiled", w->task, &plan, &compiled, e);
     if (code == KDS_OK)
-        code = profile(w, rows, count, plan, compiled, reply, e);
+        code = profile(w, kds_json_bool(job->header, "all", false), rows, count, plan, compiled,
+                       reply, e);
     kds_compiled_free(compiled);
     kds_plan_free(plan);
     return code;
@@ -357,6 +369,7 @@ static void drop(worker *w)
 {
     drop_rows(w);
     kds_metric_set_free(w->set);
+    kds_metric_set_free(w->all);
     kds_profiler_close(w->profiler);
     kds_task_free(w->task);
     kds_helpers_close(w->helpers);

@@ -140,6 +140,17 @@ static void retire_line(kds_progress *p, const cJSON *o)
     plain_line(p, "", text);
 }
 
+static void profile_line(kds_progress *p, const cJSON *o)
+{
+    char text[500];
+    bool ok = strcmp(kds_json_str(o, "verdict", ""), "ok") == 0;
+    snprintf(text, sizeof text,
+             "%.8s is profiled again, with every counter: its children bring nothing%s%.300s",
+             kds_json_str(o, "candidate", "-"),
+             ok ? "" : "; none came of it: ", ok ? "" : kds_json_str(o, "message", ""));
+    plain_line(p, "", text);
+}
+
 void kds_progress_event(void *progress, const kds_event *event)
 {
     kds_progress *p = progress;
@@ -159,6 +170,8 @@ void kds_progress_event(void *progress, const kds_event *event)
         commit_line(p, event->kind, o);
     else if (strcmp(event->kind, "RETIRE") == 0)
         retire_line(p, o);
+    else if (strcmp(event->kind, "PROFILE") == 0)
+        profile_line(p, o);
     else if (strcmp(event->kind, "RESPONSE") == 0)
         response_line(p, o);
     else if (strcmp(event->kind, "STOP") == 0)

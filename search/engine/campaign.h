@@ -86,8 +86,11 @@ struct kds_campaign {
     kds_duel_lane duels[KDS_CARDS_MAX];
     int duel_count;
     uint64_t duel_tags;
-    char reviewed_on[32]; /* the card of the last review */
-    int floor_failures;   /* such duels in a row of which nothing came */
+    char reviewed_on[32];  /* the card of the last review */
+    bool profiling_again;  /* an elite, this one: */
+    kds_id profiled_again; /* of the cell */
+    uint64_t profiled_cell;
+    int floor_failures; /* such duels in a row of which nothing came */
     double last_floor;
     double gpu_told;    /* seconds of the cards that events of this process have told */
     double busy, woken; /* seconds of this process's own work, without waiting; when it began */
@@ -192,6 +195,10 @@ KDS_MUST_USE kds_code kds_campaign_mail_post(kds_campaign *c, const char *text, 
 KDS_MUST_USE kds_code kds_campaign_mail_step(kds_campaign *c, bool now, kds_err *e);
 /* KDS_PENDING_MAIL if nothing is left to do but to wait for mail, and that for long enough. */
 KDS_MUST_USE kds_code kds_campaign_mail_drain(kds_campaign *c, kds_err *e);
+/* campaign_profile.c: an elite whose children bring nothing is profiled again. */
+KDS_MUST_USE kds_code kds_campaign_watch_profiles(kds_campaign *c, kds_err *e);
+/* Takes a stage that is the end of that; false if it is another's. */
+bool kds_campaign_profiled_again(kds_campaign *c, const kds_stage *s);
 /* campaign_duel.c: where times are measured. */
 KDS_MUST_USE kds_code kds_campaign_check_rows(const kds_task *t, kds_err *e);
 /* *ready: a flight with a verdict may be committed. Else its next duel is under way, was begun, or

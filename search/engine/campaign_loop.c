@@ -114,6 +114,8 @@ bool kds_campaign_stage(void *campaign, const kds_stage *s)
 {
     kds_campaign *c = campaign;
     kds_err err = {0};
+    if (kds_campaign_profiled_again(c, s))
+        return false;
     kds_code code = record_stage(c, s, &err);
     if (code != KDS_OK) {
         kds_campaign_fail(c, code, err.message);
@@ -430,11 +432,13 @@ static kds_code turn(kds_campaign *c, bool *over, kds_err *e)
         if (code == KDS_OK)
             code = kds_campaign_watch_duels(c, e);
         if (code == KDS_OK)
+            code = kds_campaign_watch_profiles(c, e);
+        if (code == KDS_OK)
             code = next_ready(c, &ready, e);
         if (ready)
             return KDS_OK; /* lint or a twin decided at once */
         if (code == KDS_OK && !c->state->flight_count && (c->closing || c->exhausted) &&
-            !kds_campaign_reviewing(c)) {
+            !kds_campaign_reviewing(c) && !c->profiling_again) {
             if (!c->why)
                 c->why = "nothing new is left to try";
             *over = true;

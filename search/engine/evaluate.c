@@ -19,6 +19,7 @@ static void work_free(work *w)
         return;
     kds_plan_free(w->plan);
     kds_compiled_free(w->compiled);
+    cJSON_Delete(w->simulated);
     cJSON_Delete(w->report);
     free(w->counters);
     free(w->source);
@@ -74,7 +75,7 @@ bool evaluator_tell(kds_evaluator *x, work *w, kds_stage *s)
     s->plan = w->plan;
     s->seconds = kds_clock_monotonic() - w->started;
     w->started = kds_clock_monotonic();
-    bool last = strcmp(s->stage, "judge") == 0;
+    bool last = w->again || strcmp(s->stage, "judge") == 0;
     bool go_on =
         (w->tag == TAG_PROBE || x->o.stage(x->o.user, s)) && s->verdict == KDS_VERDICT_OK && !last;
     if (last)
@@ -138,14 +139,13 @@ void kds_evaluator_close(kds_evaluator *x)
     free(x);
 }
 
-kds_code kds_evaluator_submit(kds_evaluator *x, uint64_t tag, const char *source, size_t len,
-                              const char *parent_source, kds_err *e)
+/* NULL: out of memory. */
+static work *add_work(kds_evaluator *x, uint64_t tag, const char *source, size_t len,
+                      const char *parent_source)
 {
-    kds_finding f;
-    kds_finding_clear(&f);
     work *w = calloc(1, sizeof *w);
     if (!w)
-        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+        return NULL;
     w->tag = tag;
     w->len = len;
     w->started = kds_clock_monotonic();
@@ -155,10 +155,20 @@ kds_code kds_evaluator_submit(kds_evaluator *x, uint64_t tag, const char *source
     w->next = x->works;
     x->works = w;
     x->in_hand++;
-    kds_code code = w->source ? kds_lint_source(source, len, &f, e)
-                              : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    if (w->source && (w->parent_source || !parent_source))
+        return w;
+    remove_work(x, w);
+    return NULL;
+}
+
+/* Lint, plan, and on to the compiler. */
+static kds_code begin(kds_evaluator *x, work *w, kds_err *e)
+{
+    kds_finding f;
+    kds_finding_clear(&f);
+    kds_code code = kds_lint_source(w->source, w->len, &f, e);
     if (code == KDS_OK && f.verdict == KDS_VERDICT_OK)
-        code = kds_plan_parse(&w->plan, x->o.task, source, len, parent_source, &f, e);
+        code = kds_plan_parse(&w->plan, x->o.task, w->source, w->len, w->parent_source, &f, e);
     if (code == KDS_OK && !w->plan) {
         kds_stage s = {
             .stage = f.stage, .verdict = f.verdict, .line = f.line, .message = f.text, .log = ""};
@@ -170,6 +180,29 @@ kds_code kds_evaluator_submit(kds_evaluator *x, uint64_t tag, const char *source
     if (code != KDS_OK)
         remove_work(x, w);
     return code;
+}
+
+kds_code kds_evaluator_submit(kds_evaluator *x, uint64_t tag, const char *source, size_t len,
+                              const char *parent_source, kds_err *e)
+{
+    work *w = add_work(x, tag, source, len, parent_source);
+    return w ? begin(x, w, e) : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+}
+
+kds_code kds_evaluator_profile_again(kds_evaluator *x, uint64_t tag, const char *source, size_t len,
+                                     const char *parent_source, cJSON *report, kds_err *e)
+{
+    kds_measures *counters = calloc((size_t)x->o.task->row_count, sizeof *counters);
+    work *w = counters ? add_work(x, tag, source, len, parent_source) : NULL;
+    if (!w) {
+        free(counters);
+        cJSON_Delete(report);
+        return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    }
+    w->again = true;
+    w->report = report;
+    w->counters = counters;
+    return begin(x, w, e);
 }
 
 void kds_evaluator_rank(kds_evaluator *x, uint64_t tag, double rank)

@@ -96,6 +96,14 @@ KDS_MUST_USE kds_code kds_evaluator_submit(kds_evaluator *x, uint64_t tag, const
  * kernels come first without. */
 void kds_evaluator_rank(kds_evaluator *x, uint64_t tag, double rank);
 
+/* Profiles a candidate again that has passed the gate, with every counter that there is. The end is
+ * told as a stage "profile" with its report (taken), which has those counters beside what it had;
+ * or with a verdict that is not OK, if nothing came of it. */
+KDS_MUST_USE kds_code kds_evaluator_profile_again(kds_evaluator *x, uint64_t tag,
+                                                  const char *source, size_t len,
+                                                  const char *parent_source, cJSON *report,
+                                                  kds_err *e);
+
 /* Two programs that have passed the gate. sides[0] is the incumbent; `compiled` of the sides is not
  * looked at. `fresh`: in a process that has done nothing before; `not_on` (may be NULL): a card
  * that it had better not be, if there is another. */

@@ -23,6 +23,8 @@ typedef struct work {
     work_stage stage;
     int deaths; /* of workers at this stage */
     bool not_simulated;
+    bool again;             /* judged long ago: all that is wanted are the counters that it lacks */
+    cJSON *simulated;       /* counters of the safety check's forecast; NULL: none */
     cJSON *report;          /* of a GPU's judge, until it is complete */
     kds_measures *counters; /* by row; NULL until it is profiled */
     int row;                /* being profiled */

@@ -56,8 +56,8 @@ static kds_code submit_profile(kds_evaluator *x, work *w, kds_err *e)
     int rows[KDS_PROFILE_ROWS];
     int count = list_profiled(x->o.task, w->row, rows);
     kds_frame_init(&job);
-    kds_code code = kds_profile_rows_job(&job, rows, count, w->source, w->len, w->parent_source,
-                                         w->compiled, e);
+    kds_code code = kds_profile_rows_job(&job, rows, count, w->again, w->source, w->len,
+                                         w->parent_source, w->compiled, e);
     if (code == KDS_OK)
         code = evaluator_queue(x, GPU_PROFILE, w->tag, &job, false, NULL, e);
     kds_frame_free(&job);
@@ -133,7 +133,8 @@ static void work_failed(kds_evaluator *x, work *w, kds_job_end end, const char *
             evaluator_fail(x, code, err.message);
         return;
     }
-    if (w->stage == WORK_PROFILE) { /* the profiler is known to die: no fault of the candidate */
+    if (w->stage == WORK_PROFILE && !w->again) { /* the profiler is known to die: no fault of the
+                                                    candidate */
         tell_judged(x, w);
         return;
     }
@@ -150,8 +151,9 @@ static void work_failed(kds_evaluator *x, work *w, kds_job_end end, const char *
         s.verdict = late ? KDS_VERDICT_TIMEOUT : KDS_VERDICT_DEVICE_FAULT;
     snprintf(text, sizeof text, "the %s worker %s on this source, twice", s.stage,
              late ? "ran out of time" : why);
+    bool counts = !w->again;
     (void)evaluator_tell(x, w, &s);
-    if (++x->faults >= FAULTS_MAX)
+    if (counts && ++x->faults >= FAULTS_MAX)
         probe(x);
 }
 
@@ -199,6 +201,10 @@ void evaluator_compiled(void *user, uint64_t tag, kds_job_end end, const kds_fra
     x->faults = 0;
     if (!w->compiled) {
         tell_refused(x, w, &f);
+        return;
+    }
+    if (w->again) {
+        go_on(x, w, WORK_PROFILE);
         return;
     }
     kds_stage s = {.stage = "compile",
@@ -251,6 +257,9 @@ void evaluator_checked(void *user, uint64_t tag, kds_job_end end, const kds_fram
         w && x->error.code == KDS_OK ? take_report(x, w, end, reply, why, &v) : NULL;
     if (!report)
         return;
+    const cJSON *counted = kds_json_at(kds_json_at(report, "forecast"), "counters");
+    cJSON_Delete(w->simulated);
+    w->simulated = cJSON_Duplicate(counted, true);
     w->not_simulated = v == KDS_VERDICT_NOT_SIMULATED;
     bool ok = v == KDS_VERDICT_OK || w->not_simulated;
     kds_stage s = {.stage = "safety",
@@ -280,6 +289,10 @@ static void judged_on_gpu(kds_evaluator *x, work *w)
         ok = kds_report_flag(w->report, "not_simulated");
     if (screened)
         ok = ok && kds_report_flag(w->report, "screened");
+    if (w->simulated) {
+        ok = ok && cJSON_AddItemToObject(w->report, "simulated", w->simulated);
+        w->simulated = NULL;
+    }
     bool profiled = ok && !screened && x->counts && !x->o.only_safety && w->tag != TAG_PROBE;
     if (profiled)
         ok = (w->counters = calloc((size_t)t->row_count, sizeof *w->counters)) != NULL;
@@ -334,9 +347,13 @@ static bool take_counters(const cJSON *answer, const int *rows, int count, kds_m
 static void complete(kds_evaluator *x, work *w)
 {
     kds_err err = {0};
-    kds_code code = kds_report_counters(w->report, x->o.task, w->counters, &err);
+    kds_stage s = {.stage = "profile", .message = "", .log = "", .report = w->report};
+    kds_code code = w->again ? kds_report_more_counters(w->report, x->o.task, w->counters, &err)
+                             : kds_report_counters(w->report, x->o.task, w->counters, &err);
     if (code != KDS_OK)
         evaluator_fail(x, code, err.message);
+    else if (w->again)
+        (void)evaluator_tell(x, w, &s);
     else
         tell_judged(x, w);
 }

@@ -121,8 +121,8 @@ static kds_code ask(profile_bench *x, int i, int row, kds_err *e)
     kds_frame job;
     kds_frame_init(&job);
     x->start_failed = false;
-    kds_code code = kds_profile_rows_job(&job, &row, 1, k->source, k->len, x->b.task->baseline,
-                                         x->b.entries[i].compiled, e);
+    kds_code code = kds_profile_rows_job(&job, &row, 1, false, k->source, k->len,
+                                         x->b.task->baseline, x->b.entries[i].compiled, e);
     if (code == KDS_OK)
         code = gpu_bench_ask(&x->b, &job, e);
     kds_frame_free(&job);

@@ -48,6 +48,7 @@ typedef struct kds_cell {
         improvements; /* decisions with a parent from here; how many of them were accepted */
     uint8_t fruitless[KDS_STATE_OPERATORS]; /* children of this elite since one was accepted, by
                                                operator as in `operators` */
+    bool profiled_again;                    /* this elite was, with every counter */
 } kds_cell;
 
 /* A population of its own where parents come from islands (state_islands.c): cells as above, but
@@ -304,6 +305,9 @@ const kds_arm *kds_state_arm(const kds_state *s, const char *operator_name, bool
                              const char *model);
 /* True if this operator's last children of the cell's elite brought nothing, again and again. */
 bool kds_state_is_fruitless(const kds_state *s, const kds_cell *cell, const char *operator_name);
+/* The cell whose elite is to be profiled again, because children of it brought nothing again and
+ * again; NULL: none. */
+const kds_cell *kds_state_profile_due(const kds_state *s);
 /* The largest of the last duels of equals; 0 before the first. */
 double kds_state_floor(const kds_state *s);
 /* Seed of the next duel. */

@@ -463,13 +463,21 @@ kds_code kds_state_apply(kds_state *s, const char *kind, const cJSON *body, kds_
         const char *kind;
         kds_code (*apply)(kds_state *, const cJSON *, kds_err *);
     } table[] = {
-        {"CAMPAIGN", apply_campaign}, {"EPOCH", apply_epoch},
-        {"DECISION", apply_decision}, {"REQUEST", apply_request},
-        {"RESPONSE", apply_response}, {"CANDIDATE", apply_candidate},
-        {"STAGE", apply_stage},       {"CHALLENGE", kds_state_apply_challenge},
-        {"ACCEPT", apply_accept},     {"DUEL", kds_state_apply_duel},
-        {"REJECT", apply_reject},     {"RETIRE", kds_state_apply_retire},
-        {"STOP", apply_stop},         {"GUIDANCE", kds_state_apply_guidance},
+        {"CAMPAIGN", apply_campaign},
+        {"EPOCH", apply_epoch},
+        {"DECISION", apply_decision},
+        {"REQUEST", apply_request},
+        {"RESPONSE", apply_response},
+        {"CANDIDATE", apply_candidate},
+        {"STAGE", apply_stage},
+        {"CHALLENGE", kds_state_apply_challenge},
+        {"ACCEPT", apply_accept},
+        {"DUEL", kds_state_apply_duel},
+        {"REJECT", apply_reject},
+        {"RETIRE", kds_state_apply_retire},
+        {"STOP", apply_stop},
+        {"GUIDANCE", kds_state_apply_guidance},
+        {"PROFILE", kds_state_apply_profile},
     };
     double gpu_seconds = kds_json_num(body, "gpu_seconds", 0);
     if (isfinite(gpu_seconds) && gpu_seconds > 0)

@@ -115,3 +115,24 @@ bool kds_state_is_fruitless(const kds_state *s, const kds_cell *cell, const char
     return line && at >= 0 && kds_id_equal(line->elite, cell->elite) &&
            line->fruitless[at] >= KDS_FRUITLESS_MAX;
 }
+
+const kds_cell *kds_state_profile_due(const kds_state *s)
+{
+    for (int i = 0; i < s->cell_count; i++)
+        for (int at = 0; at < s->operator_count && !s->cells[i].profiled_again; at++)
+            if (s->cells[i].fruitless[at] >= KDS_FRUITLESS_MAX)
+                return &s->cells[i];
+    return NULL;
+}
+
+kds_code kds_state_apply_profile(kds_state *s, const cJSON *body, kds_err *e)
+{
+    uint64_t key = 0;
+    kds_id id;
+    kds_cell *cell =
+        kds_cell_parse(kds_json_str(body, "cell", NULL), &key) ? kds_state_cell(s, key) : NULL;
+    if (!cell || !kds_json_id(body, "candidate", &id) || !kds_id_equal(id, cell->elite))
+        return kds_fail(e, KDS_DAMAGED, "a PROFILE event names no elite of a cell");
+    cell->profiled_again = true;
+    return KDS_OK;
+}

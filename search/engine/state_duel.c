@@ -155,6 +155,7 @@ kds_code kds_state_apply_retire(kds_state *s, const cJSON *body, kds_err *e)
         cell->elite_decision = h.decision;
         cell->modelled = h.modelled;
         memset(cell->fruitless, 0, sizeof cell->fruitless);
+        cell->profiled_again = false;
     } else {
         s->best = h.id;
         s->best_fitness = h.fitness;

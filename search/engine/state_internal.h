@@ -23,6 +23,8 @@ bool kds_map_put(kds_map *m, kds_id id, int64_t decision);
 KDS_MUST_USE kds_code kds_state_apply_challenge(kds_state *s, const cJSON *body, kds_err *e);
 KDS_MUST_USE kds_code kds_state_apply_duel(kds_state *s, const cJSON *body, kds_err *e);
 KDS_MUST_USE kds_code kds_state_apply_retire(kds_state *s, const cJSON *body, kds_err *e);
+/* state_arms.c: an elite was profiled again. */
+KDS_MUST_USE kds_code kds_state_apply_profile(kds_state *s, const cJSON *body, kds_err *e);
 /* A new holder is in the place of `former`. */
 void kds_claim_pass(kds_claim *c, kds_holder former);
 /* The event of a guidance, and a commit's part in it (state_guidance.c). */

@@ -65,7 +65,49 @@ static void test_mail_on_a_gpu(void **state)
     assert_true(kds_json_int(replay, "duels", 0) >= 1);
     cJSON_Delete(replay);
     EXPECT(0, "check", "back");
-    EXPECT(0, "knowledge", "back", "best");
+    /* What no GPU counts is taken from the simulator, and says so. */
+    cli_result told = CLI("knowledge", "back", "best");
+    assert_int_equal(told.status, 0);
+    assert_non_null(strstr(told.out, "lines_per_request = 1 (simulated)"));
+    cli_free(&told);
+}
+
+#define BRANCHES "smsp__sass_branch_targets.sum"
+
+/* Three of a model's children of one elite lose: it is profiled again, with every counter, and
+ * prompts tell them. */
+static void test_a_fruitless_line_is_profiled_again(void **state)
+{
+    (void)state;
+    char ids[8][KDS_MAIL_ID], path[200];
+    EXPECT(31, "run", "scale", "-o", "line", "--device", "cuda:0", "--proposer", "mailbox",
+           "--mailbox-out", "3", "--in-flight", "3", "--operators", "mutate");
+    cJSON *before = JSON("show", "line", "best");
+    assert_null(kds_json_at(kds_json_at(kds_json_at(before, "report"), "counters"), BRANCHES));
+    assert_int_equal(answer_all("line", 16), 3); /* 16, 32 and 64 threads: all slower */
+    cli_result r = CLI("resume", "line");
+    assert_int_equal(r.status, 31);
+    assert_non_null(strstr(r.err, "is profiled again"));
+    cli_free(&r);
+    cJSON *after = JSON("show", "line", "best");
+    const cJSON *counters = kds_json_at(kds_json_at(after, "report"), "counters");
+    assert_string_equal(kds_json_str(after, "id", "a"), kds_json_str(before, "id", "b"));
+    assert_non_null(kds_json_at(counters, BRANCHES));
+    assert_true(cJSON_Compare(kds_json_at(kds_json_at(after, "report"), "descriptor"),
+                              kds_json_at(kds_json_at(before, "report"), "descriptor"), true));
+    /* The prompts of now were made while it was profiled; those after them are the next. */
+    assert_int_equal(answer_all("line", 16), 3);
+    EXPECT(31, "resume", "line");
+    assert_int_equal(cli_pending("line", ids, 8), 3);
+    (void)snprintf(path, sizeof path, "line/mailbox/out/%s.json", ids[0]);
+    char *prompt = cli_read(cli_path(path), NULL);
+    assert_non_null(prompt);
+    assert_non_null(strstr(prompt, BRANCHES));
+    free(prompt);
+    EXPECT(0, "check", "line");
+    EXPECT(0, "replay", "line");
+    cJSON_Delete(before);
+    cJSON_Delete(after);
 }
 
 static int set_up(void **state)
@@ -77,6 +119,9 @@ static int set_up(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_mail_on_a_gpu)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mail_on_a_gpu),
+        cmocka_unit_test(test_a_fruitless_line_is_profiled_again),
+    };
     return cmocka_run_group_tests(tests, set_up, fake_gpu_tear_down);
 }

@@ -49,6 +49,11 @@ int cli_wait(pid_t pid);
 /* The ids of the first `most` prompts that wait in an archive's mailbox; returns how many wait. */
 int cli_pending(const char *archive, char ids[][KDS_MAIL_ID], int most);
 
+/* The number that a query of an archive gives; -1 if it has no row. */
+double cli_query(const char *archive, const char *sql);
+
+void cli_sleep_ms(int64_t ms);
+
 /* Path in the scratch folder (static storage, 8 at a time); path in the source tree. */
 const char *cli_path(const char *name);
 const char *cli_source(const char *name);

@@ -8,17 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define KILLS 20
 #define EVALS "24"
-
-static void sleep_ms(int64_t ms)
-{
-    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-    nanosleep(&t, NULL);
-}
 
 /* What must be equal: every candidate with verdict, cell, fitness, and the hash over the decisions.
  */
@@ -67,10 +60,10 @@ static void test_twenty_kills(void **state)
     /* The first kill waits for the archive to be there: before that there is nothing to resume. */
     pid_t pid = cli_start("run", start);
     while (access(cli_path("killed/status.json"), F_OK) != 0 && kill(pid, 0) == 0)
-        sleep_ms(5);
+        cli_sleep_ms(5);
     int64_t before = 0;
     for (int i = 0; i < KILLS; i++) {
-        sleep_ms((int64_t)kds_random_below(&random, 900));
+        cli_sleep_ms((int64_t)kds_random_below(&random, 900));
         kill(pid, SIGKILL);
         assert_int_equal(cli_wait(pid), 128 + SIGKILL);
         EXPECT(0, "check", "killed");
@@ -111,7 +104,7 @@ static void test_what_was_told_is_in_the_record(void **state)
     pid_t pid = cli_start("told", start);
     for (int64_t wanted = 10; wanted <= 70; wanted += 30) {
         while (last_told("told") < wanted && kill(pid, 0) == 0)
-            sleep_ms(10);
+            cli_sleep_ms(10);
         kill(pid, SIGKILL);
         assert_int_equal(cli_wait(pid), 128 + SIGKILL);
         cJSON *report = JSON("check", "told");
@@ -137,8 +130,8 @@ static void test_polite_stop(void **state)
            "11");
     pid_t pid = cli_start("polite", start);
     while (access(cli_path("polite/status.json"), F_OK) != 0 && kill(pid, 0) == 0)
-        sleep_ms(5);
-    sleep_ms(200);
+        cli_sleep_ms(5);
+    cli_sleep_ms(200);
     kill(pid, SIGTERM);
     assert_int_equal(cli_wait(pid), 143);
     EXPECT(0, "check", "polite");
@@ -154,7 +147,7 @@ static void test_lock(void **state)
         "run", cli_source("tests/tasks/scale"), "-o", "locked", "--seed", "3", NULL};
     pid_t pid = cli_start("locked", start);
     while (access(cli_path("locked/status.json"), F_OK) != 0 && kill(pid, 0) == 0)
-        sleep_ms(5);
+        cli_sleep_ms(5);
     char text[40];
     snprintf(text, sizeof text, "%d", (int)pid);
     REFUSES(11, text, "resume", "locked");

@@ -1,43 +1,21 @@
 /* Campaigns with a model: a loopback server that answers as a chat endpoint, well and badly. What
  * was paid for is never asked for again, the two accounts agree, and the key is nowhere. */
-#include "tests/cli/cli_test.h"
-#include "tests/tools/chat_server.h"
+#include "tests/cli/served.h"
 
 #include "search/base/random.h"
 
 #include <ftw.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define KEY "sk-test-0123456789abcdef-never-shown"
 
-static char url[64];
-
-static chat_server *serve(const chat_script *script)
-{
-    chat_server *server = NULL;
-    kds_err e = {0};
-    if (chat_server_start(&server, script, &e) != KDS_OK)
-        fail_msg("%s", e.message);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/v1", chat_server_port(server));
-    setenv("TEST_CHAT_KEY", KEY, 1);
-    return server;
-}
-
 #define MODEL                                                                                      \
     "--proposer", "endpoint", "--url", url, "--model", "test-model", "--key-env", "TEST_CHAT_KEY"
 #define PRICES "--price-prompt", "1", "--price-completion", "2"
-
-static void sleep_ms(int64_t ms)
-{
-    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-    nanosleep(&t, NULL);
-}
 
 static const char *task(void)
 {
@@ -252,32 +230,16 @@ static void test_faults_are_survived(void **state)
     chat_server_stop(server);
 }
 
-/* The single number that a query gives. */
-static int64_t number_of(const char *archive, const char *sql)
-{
-    sqlite3 *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    char path[600];
-    snprintf(path, sizeof path, "%s/campaign.db", cli_path(archive));
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-    int64_t n = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    sqlite3_close(db);
-    return n;
-}
-
 /* No question was sent again after its reply had been recorded, and the server saw nothing that is
  * not in the record. */
 static void assert_no_reply_paid_twice(const char *archive, chat_server *server)
 {
     assert_int_equal(
-        number_of(archive,
+        cli_query(archive,
                   "SELECT count(*) FROM calls a JOIN calls b ON a.decision = b.decision AND "
                   "a.prompt = b.prompt AND a.request < b.request WHERE a.outcome = 'ok'"),
         0);
-    assert_true(number_of(archive, "SELECT count(*) FROM calls") >=
+    assert_true(cli_query(archive, "SELECT count(*) FROM calls") >=
                 (int64_t)chat_server_counts(server).requests);
 }
 
@@ -299,19 +261,19 @@ static void test_kills_lose_no_reply(void **state)
     const char *const again[] = {"resume", "killed", NULL};
     pid_t pid = cli_start("run", start);
     while (access(cli_path("killed/status.json"), F_OK) != 0 && kill(pid, 0) == 0)
-        sleep_ms(5);
+        cli_sleep_ms(5);
     int64_t kills = 0;
     for (; kills < 8; kills++) {
-        sleep_ms((int64_t)kds_random_below(&random, 300));
+        cli_sleep_ms((int64_t)kds_random_below(&random, 300));
         kill(pid, SIGKILL);
         if (cli_wait(pid) == 0)
             break;
         chat_counts counts = chat_server_counts(server);
-        assert_true(number_of("killed", "SELECT count(*) FROM calls WHERE reply IS NOT NULL") <=
+        assert_true(cli_query("killed", "SELECT count(*) FROM calls WHERE reply IS NOT NULL") <=
                     (int64_t)counts.requests);
         EXPECT(0, "check", "killed");
         pid = cli_start("resume", again);
-        sleep_ms((int64_t)kds_random_below(&random, 1500));
+        cli_sleep_ms((int64_t)kds_random_below(&random, 1500));
     }
     if (kills == 8)
         assert_int_equal(cli_wait(pid), 0);
@@ -347,24 +309,24 @@ static void test_lost_calls_count_as_reserved(void **state)
     for (uint64_t i = 1; i <= 2; i++) {
         pid_t pid = i == 1 ? cli_start("lost1", start) : cli_start("lost2", again);
         while (chat_server_counts(server).requests < i && kill(pid, 0) == 0)
-            sleep_ms(5);
-        assert_int_equal(number_of("lost", OPEN), 1);
-        assert_int_equal(number_of("lost", LOST), i - 1);
+            cli_sleep_ms(5);
+        assert_int_equal(cli_query("lost", OPEN), 1);
+        assert_int_equal(cli_query("lost", LOST), i - 1);
         kill(pid, i == 1 ? SIGKILL : SIGTERM);
         assert_int_equal(cli_wait(pid), i == 1 ? 128 + SIGKILL : 143);
     }
-    assert_int_equal(number_of("lost", OPEN), 0);
-    assert_int_equal(number_of("lost", LOST), 2);
+    assert_int_equal(cli_query("lost", OPEN), 0);
+    assert_int_equal(cli_query("lost", LOST), 2);
     EXPECT(0, "resume", "lost");
-    assert_int_equal(number_of("lost", LOST), 2);
-    assert_int_equal(number_of("lost", "SELECT count(*) FROM calls WHERE outcome = 'retry' AND "
+    assert_int_equal(cli_query("lost", LOST), 2);
+    assert_int_equal(cli_query("lost", "SELECT count(*) FROM calls WHERE outcome = 'retry' AND "
                                        "status = 0 AND cost_usd = reserved_usd"),
                      1);
     cJSON *status = JSON("status", "lost");
     assert_int_equal(kds_json_int(status, "failed_calls", 0), 3);
     assert_int_equal(kds_json_int(status, "responses", 0), kds_json_int(status, "requests", -1));
     cJSON_Delete(status);
-    assert_int_equal(number_of("lost", "SELECT abs(sum(cost_usd) - (SELECT cost_usd FROM budget)) "
+    assert_int_equal(cli_query("lost", "SELECT abs(sum(cost_usd) - (SELECT cost_usd FROM budget)) "
                                        "< 1e-9 FROM calls"),
                      1);
     EXPECT(0, "check", "lost");
@@ -381,6 +343,7 @@ static void test_refused_key(void **state)
     unsetenv("TEST_CHAT_KEY");
     REFUSES(3, "TEST_CHAT_KEY", "run", task(), "-o", "unset", "--max-evals", "14", MODEL);
     assert_int_not_equal(access(cli_path("unset"), F_OK), 0);
+    setenv("TEST_CHAT_KEY", KEY, 1);
     REFUSES(2, "--url and --model", "run", task(), "-o", "unset", "--proposer", "endpoint");
     chat_server_stop(server);
 }
@@ -389,7 +352,6 @@ static void test_refused_key(void **state)
 static void test_unreachable(void **state)
 {
     (void)state;
-    setenv("TEST_CHAT_KEY", KEY, 1);
     snprintf(url, sizeof url, "http://127.0.0.1:9/v1");
     REFUSES(30, "127.0.0.1", "run", task(), "-o", "unreachable", "--attempts", "2", "--max-evals",
             "14", MODEL);
@@ -491,6 +453,12 @@ static void test_requests_are_capped(void **state)
     chat_server_stop(server);
 }
 
+static int set_up(void **state)
+{
+    setenv("TEST_CHAT_KEY", KEY, 1);
+    return cli_set_up(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -508,5 +476,5 @@ int main(void)
         cmocka_unit_test(test_requests_are_capped),
         cmocka_unit_test(test_tokens_are_capped),
     };
-    return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);
+    return cmocka_run_group_tests(tests, set_up, cli_tear_down);
 }

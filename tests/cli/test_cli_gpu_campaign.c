@@ -33,28 +33,12 @@ static int set_up(void **state)
     return failed;
 }
 
-/* A number that one query of the archive gives. */
-static int64_t ask(const char *archive, const char *sql)
-{
-    char path[200];
-    sqlite3 *db = NULL;
-    sqlite3_stmt *s = NULL;
-    (void)snprintf(path, sizeof path, "%s/campaign.db", archive);
-    assert_int_equal(sqlite3_open_v2(cli_path(path), &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
-    int64_t value = sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
-    sqlite3_close(db);
-    return value;
-}
-
 static void must_hold(const char *archive)
 {
     cJSON *report = JSON("replay", archive);
     assert_true(kds_json_bool(report, "agrees", false));
     assert_int_equal(kds_json_int(report, "duels", -1),
-                     ask(archive, "SELECT count(*) FROM events WHERE kind = 'DUEL'"));
+                     cli_query(archive, "SELECT count(*) FROM events WHERE kind = 'DUEL'"));
     cJSON_Delete(report);
     EXPECT(0, "check", archive);
 }
@@ -72,14 +56,16 @@ static void test_duels_decide(void **state)
     cli_free(&r);
     must_hold("one");
     /* Every acceptance but the baseline's has a duel of its decision before it. */
-    assert_int_equal(ask("one", "SELECT count(*) FROM decisions d WHERE accepted AND decision > 0 "
-                                "AND NOT EXISTS (SELECT 1 FROM evaluations e WHERE e.decision = "
-                                "d.decision AND e.stage IN ('duel cell', 'duel baseline') AND "
-                                "e.seq < d.commit_seq)"),
+    assert_int_equal(cli_query("one",
+                               "SELECT count(*) FROM decisions d WHERE accepted AND decision > 0 "
+                               "AND NOT EXISTS (SELECT 1 FROM evaluations e WHERE e.decision = "
+                               "d.decision AND e.stage IN ('duel cell', 'duel baseline') AND "
+                               "e.seq < d.commit_seq)"),
                      0);
-    assert_true(ask("one", "SELECT count(*) FROM evaluations WHERE stage = 'duel confirm'") >= 1);
-    assert_true(ask("one", "SELECT count(*) FROM events WHERE kind = 'DUEL' AND body LIKE "
-                           "'%\"purpose\":\"floor\"%'") == 2);
+    assert_true(cli_query("one", "SELECT count(*) FROM evaluations WHERE stage = 'duel confirm'") >=
+                1);
+    assert_true(cli_query("one", "SELECT count(*) FROM events WHERE kind = 'DUEL' AND body LIKE "
+                                 "'%\"purpose\":\"floor\"%'") == 2);
     /* 12800 elements in blocks of 512 and more take 325 us or less; of 128 they take 400. */
     cJSON *status = JSON("status", "one");
     double speedup = kds_json_num(status, "speedup", 0);
@@ -156,12 +142,12 @@ static void test_kills(void **state)
         for (int waited = 0; waited < 600; waited++) { /* until it has got further */
             nap(0.1);
             if (access(cli_path("killed/status.json"), F_OK) == 0 &&
-                ask("killed", "SELECT count(*) FROM events") > before + 8)
+                cli_query("killed", "SELECT count(*) FROM events") > before + 8)
                 break;
         }
         assert_int_equal(kill(pid, SIGKILL), 0);
         assert_int_equal(cli_wait(pid), 128 + SIGKILL);
-        int64_t events = ask("killed", "SELECT count(*) FROM events");
+        int64_t events = cli_query("killed", "SELECT count(*) FROM events");
         assert_true(events > before);
         before = events;
     }
@@ -169,7 +155,7 @@ static void test_kills(void **state)
     if (r.status != 0)
         fail_msg("%s%s", r.out, r.err);
     cli_free(&r);
-    assert_true(ask("killed", "SELECT count(*) FROM events") > before);
+    assert_true(cli_query("killed", "SELECT count(*) FROM events") > before);
     must_hold("killed");
     cJSON *status = JSON("status", "killed");
     assert_int_equal(kds_json_int(status, "judged", 0), 6);
@@ -208,8 +194,9 @@ static void test_another_card(void **state)
     const char *args[] = {"resume", "../one", "--max-evals", "7", NULL};
     assert_int_equal(elsewhere(args), 0);
     must_hold("one");
-    assert_int_equal(ask("one", "SELECT count(DISTINCT json_extract(body, '$.fingerprint')) FROM "
-                                "events WHERE kind = 'DUEL'"),
+    assert_int_equal(cli_query("one",
+                               "SELECT count(DISTINCT json_extract(body, '$.fingerprint')) FROM "
+                               "events WHERE kind = 'DUEL'"),
                      2);
     REFUSES(20, "must not be mixed", "resume", "one", "--device", "sim");
 }
@@ -223,10 +210,11 @@ static void test_a_promotion_is_not_borne_out(void **state)
     EXPECT(0, "resume", "one", "--max-evals", "12", "--review-every", "1");
     (void)unlink(cli_path("fake_block_us"));
     must_hold("one");
-    assert_true(ask("one", "SELECT count(*) FROM events WHERE kind = 'RETIRE' AND "
-                           "json_extract(body, '$.cell') IS NULL") >= 1);
-    assert_int_equal(ask("one", "SELECT count(*) FROM cells c JOIN candidates a ON a.id = c.elite "
-                                "WHERE a.why LIKE '%found no faster%'"),
+    assert_true(cli_query("one", "SELECT count(*) FROM events WHERE kind = 'RETIRE' AND "
+                                 "json_extract(body, '$.cell') IS NULL") >= 1);
+    assert_int_equal(cli_query("one",
+                               "SELECT count(*) FROM cells c JOIN candidates a ON a.id = c.elite "
+                               "WHERE a.why LIKE '%found no faster%'"),
                      0);
     cJSON *after = JSON("status", "one");
     assert_string_not_equal(kds_json_str(kds_json_at(before, "best"), "id", "-"),
@@ -247,7 +235,8 @@ static void test_two_cards(void **state)
     assert_string_equal(kds_json_str(status, "device", ""), "cuda:0,cuda:1");
     cJSON_Delete(status);
     assert_int_equal(
-        ask("two",
+        cli_query(
+            "two",
             "WITH d AS (SELECT seq, json_extract(body, '$.decision') AS decision, "
             "json_extract(body, '$.purpose') AS purpose, json_extract(body, '$.device') AS card "
             "FROM events WHERE kind = 'DUEL' AND json_extract(body, '$.decision') IS NOT NULL) "
@@ -255,13 +244,14 @@ static void test_two_cards(void **state)
             "max(seq) FROM d WHERE decision = a.decision AND seq < a.seq) WHERE a.purpose = "
             "'confirm' AND a.card = b.card"),
         0);
-    assert_true(ask("two", "SELECT count(*) FROM evaluations WHERE stage = 'duel confirm'") >= 1);
+    assert_true(cli_query("two", "SELECT count(*) FROM evaluations WHERE stage = 'duel confirm'") >=
+                1);
     assert_true(
-        ask("two",
-            "WITH d AS (SELECT a.seq AS begun, b.seq AS ended FROM events a JOIN events b ON "
-            "a.kind = 'CHALLENGE' AND b.kind = 'DUEL' AND json_extract(a.body, "
-            "'$.challenge') = json_extract(b.body, '$.challenge')) SELECT count(*) FROM d x "
-            "JOIN d y ON x.begun < y.begun AND y.begun < x.ended") >= 1);
+        cli_query("two",
+                  "WITH d AS (SELECT a.seq AS begun, b.seq AS ended FROM events a JOIN events b ON "
+                  "a.kind = 'CHALLENGE' AND b.kind = 'DUEL' AND json_extract(a.body, "
+                  "'$.challenge') = json_extract(b.body, '$.challenge')) SELECT count(*) FROM d x "
+                  "JOIN d y ON x.begun < y.begun AND y.begun < x.ended") >= 1);
     (void)unlink(cli_path("fake_gpus"));
 }
 
@@ -277,7 +267,7 @@ static void test_no_counters(void **state)
     (void)unlink(cli_path("fake_cupti"));
     EXPECT(0, "resume", "facts", "--max-evals", "5");
     must_hold("facts");
-    assert_true(ask("facts", "SELECT count(*) FROM cells WHERE elite IS NOT NULL") >= 1);
+    assert_true(cli_query("facts", "SELECT count(*) FROM cells WHERE elite IS NOT NULL") >= 1);
     cli_write("fake_cupti", "forbidden", 9);
     REFUSES(20, "there are none here", "resume", "one", "--max-evals", "20");
     (void)unlink(cli_path("fake_cupti"));

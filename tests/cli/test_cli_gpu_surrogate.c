@@ -2,7 +2,6 @@
 #include "tests/cli/fake_gpu.h"
 
 #include <math.h>
-#include <sqlite3.h>
 
 #define ROWS                                                                                       \
     "{\"format\": 1, \"production\": ["                                                            \
@@ -32,21 +31,6 @@
     "__global__ void f(const float *x, float *y, int n, float a)\n{\n"                             \
     "    int i = blockIdx.x * THREADS + threadIdx.x;\n"                                            \
     "    if (i < n)\n        y[i] = a * x[i];\n}\n"
-
-static double ask(const char *archive, const char *sql)
-{
-    char path[200];
-    sqlite3 *db = NULL;
-    sqlite3_stmt *s = NULL;
-    (void)snprintf(path, sizeof path, "%s/campaign.db", archive);
-    assert_int_equal(sqlite3_open_v2(cli_path(path), &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
-    double value = sqlite3_column_double(s, 0);
-    sqlite3_finalize(s);
-    sqlite3_close(db);
-    return value;
-}
 
 static double gpu_seconds(const char *archive)
 {
@@ -81,15 +65,15 @@ static void test_gpu_time(void **state)
     double first = gpu_seconds("timed");
     assert_true(first >= 0.05);
     /* Every card's second is of a job that was recorded: no more than the epoch took. */
-    assert_true(first <= ask("timed", "SELECT total(seconds) FROM epochs"));
+    assert_true(first <= cli_query("timed", "SELECT total(seconds) FROM epochs"));
     cli_result text = CLI("status", "timed");
     assert_non_null(strstr(text.out, "GPU time    "));
     assert_non_null(strstr(text.out, "max-gpu-time 0.05s"));
     cli_free(&text);
     /* Used up is used up; a larger budget goes on from there. */
-    int64_t judged = (int64_t)ask("timed", "SELECT committed FROM budget");
+    int64_t judged = (int64_t)cli_query("timed", "SELECT committed FROM budget");
     EXPECT(0, "resume", "timed");
-    assert_int_equal((int64_t)ask("timed", "SELECT committed FROM budget"), judged);
+    assert_int_equal((int64_t)cli_query("timed", "SELECT committed FROM budget"), judged);
     EXPECT(0, "resume", "timed", "--max-gpu-time", "0", "--max-evals", "6");
     assert_true(gpu_seconds("timed") > first);
     must_hold("timed");
@@ -99,11 +83,12 @@ static void test_gpu_time(void **state)
 static void test_forecasts(void **state)
 {
     (void)state;
-    assert_true(ask("timed", "SELECT count(*) FROM decisions WHERE fitness IS NOT NULL AND "
-                             "duplicate_of IS NULL AND NOT EXISTS (SELECT 1 FROM events e WHERE "
-                             "e.kind = 'STAGE' AND json_extract(e.body, '$.decision') = "
-                             "decisions.decision AND json_extract(e.body, "
-                             "'$.forecast.modelled') IS NOT NULL AND e.seq < commit_seq)") == 0);
+    assert_true(cli_query("timed",
+                          "SELECT count(*) FROM decisions WHERE fitness IS NOT NULL AND "
+                          "duplicate_of IS NULL AND NOT EXISTS (SELECT 1 FROM events e WHERE "
+                          "e.kind = 'STAGE' AND json_extract(e.body, '$.decision') = "
+                          "decisions.decision AND json_extract(e.body, "
+                          "'$.forecast.modelled') IS NOT NULL AND e.seq < commit_seq)") == 0);
     cJSON *o = JSON("show", "timed", "--surrogate");
     int children = (int)kds_json_int(o, "children", 0);
     assert_true(children >= 4);
@@ -146,13 +131,16 @@ static void test_cutoff(void **state)
     answer(ids[0], "20 % slower", 128, SLOW);
     answer(ids[1], "1.3x", 256, "");
     EXPECT(31, "resume", "cut");
-    assert_true(ask("cut", "SELECT count(*) FROM decisions WHERE verdict = 'set_aside'") == 1);
-    assert_true(ask("cut", "SELECT count(*) FROM evaluations e JOIN decisions d USING (decision) "
-                           "WHERE d.verdict = 'set_aside' AND e.stage = 'judge'") == 0);
-    assert_true(ask("cut", "SELECT count(*) FROM decisions WHERE operator = 'repair'") == 0);
-    assert_true(ask("cut", "SELECT abs(json_extract(body, '$.forecast.predicted') + ln(1.3)) < "
-                           "0.05 FROM events WHERE kind = 'STAGE' AND json_extract(body, "
-                           "'$.forecast.predicted') < 0") == 1);
+    assert_true(cli_query("cut", "SELECT count(*) FROM decisions WHERE verdict = 'set_aside'") ==
+                1);
+    assert_true(cli_query("cut",
+                          "SELECT count(*) FROM evaluations e JOIN decisions d USING (decision) "
+                          "WHERE d.verdict = 'set_aside' AND e.stage = 'judge'") == 0);
+    assert_true(cli_query("cut", "SELECT count(*) FROM decisions WHERE operator = 'repair'") == 0);
+    assert_true(cli_query("cut",
+                          "SELECT abs(json_extract(body, '$.forecast.predicted') + ln(1.3)) < "
+                          "0.05 FROM events WHERE kind = 'STAGE' AND json_extract(body, "
+                          "'$.forecast.predicted') < 0") == 1);
     cJSON *o = JSON("show", "cut", "--surrogate");
     assert_int_equal(kds_json_int(o, "set_aside", 0), 1);
     assert_int_equal(

@@ -1,7 +1,6 @@
 /* Guidance in whole campaigns, behind an endpoint and by mail: asked for, told, scored, shown; the
  * same after any interruption; and harmless whatever a model writes into it. */
-#include "tests/cli/cli_test.h"
-#include "tests/tools/chat_server.h"
+#include "tests/cli/served.h"
 
 #include "archive/ledger.h"
 #include "search/base/file.h"
@@ -16,39 +15,11 @@
 #include <time.h>
 #include <unistd.h>
 
-static char url[64];
-
-static chat_server *serve(const chat_script *script)
-{
-    chat_server *server = NULL;
-    kds_err e = {0};
-    if (chat_server_start(&server, script, &e) != KDS_OK)
-        fail_msg("%s", e.message);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/v1", chat_server_port(server));
-    return server;
-}
-
 #define MODEL "--url", url, "--model", "test-model"
 
 static const char *task(void)
 {
     return cli_source("tests/tasks/scale");
-}
-
-/* The number that a query gives; -1 for no row. */
-static int64_t number_of(const char *archive, const char *sql)
-{
-    sqlite3 *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    char path[600];
-    snprintf(path, sizeof path, "%s/campaign.db", cli_path(archive));
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    sqlite3_busy_timeout(db, 5000);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-    int64_t n = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : -1;
-    sqlite3_finalize(statement);
-    sqlite3_close(db);
-    return n;
 }
 
 /* What a guidance has by a field of `show --guidance`, summed over all. */
@@ -133,13 +104,13 @@ static void assert_cuts_end_alike(const char *archive)
                  "SELECT seq FROM events WHERE kind = '%s' AND json_extract(body, '$.decision') IN "
                  "(SELECT decision FROM decisions WHERE operator = 'guide') LIMIT 1 OFFSET 1",
                  steps[i]);
-        cut(archive, name, number_of(archive, query));
+        cut(archive, name, cli_query(archive, query));
         EXPECT(0, "check", name);
         EXPECT(0, "resume", name);
         chain_of(name, again);
         assert_string_equal(whole, again);
         assert_int_equal(
-            number_of(name, "SELECT count(*) FROM calls a JOIN calls b ON a.decision = b.decision "
+            cli_query(name, "SELECT count(*) FROM calls a JOIN calls b ON a.decision = b.decision "
                             "AND a.prompt = b.prompt AND a.request < b.request WHERE a.outcome = "
                             "'ok'"),
             0);
@@ -163,9 +134,9 @@ static void test_guided(void **state)
     int in_use = (int)kds_json_int(kds_json_at(status, "guidance"), "in_use", 0);
     assert_true(in_use >= 2);
     assert_int_equal(cJSON_GetArraySize(list), 1 + in_use);
-    int64_t made = number_of("guided", "SELECT count(*) FROM decisions WHERE proposer = 'endpoint' "
+    int64_t made = cli_query("guided", "SELECT count(*) FROM decisions WHERE proposer = 'endpoint' "
                                        "AND operator <> 'guide' AND commit_seq IS NOT NULL"),
-            edits = number_of("guided", "SELECT commits FROM operators WHERE operator = 'guide'");
+            edits = cli_query("guided", "SELECT commits FROM operators WHERE operator = 'guide'");
     assert_int_equal(sum_of(list, "children"), made);
     assert_int_equal(edits, in_use);
     assert_int_equal(kds_json_int(status, "judged", -1) + kds_json_int(status, "duplicates", -1),
@@ -179,7 +150,7 @@ static void test_guided(void **state)
     assert_non_null(strstr(kds_json_str(first, "text", ""), "Other tunables have paid"));
     cJSON_Delete(list);
     cJSON_Delete(status);
-    assert_true(number_of("guided", "SELECT count(*) FROM events WHERE kind = 'DECISION' AND "
+    assert_true(cli_query("guided", "SELECT count(*) FROM events WHERE kind = 'DECISION' AND "
                                     "json_extract(body, '$.guidance') IS NOT NULL") > in_use);
     cli_result r = CLI("status", "guided");
     assert_non_null(strstr(r.out, " in use, 0 retired, 0 replaced (`"));
@@ -208,14 +179,14 @@ static void test_killed_while_it_waits(void **state)
     pid_t pid = cli_start("run", start);
     while (access(cli_path("waits/status.json"), F_OK) != 0 && kill(pid, 0) == 0)
         nanosleep(&(struct timespec){0, 5000000}, NULL);
-    while (number_of("waits", WAITING) < 1 && kill(pid, 0) == 0)
+    while (cli_query("waits", WAITING) < 1 && kill(pid, 0) == 0)
         nanosleep(&(struct timespec){0, 5000000}, NULL);
     kill(pid, SIGKILL);
     assert_int_equal(cli_wait(pid), 128 + SIGKILL);
-    assert_int_equal(number_of("waits", WAITING), 1);
+    assert_int_equal(cli_query("waits", WAITING), 1);
     EXPECT(0, "check", "waits");
     EXPECT(0, "resume", "waits");
-    assert_int_equal(number_of("waits", "SELECT max(requests) FROM decisions WHERE operator = "
+    assert_int_equal(cli_query("waits", "SELECT max(requests) FROM decisions WHERE operator = "
                                         "'guide'"),
                      2);
     cJSON *list = JSON("show", "waits", "--guidance");
@@ -304,10 +275,10 @@ static void test_hostile(void **state)
     assert_int_equal(cJSON_GetArraySize(list), 2);
     assert_string_equal(kds_json_str(cJSON_GetArrayItem(list, 1), "text", ""), CLEAN);
     cJSON_Delete(list);
-    assert_true(number_of("hostile", "SELECT count(*) FROM decisions WHERE operator = 'guide' AND "
+    assert_true(cli_query("hostile", "SELECT count(*) FROM decisions WHERE operator = 'guide' AND "
                                      "why LIKE 'the same guidance%'") >= 1);
-    assert_int_equal(number_of("hostile", "SELECT duplicates FROM budget"),
-                     number_of("hostile", "SELECT count(*) FROM decisions WHERE verdict = "
+    assert_int_equal(cli_query("hostile", "SELECT duplicates FROM budget"),
+                     cli_query("hostile", "SELECT count(*) FROM decisions WHERE verdict = "
                                           "'duplicate' AND operator <> 'guide'"));
     char *user = told_prompt("hostile");
     assert_non_null(strstr(user, "# Advice from this search"));
@@ -336,7 +307,7 @@ static void test_corrected(void **state)
     EXPECT(0, "run", task(), "-o", "corrected", "--operators",
            "mutate,explore,crossover,simplify,repair", "--max-evals", "9", "--guidance-every", "3",
            "--order", "strict", "--in-flight", "2", MODEL);
-    assert_int_equal(number_of("corrected", "SELECT max(requests) FROM decisions WHERE operator = "
+    assert_int_equal(cli_query("corrected", "SELECT max(requests) FROM decisions WHERE operator = "
                                             "'guide'"),
                      2);
     cJSON *list = JSON("show", "corrected", "--guidance");
@@ -347,7 +318,7 @@ static void test_corrected(void **state)
     EXPECT(0, "run", task(), "-o", "unguided", "--max-evals", "6", "--guidance-every", "0",
            "--order", "strict", "--in-flight", "2", MODEL);
     assert_int_equal(
-        number_of("unguided", "SELECT count(*) FROM decisions WHERE operator = 'guide'"), 0);
+        cli_query("unguided", "SELECT count(*) FROM decisions WHERE operator = 'guide'"), 0);
     list = JSON("show", "unguided", "--guidance");
     assert_int_equal(cJSON_GetArraySize(list), 1);
     cJSON_Delete(list);
@@ -453,7 +424,7 @@ static void test_by_mail(void **state)
     EXPECT(31, "resume", "mail");
     answer_until_guide("mail", big, "nothing between");
     EXPECT(31, "resume", "mail");
-    assert_int_equal(number_of("mail", "SELECT count(*) FROM decisions WHERE operator = 'guide' "
+    assert_int_equal(cli_query("mail", "SELECT count(*) FROM decisions WHERE operator = 'guide' "
                                        "AND verdict = 'no_child' AND why LIKE '%at most 2000%'"),
                      1);
     list = JSON("show", "mail", "--guidance");

@@ -19,12 +19,6 @@
 
 #define MAIL "--proposer", "mailbox", "--mailbox-out", "3"
 
-static void sleep_ms(int64_t ms)
-{
-    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-    nanosleep(&t, NULL);
-}
-
 static const char *task(void)
 {
     return cli_source("tests/tasks/scale");
@@ -472,7 +466,7 @@ static void test_kills(void **state)
         }
         pid_t pid = cli_start(
             "killed", (const char *const[]){"resume", "killed", "--mailbox-wait", "1h", NULL});
-        sleep_ms((int64_t)kds_random_below(&random, 400));
+        cli_sleep_ms((int64_t)kds_random_below(&random, 400));
         kill(pid, SIGKILL);
         (void)cli_wait(pid);
         EXPECT(0, "check", "killed");
@@ -494,10 +488,10 @@ static void test_waits(void **state)
     assert_int_equal(cli_pending("waits", ids, 8), 3);
     pid_t pid =
         cli_start("waits", (const char *const[]){"resume", "waits", "--mailbox-wait", "1h", NULL});
-    sleep_ms(300);
+    cli_sleep_ms(300);
     reply_json("waits", ids[1], "b.json", "somebody");
     for (int i = 0; i < 200 && status_of("waits", "responses") == 0; i++)
-        sleep_ms(50);
+        cli_sleep_ms(50);
     assert_int_equal(status_of("waits", "responses"), 1);
     kill(pid, SIGINT);
     assert_int_equal(cli_wait(pid), 130);

@@ -7,6 +7,7 @@
 #define KDS_PROMPTS_TEMPLATE_H
 
 #include "search/base/buf.h"
+#include "search/base/id.h"
 
 typedef struct kds_template {
     const char *name; /* "mutate.md" */
@@ -26,6 +27,8 @@ const kds_template *kds_template_find(const kds_template *set, const char *name)
  * KDS_INVALID or KDS_TOO_LARGE with file and line. Freed with kds_template_set_free(). */
 KDS_MUST_USE kds_code kds_template_set_load(kds_template **out, const char *dir, kds_err *e);
 void kds_template_set_free(kds_template *set); /* NULL is allowed */
+/* A hash over names and texts; zero if out of memory. */
+kds_id kds_template_set_hash(const kds_template *set);
 
 typedef struct kds_field {
     const char *name;

@@ -89,6 +89,21 @@ kds_code kds_template_set_load(kds_template **out, const char *dir, kds_err *e)
     return KDS_OK;
 }
 
+kds_id kds_template_set_hash(const kds_template *set)
+{
+    kds_id id = {0, 0};
+    kds_hasher *h = kds_hasher_create();
+    for (const kds_template *t = set; h && t->name; t++) {
+        kds_hasher_add(h, t->name, strlen(t->name) + 1);
+        kds_hasher_add(h, t->text, t->len);
+        kds_hasher_add(h, "", 1);
+    }
+    if (h)
+        id = kds_hasher_id(h);
+    kds_hasher_free(h);
+    return id;
+}
+
 void kds_template_set_free(kds_template *set)
 {
     for (kds_template *t = set; t && t->name; t++)

@@ -203,6 +203,8 @@ static cJSON *campaign_body(kds_campaign *c, uint64_t gate_seed)
               kds_json_add_str(o, "task", c->task->name) &&
               kds_json_add_str(o, "family", c->task->family) &&
               kds_json_add_id(o, "task_hash", c->task->hash) &&
+              (!c->templates ||
+               kds_json_add_id(o, "templates_hash", kds_template_set_hash(c->templates))) &&
               kds_json_add_str(o, "seed", kds_settings_text(c->settings, "seed")) &&
               kds_json_add_str(o, "gate_seed", gate) &&
               kds_json_add_str(o, "device", kds_evaluator_device(c->evaluator)) &&
@@ -412,6 +414,19 @@ static kds_code load_frozen(kds_campaign *c, const cJSON *campaign, kds_err *e)
     return code;
 }
 
+/* The same of the user's own templates; records of earlier versions do not name theirs. */
+static kds_code check_templates(const kds_campaign *c, const cJSON *campaign, kds_err *e)
+{
+    kds_id hash;
+    if (!c->templates || !kds_json_id(campaign, "templates_hash", &hash) ||
+        kds_id_equal(hash, kds_template_set_hash(c->templates)))
+        return KDS_OK;
+    return kds_fail(e, KDS_DAMAGED,
+                    "%s/templates was changed after the campaign began; put back the files that it "
+                    "began with, or start another campaign with --templates",
+                    c->dir);
+}
+
 /* The same kind of device: another card of the model will do, because duels compare only what was
  * measured together. And the same descriptors. */
 static kds_code check_device(kds_campaign *c, const cJSON *campaign, kds_err *e)
@@ -490,6 +505,8 @@ kds_code kds_campaign_resume(kds_campaign **out, const char *archive_dir, const 
         code = open_parts(c, (uint64_t)kds_json_int(campaign, "gate_seed", 0), e);
     if (code == KDS_OK)
         code = check_device(c, campaign, e);
+    if (code == KDS_OK)
+        code = check_templates(c, campaign, e);
     if (code == KDS_OK)
         code = open_log(c, e);
     if (code == KDS_OK)

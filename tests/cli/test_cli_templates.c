@@ -69,6 +69,10 @@ static void test_templates(void **state)
             "own-moved");
     EXPECT(0, "check", "styled");
     EXPECT(0, "replay", "styled");
+    write_text("styled/templates/mutate.md", "Somebody else's style.\n");
+    REFUSES(12, "styled/templates was changed after the campaign began", "resume", "styled");
+    write_text("styled/templates/mutate.md", "Our house style: one idea at a time.\n");
+    EXPECT(31, "resume", "styled");
 }
 
 int main(void)

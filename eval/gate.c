@@ -235,25 +235,35 @@ static void note_errors(trial *t, int buffer, const kds_errors *errors)
         t->out->errors[at].baseline_max_abs = base;
 }
 
-/* Compares one output with `want` and judges it. `strict`: with norms and the baseline's errors. */
+/* What an output is compared with. */
+typedef enum oracle {
+    REFERENCE,     /* with norms and the baseline's errors, which are told */
+    BASELINE,      /* there is no reference, or bits must be equal: with norms, which are told */
+    BASELINE_TOO,  /* after the reference: element by element, by the same tolerance */
+    BASELINE_AS_IS /* after the reference: by a tolerance of its own, with norms */
+} oracle;
+
+/* Compares one output with `want` and judges it. */
 static kds_code check_output(trial *t, int buffer, const kds_outputs *got, const kds_outputs *want,
-                             const char *against, bool strict, int64_t *checked, kds_err *e)
+                             oracle which, int64_t *checked, kds_err *e)
 {
     const kds_task *task = t->gate->task;
     const kds_buffer_spec *spec = &task->buffers[buffer];
-    bool has_reference = t->gate->reference != NULL;
+    const kds_tolerance *tolerance =
+        which == BASELINE_AS_IS ? &spec->beside_baseline : &spec->tolerance;
     kds_errors errors;
-    kds_code code = t->gate->device->ops->compare(t->x->bench, buffer, got, want, &spec->tolerance,
+    kds_code code = t->gate->device->ops->compare(t->x->bench, buffer, got, want, tolerance,
                                                   task->bitwise, &errors, e);
     if (code != KDS_OK)
         return code;
-    if (strict)
+    if (which == REFERENCE || which == BASELINE)
         note_errors(t, buffer, &errors);
     if (checked != NULL)
         *checked += errors.checked;
-    (void)kds_errors_judge(&errors, strict && has_reference ? &t->x->baseline_errors[buffer] : NULL,
-                           &spec->tolerance, &t->x->bench->extents[buffer], spec->name, against,
-                           strict, task->bitwise, t->f);
+    (void)kds_errors_judge(&errors, which == REFERENCE ? &t->x->baseline_errors[buffer] : NULL,
+                           tolerance, &t->x->bench->extents[buffer], spec->name,
+                           which == REFERENCE ? "reference" : "baseline", which != BASELINE_TOO,
+                           task->bitwise, t->f);
     return KDS_OK;
 }
 
@@ -267,10 +277,13 @@ static kds_code check_whole(trial *t, const kds_outputs *got, kds_err *e)
     for (int i = 0; i < task->buffer_count && code == KDS_OK && !failed(t); i++) {
         if (!is_output(task, i))
             continue;
+        oracle second = !reference                             ? BASELINE
+                        : task->buffers[i].has_beside_baseline ? BASELINE_AS_IS
+                                                               : BASELINE_TOO;
         if (reference)
-            code = check_output(t, i, got, t->x->reference, "reference", true, NULL, e);
+            code = check_output(t, i, got, t->x->reference, REFERENCE, NULL, e);
         if (code == KDS_OK && !failed(t))
-            code = check_output(t, i, got, t->x->baseline, "baseline", !reference, NULL, e);
+            code = check_output(t, i, got, t->x->baseline, second, NULL, e);
     }
     return code;
 }
@@ -307,8 +320,7 @@ static kds_code compare_sample(trial *t, const kds_outputs *got, int64_t *checke
         code = own_fault(t->gate, reference ? "reference" : "baseline", t->row, &f, e);
     for (int i = 0; i < task->buffer_count && code == KDS_OK && want != NULL && !failed(t); i++)
         if (is_output(task, i))
-            code = check_output(t, i, got, want, reference ? "reference" : "baseline", true,
-                                checked, e);
+            code = check_output(t, i, got, want, reference ? REFERENCE : BASELINE, checked, e);
     ops->outputs_free(want);
     return code;
 }

@@ -51,16 +51,22 @@ static kds_code read_fill(kds_task_loader *l, const cJSON *node, kds_buffer_spec
     return KDS_OK;
 }
 
-static kds_code read_tolerance(kds_task_loader *l, const cJSON *node, kds_tolerance *out)
+/* `beside`: the tolerance beside the baseline, or NULL if that is what is being read. */
+static kds_code read_tolerance(kds_task_loader *l, const cJSON *node, kds_tolerance *out,
+                               const cJSON **beside)
 {
     kds_json_reader r;
     kds_json_reader_init(&r, l->doc, node, l->e);
     kds_tolerance v = {0};
+    const cJSON *worse = NULL;
     v.atol = kds_json_need_double(&r, "atol", 0, NUMBER_MAX);
     v.rtol = kds_json_need_double(&r, "rtol", 0, NUMBER_MAX);
     v.rel_rmse = kds_json_opt_double(&r, "rel_rmse", 0, NUMBER_MAX, 0);
     v.slice_rel_rmse = kds_json_opt_double(&r, "slice_rel_rmse", 0, NUMBER_MAX, 0);
-    const cJSON *worse = kds_json_opt_object(&r, "worse_than_baseline");
+    if (beside) {
+        worse = kds_json_opt_object(&r, "worse_than_baseline");
+        *beside = kds_json_opt_object(&r, "beside_baseline");
+    }
     kds_code code = kds_json_done(&r);
     if (code == KDS_OK && worse) {
         kds_json_reader_init(&r, l->doc, worse, l->e);
@@ -147,8 +153,12 @@ static kds_code read_use(kds_task_loader *l, const cJSON *node, const cJSON *fil
         return kds_json_fail(l->doc, tolerance, l->e,
                              "a task with \"bitwise\": true compares for equality; remove it");
     kds_code code = fill ? read_fill(l, fill, b) : KDS_OK;
+    const cJSON *beside = NULL;
     if (code == KDS_OK && tolerance)
-        code = read_tolerance(l, tolerance, &b->tolerance);
+        code = read_tolerance(l, tolerance, &b->tolerance, &beside);
+    if (code == KDS_OK && beside)
+        code = read_tolerance(l, beside, &b->beside_baseline, NULL);
+    b->has_beside_baseline = beside != NULL;
     return code;
 }
 

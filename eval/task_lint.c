@@ -68,6 +68,11 @@ static void check_tolerances(lint *l)
                 "atol and rtol of '%s' are both 0: a kernel that is right passes only by luck; use "
                 "\"bitwise\": true for equality",
                 b->name);
+        if (b->has_beside_baseline && !l->t->reference)
+            add(l, "error", "task.json",
+                "'%s' has a tolerance beside_baseline, but there is no reference: its tolerance is "
+                "beside the baseline already",
+                b->name);
         if (b->role != KDS_ROLE_OUT && b->fill.kind == KDS_FILL_CONSTANT)
             add(l, "warning", "task.json",
                 "input '%s' is constant: a kernel that does not read it would pass", b->name);

@@ -142,6 +142,15 @@ static void test_lint_rows(void **state)
         "warning seeds: there are no starting points besides the baseline\n"
         "error bench/workloads.json: there is no held_out row\n");
     free(got);
+    make_task();
+    assert_int_equal(unlink(path), 0);
+    char *beside = replaced(task_json, "\"rtol\": 0.02",
+                            "\"rtol\": 0.02, \"beside_baseline\": {\"atol\": 1, \"rtol\": 1}");
+    put("task.json", beside);
+    got = lint_text();
+    assert_non_null(strstr(got, "error task.json: 'y' has a tolerance beside_baseline, but there"));
+    free(got);
+    free(beside);
 }
 
 int main(void)

@@ -148,6 +148,11 @@ static const wrong wrong_task[] = {
      "/task.json:12: key 'buffers[2].tolerance.rtol': must be from 0 to 1e+30, is -1"},
     {"\"factor\": 2, ", "",
      "/task.json:13: key 'buffers[2].tolerance.worse_than_baseline': the key 'factor' is missing"},
+    {"\"rtol\": 0.02", "\"rtol\": 0.02, \"beside_baseline\": {\"atol\": 1}",
+     "/task.json:12: key 'buffers[2].tolerance.beside_baseline': the key 'rtol' is missing"},
+    {"\"rtol\": 0.02",
+     "\"rtol\": 0.02, \"beside_baseline\": {\"atol\": 1, \"rtol\": 1, \"beside_baseline\": {}}",
+     "/task.json:12: key 'buffers[2].tolerance.beside_baseline.beside_baseline': unknown key"},
     {"\"bytes\":", "\"bitwise\": true, \"bytes\":",
      "/task.json:12: key 'buffers[2].tolerance': a task with \"bitwise\": true compares for "
      "equality; "

@@ -3,8 +3,10 @@
 #include "search/cli/dry_run.h"
 #include "search/cli/progress.h"
 #include "search/cli/shell.h"
+#include "search/engine/models.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Runs, shows the outcome, closes. */
 static kds_code run_campaign(kds_campaign *c, const kds_args *args, const char *archive, kds_err *e)
@@ -35,16 +37,33 @@ static kds_code run_campaign(kds_campaign *c, const kds_args *args, const char *
     return code;
 }
 
+/* Who makes children, in words. */
+static const char *proposer(const kds_settings *s, char *text, size_t size)
+{
+    const char *name = kds_models_proposer(s), *model = kds_settings_text(s, "model");
+    if (strcmp(name, "builtin") == 0)
+        return "the built-in proposer";
+    if (strcmp(name, "mailbox") == 0)
+        return "a model by mail";
+    if (*kds_settings_text(s, "models"))
+        return "the models of the list";
+    snprintf(text, size, "model %.80s", model);
+    return text;
+}
+
 /* A campaign that nobody watches should have an end. */
 static void announce(const kds_args *args, const char *archive)
 {
     static const char *const budgets[] = {"max-time",     "max-evals",    "max-cost", "max-tokens",
                                           "max-requests", "max-gpu-time", "stall",    "target"};
+    char text[100];
     bool limited = false;
     for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++)
         limited |= kds_settings_double(args->settings, budgets[i]) > 0;
-    fprintf(stderr, "searching on %s, keeping everything in %s (Ctrl-C stops, nothing is lost)\n",
-            kds_settings_text(args->settings, "device"), archive);
+    fprintf(stderr,
+            "searching on %s with %s, keeping everything in %s (Ctrl-C stops, nothing is lost)\n",
+            kds_settings_text(args->settings, "device"),
+            proposer(args->settings, text, sizeof text), archive);
     if (!limited)
         fprintf(stderr, "no budget is set: runs until nothing new is left (see --max-time, "
                         "--max-evals)\n");

@@ -1,7 +1,6 @@
 // Softmax with PyTorch's mapping (docs/README.md): a warp per row of up to 1024 elements, a block per longer row, a cluster of
 // blocks beyond 8192 elements; rows stay in registers. 128-bit accesses, in short rows from the first 16-byte boundary on.
 // Rows that are neither short nor aligned, or too long for a cluster, have a block each that reads them twice.
-#include <cooperative_groups.h>
 #include <cuda_bf16.h>
 
 #pragma kda variant warp8 when(N % 8 == 0 && N <= 1024)
@@ -217,7 +216,6 @@ __device__ __forceinline__ float block_total(const Running &r, float factor, flo
 __global__ void __launch_bounds__(256) softmax_cluster8(const __nv_bfloat16 *x, __nv_bfloat16 *y, int N, float factor)
 {
     __shared__ Running parts[8];
-    const cooperative_groups::cluster_group cluster = cooperative_groups::this_cluster();
     const int rank = blockIdx.x % 8, first = rank * 256 + threadIdx.x;
     const size_t base = (size_t)(blockIdx.x / 8) * N;
     const uint4 *in = reinterpret_cast<const uint4 *>(x + base);
@@ -225,7 +223,7 @@ __global__ void __launch_bounds__(256) softmax_cluster8(const __nv_bfloat16 *x, 
     uint4 held[CHUNKS];
     float v[8], most;
     Running r = {-3.4e38f, 0.0f}; // finite: a thread, even a block, may have no elements
-    cluster.barrier_arrive();
+    __cluster_barrier_arrive();
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
         const uint4 none = make_uint4(0xff80ff80u, 0xff80ff80u, 0xff80ff80u, 0xff80ff80u);
@@ -241,10 +239,11 @@ __global__ void __launch_bounds__(256) softmax_cluster8(const __nv_bfloat16 *x, 
     }
     r.sum = block_total(r, factor, most);
     r.most = most;
-    cluster.barrier_wait(); // all blocks have begun: their shared memory may be written
+    __cluster_barrier_wait(); // all blocks have begun: their shared memory may be written
     if (threadIdx.x < 8)
-        *cluster.map_shared_rank(parts + rank, threadIdx.x) = r;
-    cluster.sync();
+        *static_cast<Running *>(__cluster_map_shared_rank(parts + rank, threadIdx.x)) = r;
+    __cluster_barrier_arrive();
+    __cluster_barrier_wait();
     for (int k = 0; k < 8; k++)
         most = fmaxf(most, parts[k].most);
     float sum = 0.0f;

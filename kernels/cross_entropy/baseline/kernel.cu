@@ -1,6 +1,6 @@
 // Cross-entropy with the mapping of the fused losses (docs/README.md): one block per row, one pass with the online form
-// of maximum and sum, 128-bit loads from the first 16-byte boundary of the row on. Four loads of a thread are under way, eight
-// blocks of 256 threads on an SM; few rows get blocks of 1024 threads.
+// of maximum and sum, 128-bit loads from the first 16-byte boundary of the row on, four of a thread under way. Few rows get
+// larger blocks.
 #include <cuda_bf16.h>
 
 #pragma kda variant few when(V >= 16384 && M < 264)

@@ -91,8 +91,9 @@ __global__ void __launch_bounds__(128)
     __syncthreads();
     for (int w = 0; w < warp; w++)
         before = before + warp_sum[w][quad];
+    // NVRTC takes a conditional plain store of a float4 apart into four.
 #pragma unroll
     for (int r = 0; r < 8; r++)
         if (row + r < rows)
-            __stwb(reinterpret_cast<float4 *>(G + at + r * pitch), g[r] + before); // one store: a plain one may be taken apart
+            __stwb(reinterpret_cast<float4 *>(G + at + r * pitch), g[r] + before);
 }

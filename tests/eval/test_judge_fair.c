@@ -83,7 +83,7 @@ static void test_a_pattern_that_is_broken_off(void **state)
               "}\n");
 }
 
-/* 16 blocks for 128 segments, which all run, where 26 of the baseline's 256 do. */
+/* 16 blocks for 128 segments, which all run, where a few of the baseline's 4096 do. */
 static void test_a_small_grid(void **state)
 {
     (void)state;

@@ -1,8 +1,9 @@
 // Cross-entropy with the mapping of the fused losses (docs/README.md): one block per row, one pass with the online form
-// of maximum and sum, 128-bit loads from the first 16-byte boundary of the row on.
+// of maximum and sum, 128-bit loads from the first 16-byte boundary of the row on, four of a thread under way. Few rows get
+// larger blocks.
 #include <cuda_bf16.h>
 
-#pragma kda variant wide when(V >= 16384)
+#pragma kda variant few when(V >= 16384 && M < 264)
 #pragma kda launch entropy_row<1024>(x, target, loss, V) grid(M) block(1024)
 #pragma kda variant any
 #pragma kda launch entropy_row<256>(x, target, loss, V) grid(M) block(256)

@@ -65,8 +65,9 @@ __device__ __forceinline__ float scaled(float x, float constant, float scale, fl
 
 template <typename Scale>
 __global__ void __launch_bounds__(128)
-    scale_tile(const __nv_bfloat16 *x, const void *scale, const __nv_bfloat16 *shift, __nv_bfloat16 *y, int M, int N,
-               int scale_stride, int shift_stride, float constant)
+    scale_tile(const __nv_bfloat16 *__restrict__ x, const void *__restrict__ scale,
+               const __nv_bfloat16 *__restrict__ shift, __nv_bfloat16 *__restrict__ y, int M, int N, int scale_stride,
+               int shift_stride, float constant)
 {
     const int column = blockIdx.x * 128 + threadIdx.x % 16 * 8;
     const int first = blockIdx.y * 128 + threadIdx.x / 16, end = min(M, (int)blockIdx.y * 128 + 128);

@@ -1,12 +1,15 @@
-// Gated activation, one block per row: eight elements per access where N is a multiple of 8, pairs where it is even.
+// Gated activation, one block per row: eight elements per access where N is a multiple of 8, pairs where it is even. A
+// thread has two vectors of either half under way, or eight pairs.
 #include <cuda_bf16.h>
 
 #pragma kda variant row8 when(N % 8 == 0)
 #pragma kda launch silu_row8(x, y, N / 8) grid(M) block(min(1024, align_up(ceil_div(N, 16), 32)))
 #pragma kda variant row2 when(N % 2 == 0)
-#pragma kda launch silu_row2(x, y, N / 2) grid(M) block(min(1024, align_up(ceil_div(N, 4), 32)))
+#pragma kda launch silu_row2(x, y, N / 2) grid(M) block(min(1024, align_up(ceil_div(N, 16), 32)))
 #pragma kda variant any
 #pragma kda launch silu_row(x, y, N) grid(M) block(min(1024, align_up(N, 32)))
+
+#define PAIRS 8 // of either half that a thread has under way where rows are not aligned to vectors
 
 __device__ __forceinline__ float low(unsigned int pair)
 {
@@ -52,9 +55,23 @@ __global__ void __launch_bounds__(1024)
     const unsigned int *gate = reinterpret_cast<const unsigned int *>(x) + (size_t)blockIdx.x * 2 * width;
     const unsigned int *up = gate + width;
     unsigned int *out = reinterpret_cast<unsigned int *>(y) + (size_t)blockIdx.x * width;
-#pragma unroll 2
-    for (int i = threadIdx.x; i < width; i += blockDim.x)
-        out[i] = gated2(gate[i], up[i]);
+    for (int first = threadIdx.x; first < width; first += PAIRS * blockDim.x) {
+        unsigned int g[PAIRS], u[PAIRS];
+#pragma unroll
+        for (int k = 0; k < PAIRS; k++) {
+            const int i = first + k * blockDim.x;
+            if (i < width) {
+                g[k] = gate[i];
+                u[k] = up[i];
+            }
+        }
+#pragma unroll
+        for (int k = 0; k < PAIRS; k++) {
+            const int i = first + k * blockDim.x;
+            if (i < width)
+                out[i] = gated2(g[k], u[k]);
+        }
+    }
 }
 
 __global__ void __launch_bounds__(1024)

@@ -1,19 +1,20 @@
-// Softmax with PyTorch's mapping (docs/README.md): a warp per row of up to 1024 elements, which stay in registers; a
-// block per longer row, in registers up to 8192 elements, else read twice. 128-bit accesses where rows are aligned.
+// Softmax with PyTorch's mapping (docs/README.md): a warp per row of up to 1024 elements, a block per longer row, a cluster of
+// blocks beyond 8192 elements; rows stay in registers. 128-bit accesses, in short rows from the first 16-byte boundary on.
+// Rows that are neither short nor aligned, or too long for a cluster, have a block each that reads them twice.
 #include <cuda_bf16.h>
 
 #pragma kda variant warp8 when(N % 8 == 0 && N <= 1024)
 #pragma kda define CHUNKS = next_pow2(ceil_div(N, 256))
 #pragma kda launch softmax_warp8(x, y, M, N, scale * 1.4426950408889634) grid(ceil_div(M, 4)) block(128)
 #pragma kda variant warp when(N <= 1024)
-#pragma kda define CHUNKS = N <= 128 ? 4 : 32
+#pragma kda define CHUNKS = max(1, ceil_div(N / 8, 32))
 #pragma kda launch softmax_warp(x, y, M, N, scale * 1.4426950408889634) grid(ceil_div(M, 4)) block(128)
 #pragma kda variant block8 when(N % 8 == 0 && N <= 8192)
 #pragma kda define CHUNKS = next_pow2(ceil_div(N, 2048))
 #pragma kda launch softmax_block8(x, y, N, scale * 1.4426950408889634) grid(M) block(256)
-#pragma kda variant long8 when(N % 8 == 0)
-#pragma kda define CHUNKS = 1
-#pragma kda launch softmax_long8(x, y, N, scale * 1.4426950408889634) grid(M) block(1024)
+#pragma kda variant cluster8 when(N % 8 == 0 && N <= 262144)
+#pragma kda define CHUNKS = ceil_div(N, 8 * 256 * 8)
+#pragma kda launch softmax_cluster8(x, y, N, scale * 1.4426950408889634) grid(8 * M) block(256) cluster(8)
 #pragma kda variant any
 #pragma kda define CHUNKS = 1
 #pragma kda launch softmax_any(x, y, N, scale * 1.4426950408889634) grid(M) block(1024)
@@ -115,6 +116,7 @@ __global__ void __launch_bounds__(128)
             out[c * 32 + lane] = narrow(v[c], inverse);
 }
 
+// Rows that begin anywhere: elements before the first 16-byte boundary and behind the last one are a lane's `end`.
 __global__ void __launch_bounds__(128)
     softmax_warp(const __nv_bfloat16 *x, __nv_bfloat16 *y, int M, int N, float factor)
 {
@@ -122,24 +124,39 @@ __global__ void __launch_bounds__(128)
     if (row >= M)
         return;
     const size_t base = (size_t)row * N;
-    float v[CHUNKS], most = -INFINITY, sum = 0.0f;
-#pragma unroll
-    for (int c = 0; c < CHUNKS; c++)
-        v[c] = c * 32 + lane < N ? __bfloat162float(x[base + c * 32 + lane]) : -INFINITY;
-#pragma unroll
-    for (int c = 0; c < CHUNKS; c++)
-        most = fmaxf(most, v[c]);
-    most = warp_max(most);
+    const int head = min(N, (int)(-base % 8)), vectors = (N - head) / 8, tail = head + 8 * vectors;
+    const int at = lane < head ? lane : lane >= 8 && lane < 8 + N - tail ? tail + lane - 8 : -1;
+    const uint4 *in = reinterpret_cast<const uint4 *>(x + base + head);
+    uint4 *out = reinterpret_cast<uint4 *>(y + base + head);
+    float v[CHUNKS][8], end = at >= 0 ? __bfloat162float(x[base + at]) : -INFINITY;
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
-        v[c] = exp2f((v[c] - most) * factor);
-        sum += v[c];
+        const uint4 none = make_uint4(0xff80ff80u, 0xff80ff80u, 0xff80ff80u, 0xff80ff80u);
+        widen(c * 32 + lane < vectors ? in[c * 32 + lane] : none, v[c]);
     }
-    const float inverse = 1.0f / warp_sum(sum);
+    float most = end;
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++)
-        if (c * 32 + lane < N)
-            y[base + c * 32 + lane] = __float2bfloat16_rn(v[c] * inverse);
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            most = fmaxf(most, v[c][i]);
+    most = warp_max(most);
+    end = exp2f((end - most) * factor);
+    float total = end;
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            v[c][i] = exp2f((v[c][i] - most) * factor);
+            total += v[c][i];
+        }
+    const float inverse = 1.0f / warp_sum(total);
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+        if (c * 32 + lane < vectors)
+            out[c * 32 + lane] = narrow(v[c], inverse);
+    if (at >= 0)
+        y[base + at] = __float2bfloat16_rn(end * inverse);
 }
 
 __global__ void __launch_bounds__(256) softmax_block8(const __nv_bfloat16 *x, __nv_bfloat16 *y, int N, float factor)
@@ -194,26 +211,54 @@ __device__ __forceinline__ float block_total(const Running &r, float factor, flo
     return block_sum(r.sum * exp2f((r.most - most) * factor), part[1]);
 }
 
-__global__ void __launch_bounds__(1024) softmax_long8(const __nv_bfloat16 *x, __nv_bfloat16 *y, int N, float factor)
+// The row's vectors are dealt out to the threads of the cluster's blocks in turn. Blocks exchange maximum and sum of their
+// share once.
+__global__ void __launch_bounds__(256) softmax_cluster8(const __nv_bfloat16 *x, __nv_bfloat16 *y, int N, float factor)
 {
-    const uint4 *in = reinterpret_cast<const uint4 *>(x + (size_t)blockIdx.x * N);
-    uint4 *out = reinterpret_cast<uint4 *>(y + (size_t)blockIdx.x * N);
-    Running r = {-INFINITY, 0.0f};
+    __shared__ Running parts[8];
+    const int rank = blockIdx.x % 8, first = rank * 256 + threadIdx.x;
+    const size_t base = (size_t)(blockIdx.x / 8) * N;
+    const uint4 *in = reinterpret_cast<const uint4 *>(x + base);
+    uint4 *out = reinterpret_cast<uint4 *>(y + base);
+    uint4 held[CHUNKS];
     float v[8], most;
-    for (int at = threadIdx.x; at < N / 8; at += 1024) {
-        widen(in[at], v);
+    Running r = {-3.4e38f, 0.0f}; // finite: a thread, even a block, may have no elements
+    __cluster_barrier_arrive();
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+        const uint4 none = make_uint4(0xff80ff80u, 0xff80ff80u, 0xff80ff80u, 0xff80ff80u);
+        held[c] = c * 2048 + first < N / 8 ? in[c * 2048 + first] : none;
+    }
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+        widen(held[c], v);
         add(r, fmaxf(fmaxf(fmaxf(v[0], v[1]), fmaxf(v[2], v[3])), fmaxf(fmaxf(v[4], v[5]), fmaxf(v[6], v[7]))), factor);
 #pragma unroll
         for (int i = 0; i < 8; i++)
             r.sum += exp2f((v[i] - r.most) * factor);
     }
-    const float inverse = 1.0f / block_total(r, factor, most);
-    for (int at = threadIdx.x; at < N / 8; at += 1024) {
-        widen(in[at], v);
+    r.sum = block_total(r, factor, most);
+    r.most = most;
+    __cluster_barrier_wait(); // all blocks have begun: their shared memory may be written
+    if (threadIdx.x < 8)
+        *static_cast<Running *>(__cluster_map_shared_rank(parts + rank, threadIdx.x)) = r;
+    __cluster_barrier_arrive();
+    __cluster_barrier_wait();
+    for (int k = 0; k < 8; k++)
+        most = fmaxf(most, parts[k].most);
+    float sum = 0.0f;
+    for (int k = 0; k < 8; k++)
+        sum += parts[k].sum * exp2f((parts[k].most - most) * factor);
+    const float inverse = 1.0f / sum;
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+        if (c * 2048 + first >= N / 8)
+            break;
+        widen(held[c], v);
 #pragma unroll
         for (int i = 0; i < 8; i++)
             v[i] = exp2f((v[i] - most) * factor);
-        out[at] = narrow(v, inverse);
+        out[c * 2048 + first] = narrow(v, inverse);
     }
 }
 

@@ -1,11 +1,66 @@
-// Transposition through tiles of 64 x 64 in shared memory, 32 x 8 threads. Where strides and sizes are even, pairs of
-// neighbours are read and written, so that a warp's request covers 128 bytes on both sides; else single elements.
+// Transposition through shared memory. Where all is aligned to eight elements, in tiles of 64 x 64 of which a thread turns
+// 8 x 8 in registers. Where only rows of x are, and rows of y are short, a block turns 32 columns as a whole: what it
+// writes is one piece of y, and aligned. Else in tiles of 64 x 64 by pairs of neighbours, or by single elements.
 #include <cuda_bf16.h>
 
+#pragma kda variant squares when(R % 8 == 0 && C % 8 == 0 && batch_stride % 8 == 0 && row_stride % 8 == 0)
+#pragma kda launch transpose_squares(x, y, R, C, batch_stride, row_stride, ceil_div(R, 64), ceil_div(C, 64)) grid(ceil_div(R, 64) * ceil_div(C, 64) * B) block(8, 8)
+#pragma kda variant columns when(R <= 1024 && C % 8 == 0 && batch_stride % 8 == 0 && row_stride % 8 == 0 && B <= 65535)
+#pragma kda launch transpose_columns(x, y, R, C, batch_stride, row_stride) grid(ceil_div(C, 32), B) block(4, 64) smem(64 * R)
 #pragma kda variant pairs when(R % 2 == 0 && C % 2 == 0 && batch_stride % 2 == 0 && row_stride % 2 == 0 && B <= 65535 && ceil_div(C, 64) <= 65535)
 #pragma kda launch transpose_pairs(x, y, R, C, batch_stride, row_stride) grid(ceil_div(R, 64), ceil_div(C, 64), B) block(32, 8)
 #pragma kda variant any
 #pragma kda launch transpose_any(x, y, R, C, batch_stride, row_stride, ceil_div(R, 64), ceil_div(C, 64)) grid(ceil_div(R, 64) * ceil_div(C, 64) * B) block(32, 8)
+
+__global__ void __launch_bounds__(64)
+    transpose_squares(const __nv_bfloat16 *__restrict__ x, __nv_bfloat16 *__restrict__ y, int R, int C,
+                      long long batch_stride, long long row_stride, unsigned int tiles_r, unsigned int tiles_c)
+{
+    const unsigned int batch = blockIdx.x / (tiles_r * tiles_c), at = blockIdx.x % (tiles_r * tiles_c);
+    const int r = (at % tiles_r * 8 + threadIdx.y) * 8, c = (at / tiles_r * 8 + threadIdx.x) * 8;
+    if (r >= R || c >= C)
+        return;
+    const __nv_bfloat16 *in = x + batch * batch_stride + r * row_stride + c;
+    __nv_bfloat16 *out = y + (size_t)batch * R * C + (size_t)c * R + r;
+    uint4 row[8];
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+        row[i] = *reinterpret_cast<const uint4 *>(in + i * row_stride);
+#pragma unroll
+    for (int j = 0; j < 8; j++) {
+        unsigned int column[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            column[i] = __byte_perm(reinterpret_cast<const unsigned int *>(&row[2 * i])[j / 2],
+                                    reinterpret_cast<const unsigned int *>(&row[2 * i + 1])[j / 2],
+                                    j % 2 ? 0x7632 : 0x5410);
+        *reinterpret_cast<uint4 *>(out + (size_t)j * R) = make_uint4(column[0], column[1], column[2], column[3]);
+    }
+}
+
+__global__ void __launch_bounds__(256)
+    transpose_columns(const __nv_bfloat16 *__restrict__ x, __nv_bfloat16 *__restrict__ y, int R, int C,
+                      long long batch_stride, long long row_stride)
+{
+    extern __shared__ uint4 piece[]; // as in y: 32 columns of R elements
+    unsigned short *turned = reinterpret_cast<unsigned short *>(piece);
+    const int c0 = blockIdx.x * 32, columns = min(32, C - c0), c = 8 * threadIdx.x;
+    const __nv_bfloat16 *in = x + blockIdx.y * batch_stride + c0 + c;
+    uint4 *out = reinterpret_cast<uint4 *>(y + ((size_t)blockIdx.y * C + c0) * R);
+    if (c < columns) {
+#pragma unroll 6
+        for (int r = threadIdx.y; r < R; r += 64) {
+            const uint4 v = *reinterpret_cast<const uint4 *>(in + r * row_stride);
+            const unsigned int word[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+            for (int k = 0; k < 8; k++)
+                turned[(c + k) * R + r] = word[k / 2] >> k % 2 * 16;
+        }
+    }
+    __syncthreads();
+    for (int i = threadIdx.y * 4 + threadIdx.x; i < columns * R / 8; i += 256)
+        out[i] = piece[i];
+}
 
 __global__ void __launch_bounds__(256)
     transpose_pairs(const __nv_bfloat16 *x, __nv_bfloat16 *y, int R, int C, long long batch_stride, long long row_stride)

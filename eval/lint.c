@@ -61,8 +61,9 @@ static bool check_word(linter *l, const kds_lexer *x, kds_token t, int line)
 {
     if (kds_token_is(x, t, "__global__"))
         l->entry = true;
+    char first = x->text[t.offset]; /* a backslash: of a backslash-newline */
     for (const banned_word *b = banned_words; b->word; b++) {
-        if (kds_token_is(x, t, b->word))
+        if ((first == b->word[0] || first == '\\') && kds_token_is(x, t, b->word))
             return reject(l, line, "'%s' is not allowed: %s", b->word, b->reason);
     }
     return true;
@@ -312,6 +313,8 @@ static bool check_bytes(linter *l)
         unsigned char c = (unsigned char)l->source[i];
         const char *p = l->source + i;
         size_t left = l->len - i, end = 1;
+        if (c >= 0x20 && c < 0x7f && c != '?' && c != '\\')
+            continue;
         if ((c < 0x20 && !strchr("\t\n\r\f", c)) || c == 0x7f || c == 0)
             return reject(l, line_of(l, i), "the source contains the control character 0x%02X", c);
         if (left >= 3 && (memcmp(p, "\?\?=", 3) == 0 || memcmp(p, "\?\?/", 3) == 0))

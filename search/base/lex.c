@@ -1,8 +1,9 @@
-/* The scanner. Every look at the text goes through `skip_splices`, because a backslash-newline may
- * stand between any two characters but those of a raw string. Time is linear in the text: a run of
+/* The scanner. Every look at the text goes through `look`, because a backslash-newline may stand
+ * between any two characters but those of a raw string. Time is linear in the text: a run of
  * splices is crossed by the few characters of look-ahead before it, and no more. */
 #include "search/base/lex_inner.h"
 #include <ctype.h>
+#include <stdint.h>
 #include <string.h>
 
 /* Longest first. <<< and >>> are left out: device code has closing template brackets instead. */
@@ -27,33 +28,36 @@ static size_t skip_splices(const kds_lexer *x, size_t at)
 
 /* The logical character at `*at` (moved past splices), or 0 at the end. A NUL byte reads as blank.
  */
-static unsigned char look(const kds_lexer *x, size_t *at)
+static inline unsigned char look(const kds_lexer *x, size_t *at)
 {
-    *at = skip_splices(x, *at);
+    if (*at < x->len && x->text[*at] == '\\')
+        *at = skip_splices(x, *at);
     if (*at >= x->len)
         return 0;
     unsigned char c = (unsigned char)x->text[*at];
     return c ? c : ' ';
 }
 
-/* Ranges and not <ctype.h>: every character of every source passes here, several times. */
-static bool digit(unsigned char c)
+/* A bit for every character of which words are made, the digits among them: every character of
+ * every source passes here, several times. */
+static const uint32_t words[8] = {0, 0x03ff0010, 0x87fffffe, 0x07fffffe, ~0u, ~0u, ~0u, ~0u};
+
+static inline bool word(unsigned char c)
+{
+    return words[c >> 5] >> (c & 31) & 1;
+}
+
+static inline bool digit(unsigned char c)
 {
     return c >= '0' && c <= '9';
 }
 
-static bool word_start(unsigned char c)
+static inline bool word_start(unsigned char c)
 {
-    unsigned char lower = c | 0x20;
-    return (lower >= 'a' && lower <= 'z') || c == '_' || c == '$' || c >= 0x80;
+    return word(c) && !digit(c);
 }
 
-static bool word(unsigned char c)
-{
-    return word_start(c) || digit(c);
-}
-
-static bool blank(unsigned char c)
+static inline bool blank(unsigned char c)
 {
     return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
 }
@@ -126,26 +130,72 @@ static size_t scan_raw(kds_lexer *x, size_t at)
     return x->len;
 }
 
+/* The offset of the next `c` at or after `at`; the end if there is none. */
+static size_t find(const kds_lexer *x, size_t at, char c)
+{
+    const char *p = at < x->len ? memchr(x->text + at, c, x->len - at) : NULL;
+    return p ? (size_t)(p - x->text) : x->len;
+}
+
+/* From behind the mark to before the newline, or the splices before it. */
+static size_t scan_line_comment(const kds_lexer *x, size_t at)
+{
+    for (; at < x->len && x->text[at] != '\n'; at++) {
+        size_t next = x->text[at] == '\\' ? skip_splices(x, at) : at;
+        if (next == at)
+            continue;
+        if (next >= x->len || x->text[next] == '\n')
+            break;
+        at = next - 1;
+    }
+    return at;
+}
+
 /* `at` is at the slash. A line comment ends before its newline; a block comment after its slash. */
 static size_t scan_comment(kds_lexer *x, size_t at, bool block)
 {
     size_t next = at + 1;
     look(x, &next);
-    at = ++next;
-    unsigned char before = 0;
-    for (;;) {
-        unsigned char c = look(x, &next);
-        if (c == 0) {
-            x->unterminated = x->unterminated || block;
-            return block ? x->len : at;
-        }
-        if (!block && c == '\n')
-            return at;
-        at = ++next;
-        if (block && before == '*' && c == '/')
-            return at;
-        before = c;
+    at = next + 1;
+    if (!block)
+        return scan_line_comment(x, at);
+    while ((at = find(x, at, '*')) < x->len) {
+        next = ++at;
+        if (look(x, &next) == '/')
+            return next + 1;
     }
+    x->unterminated = true;
+    return x->len;
+}
+
+/* Whether an operator of several characters begins, or goes on, with `c`. */
+static bool begins_punct(unsigned char c)
+{
+    switch (c) {
+    case '<':
+    case '>':
+    case '-':
+    case '.':
+    case ':':
+    case '+':
+    case '=':
+    case '!':
+    case '&':
+    case '|':
+    case '*':
+    case '/':
+    case '%':
+    case '^':
+    case '#':
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool continues_punct(unsigned char c)
+{
+    return begins_punct(c) && c != '!' && c != '/' && c != '%' && c != '^';
 }
 
 static size_t scan_punct(const kds_lexer *x, size_t at)
@@ -156,18 +206,17 @@ static size_t scan_punct(const kds_lexer *x, size_t at)
     for (int i = 0; i < 3; i++) {
         seen[i] = look(x, &next);
         ends[i] = next + 1;
-        if (!seen[i])
+        if (i ? !continues_punct(seen[i]) : !begins_punct(seen[i]))
             break;
         next++;
-        if (i == 0 && !strchr("<-.>:+=!&|*/%^#", seen[0]))
-            return ends[0];
     }
+    if (!begins_punct(seen[0]) || !continues_punct(seen[1]))
+        return ends[0];
     for (const char *const *p = puncts; *p; p++) {
-        if ((unsigned char)**p != seen[0])
-            continue;
-        size_t n = strlen(*p);
-        if (memcmp(*p, seen, n) == 0)
-            return ends[n - 1];
+        const char *s = *p;
+        if ((unsigned char)s[0] == seen[0] && (unsigned char)s[1] == seen[1] &&
+            (!s[2] || (unsigned char)s[2] == seen[2]))
+            return ends[s[2] ? 2 : 1];
     }
     return ends[0];
 }
@@ -296,9 +345,21 @@ void kds_lexer_init(kds_lexer *x, const char *text, size_t len)
 
 static void count_lines(kds_lexer *x, size_t end)
 {
-    for (size_t i = x->at; i < end; i++)
-        x->line += x->text[i] == '\n';
+    const char *p = x->text + x->at, *to = x->text + end;
     x->at = end;
+    if (to - p == 1) {
+        x->line += *p == '\n';
+        return;
+    }
+    if (to - p > 16) {
+        while ((p = memchr(p, '\n', (size_t)(to - p)))) {
+            x->line++;
+            p++;
+        }
+        return;
+    }
+    for (; p < to; p++)
+        x->line += *p == '\n';
 }
 
 kds_token kds_lexer_next(kds_lexer *x)
@@ -326,10 +387,52 @@ kds_token kds_lexer_next(kds_lexer *x)
     return t;
 }
 
+/* Crosses text that holds no directive, up to a place between two tokens. Gives where it met what
+ * only tokens can tell: a quote, a backslash, a comment, what may be a directive. */
+static size_t skip_code(kds_lexer *x)
+{
+    size_t at = x->at;
+    bool line_start = x->line_start;
+    for (; at < x->len; at++) {
+        unsigned char c = (unsigned char)x->text[at];
+        char next = at + 1 < x->len ? x->text[at + 1] : '\0';
+        if (c == '\n' || c == ' ') {
+            line_start = line_start || c == '\n';
+            x->line += c == '\n';
+            x->line_start = line_start;
+            x->at = at + 1;
+        } else if (c == '"' || c == '\'' || c == '\\' ||
+                   (c == '/' && (next == '/' || next == '*' || next == '\\')) ||
+                   ((c == '#' || c == '%') && line_start))
+            return at;
+        else
+            line_start = line_start && (blank(c) || c == 0);
+    }
+    return at;
+}
+
+kds_token kds_lexer_next_directive(kds_lexer *x)
+{
+    for (;;) {
+        size_t until = skip_code(x);
+        kds_token t;
+        do
+            t = kds_lexer_next(x);
+        while (t.kind != KDS_TOKEN_END && t.kind != KDS_TOKEN_DIRECTIVE && x->at <= until);
+        if (t.kind == KDS_TOKEN_END || t.kind == KDS_TOKEN_DIRECTIVE)
+            return t;
+    }
+}
+
 bool kds_token_is(const kds_lexer *x, kds_token t, const char *s)
 {
     kds_lexer part = {.text = x->text, .len = t.offset + t.len};
-    size_t at = skip_splices(&part, t.offset);
+    size_t at = t.offset;
+    while (at < part.len && x->text[at] == *s && *s != '\\' && *s != '\0') {
+        at++;
+        s++;
+    }
+    at = skip_splices(&part, at);
     for (; *s; s++) {
         if (at >= part.len || x->text[at] != *s)
             return false;

@@ -39,6 +39,8 @@ void kds_lexer_init(kds_lexer *x, const char *text, size_t len);
 /* The next token; KDS_TOKEN_END at the end, for ever. White space is skipped, comments are
  * returned. */
 kds_token kds_lexer_next(kds_lexer *x);
+/* The next directive or the end, without looking at every token before it. */
+kds_token kds_lexer_next_directive(kds_lexer *x);
 /* True if the token's text, without backslash-newlines, equals `s`. */
 bool kds_token_is(const kds_lexer *x, kds_token t, const char *s);
 

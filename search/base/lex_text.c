@@ -113,6 +113,8 @@ static bool operators_merge(const char *a, size_t a_len, const char *b, size_t b
 {
     char joined[8];
     kds_lexer x;
+    if (!strchr("=<>-+*/:.&|#", b[0]) && !(a[0] == '%' && a[a_len - 1] == ':'))
+        return false; /* no operator goes on with it; a `%:` is one at the start of a line only */
     if (a_len + b_len > sizeof joined)
         return true;
     memcpy(joined, a, a_len);

@@ -98,10 +98,8 @@ kds_code kds_pragmas_find(kds_pragmas *out, const char *text, size_t len, kds_er
     if (!found.items)
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
     kds_lexer_init(&x, text, len);
-    while (!code && (t = kds_lexer_next(&x)).kind != KDS_TOKEN_END) {
+    while (!code && (t = kds_lexer_next_directive(&x)).kind != KDS_TOKEN_END) {
         kds_inner in;
-        if (t.kind != KDS_TOKEN_DIRECTIVE)
-            continue;
         kds_inner_init(&in, text, t);
         if (!kds_inner_pragma(&in, &keyword))
             continue;

@@ -138,8 +138,15 @@ size_t kds_text_utf8_prefix(const char *s, size_t len)
 {
     size_t i = 0;
     while (i < len) {
+        uint64_t eight;
         uint32_t c;
-        size_t n = decode(s + i, len - i, &c);
+        while (len - i >= sizeof eight) { /* nearly all texts are ASCII */
+            memcpy(&eight, s + i, sizeof eight);
+            if (eight & UINT64_C(0x8080808080808080))
+                break;
+            i += sizeof eight;
+        }
+        size_t n = i < len ? decode(s + i, len - i, &c) : 0;
         if (n == 0)
             break;
         i += n;

@@ -91,10 +91,8 @@ static kds_code next_line(kds_lexer *x, kds_tunable *line, bool *found, kds_err 
 {
     kds_token t, keyword;
     *found = false;
-    while ((t = kds_lexer_next(x)).kind != KDS_TOKEN_END) {
+    while ((t = kds_lexer_next_directive(x)).kind != KDS_TOKEN_END) {
         kds_inner in;
-        if (t.kind != KDS_TOKEN_DIRECTIVE)
-            continue;
         kds_inner_init(&in, x->text, t);
         if (!kds_inner_pragma(&in, &keyword) || keyword.len == 0 ||
             !kds_token_is(&in.x, keyword, "tune"))

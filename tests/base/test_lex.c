@@ -304,6 +304,39 @@ static void test_normal_form_keeps_tokens(void **state)
     }
 }
 
+/* Looking for directives alone finds those that are among all tokens, and stops in the same state.
+ */
+static void test_directives_alone(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"#",  "a",  " ",    "\n",   "\"", "'", "/", "*",
+                                         "//", "/*", "\\\n", "\\",   "%:", "%", "R", "(",
+                                         ")",  "1",  "u8",   "\r\n", "\f", ";", "\t"};
+    const size_t n = sizeof pieces / sizeof *pieces;
+    uint32_t random = 1;
+    for (int i = 0; i < 100000; i++) {
+        char text[64] = "";
+        kds_lexer x, y;
+        kds_token s, t;
+        for (int k = 0; k < 14; k++) {
+            random = random * 1664525 + 1013904223;
+            size_t len = strlen(text);
+            snprintf(text + len, sizeof text - len, "%s", pieces[(random >> 16) % n]);
+        }
+        kds_lexer_init(&x, text, strlen(text));
+        kds_lexer_init(&y, text, strlen(text));
+        do {
+            s = kds_lexer_next_directive(&x);
+            do
+                t = kds_lexer_next(&y);
+            while (t.kind != KDS_TOKEN_END && t.kind != KDS_TOKEN_DIRECTIVE);
+            if (s.kind != t.kind || s.offset != t.offset || s.len != t.len || s.line != t.line ||
+                x.at != y.at || x.line != y.line || x.line_start != y.line_start)
+                fail_msg("'%s': at %zu, not at %zu", text, s.offset, t.offset);
+        } while (s.kind != KDS_TOKEN_END);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_comments),
         cmocka_unit_test(test_literals),
         cmocka_unit_test(test_directives),
+        cmocka_unit_test(test_directives_alone),
         cmocka_unit_test(test_lines_and_state),
         cmocka_unit_test(test_mask),
         cmocka_unit_test(test_normal_form),

@@ -48,6 +48,7 @@ void kds_ledger_close(kds_ledger *l)
     kds_lock_release(l->lock);
     ZSTD_freeCCtx(l->compressor);
     ZSTD_freeDCtx(l->decompressor);
+    kds_objects_forget(l);
     kds_buf_free(&l->scratch);
     free(l->dir);
     free(l);

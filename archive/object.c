@@ -1,6 +1,7 @@
 /* Objects: bytes stored under their XXH3-128, compressed with zstd where that makes them smaller.
  * An object is never changed. What is read back is believed only after its size and its hash have
- * been verified, and nothing is decompressed beyond the cap or the recorded size. */
+ * been verified, and nothing is decompressed beyond the cap or the recorded size. A writer, which
+ * reads the same few sources and reports again and again, keeps the last ones. */
 #include "archive/sql.h"
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,47 @@ void kds_id_bytes(kds_id id, unsigned char out[KDS_HASH_SIZE])
         out[i] = (unsigned char)(id.high >> (56 - 8 * i));
         out[8 + i] = (unsigned char)(id.low >> (56 - 8 * i));
     }
+}
+
+static kds_kept_object *place_of(kds_ledger *l, kds_id id)
+{
+    return &l->objects[id.low % KDS_OBJECTS_KEPT];
+}
+
+/* Best effort: without memory it is read again. */
+static void keep(kds_ledger *l, kds_id id, const char *data, size_t len)
+{
+    kds_kept_object *o = place_of(l, id);
+    if (!l->may_write || len > KDS_OBJECT_KEPT || (o->data != NULL && kds_id_equal(o->id, id)))
+        return;
+    char *copy = malloc(len + 1);
+    if (copy == NULL)
+        return;
+    memcpy(copy, data, len);
+    copy[len] = '\0';
+    free(o->data);
+    *o = (kds_kept_object){.id = id, .data = copy, .len = len};
+}
+
+void kds_objects_forget(kds_ledger *l)
+{
+    for (int i = 0; i < KDS_OBJECTS_KEPT; i++) {
+        free(l->objects[i].data);
+        l->objects[i].data = NULL;
+    }
+}
+
+/* A copy of an object that is kept; NULL if it is not, or there is no memory. */
+static char *copy_kept(kds_ledger *l, kds_id id, size_t *len)
+{
+    const kds_kept_object *o = place_of(l, id);
+    char *copy = o->data != NULL && kds_id_equal(o->id, id) ? malloc(o->len + 1) : NULL;
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, o->data, o->len + 1);
+    if (len != NULL)
+        *len = o->len;
+    return copy;
 }
 
 /* Compresses into the scratch buffer; *len is 0 if that does not make it smaller. */
@@ -86,6 +128,8 @@ kds_code kds_ledger_put(kds_ledger *l, const char *kind, const void *data, size_
         if (code == KDS_OK)
             code = kds_step_end(l, own, add_object(l, kind, len > 0 ? data : "", len, key, e), e);
     }
+    if (code == KDS_OK && len > 0)
+        keep(l, of, data, len);
     if (code == KDS_OK && id != NULL)
         *id = of;
     return code;
@@ -134,7 +178,11 @@ kds_code kds_object_open(kds_ledger *l, kds_id id, int64_t size, int64_t encodin
 kds_code kds_ledger_get(kds_ledger *l, kds_id id, char **data, size_t *len, kds_err *e)
 {
     unsigned char key[KDS_HASH_SIZE];
-    char hex[KDS_ID_HEX];
+    char hex[KDS_ID_HEX], *kept = copy_kept(l, id, len);
+    if (kept != NULL) {
+        *data = kept;
+        return KDS_OK;
+    }
     kds_id_bytes(id, key);
     kds_id_format(id, hex);
     kds_query q = kds_sql_kept(l, KDS_SQL_OBJECT_GET);
@@ -161,6 +209,7 @@ kds_code kds_ledger_get(kds_ledger *l, kds_id id, char **data, size_t *len, kds_
         free(bytes);
         return code;
     }
+    keep(l, id, bytes, size);
     *data = bytes;
     if (len != NULL)
         *len = size;

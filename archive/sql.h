@@ -13,6 +13,16 @@
 #define KDS_BODY_CAP (16u << 20)      /* bytes of one event body */
 #define KDS_HASH_SIZE 16
 
+#define KDS_OBJECTS_KEPT 64          /* of a writer's last ones, one for each end of an id */
+#define KDS_OBJECT_KEPT (256u << 10) /* bytes; larger ones are read again */
+
+/* An object as it was stored or read. */
+typedef struct kds_kept_object {
+    kds_id id;
+    char *data; /* NULL: none */
+    size_t len;
+} kds_kept_object;
+
 struct kds_ledger {
     sqlite3 *db;
     char *dir;      /* as given, for messages; NULL in memory */
@@ -25,6 +35,7 @@ struct kds_ledger {
     sqlite3_stmt *kept[KDS_SQL_COUNT];
     struct ZSTD_CCtx_s *compressor; /* made on first use */
     struct ZSTD_DCtx_s *decompressor;
+    kds_kept_object objects[KDS_OBJECTS_KEPT];
     kds_buf scratch;
 };
 
@@ -79,6 +90,8 @@ KDS_MUST_USE kds_code kds_event_read(kds_query *q, kds_ledger_event *out,
 /* Applies an event to the derived tables inside the transaction that is open. KDS_PROTOCOL: it is
  * malformed, or cannot follow the events before it. */
 KDS_MUST_USE kds_code kds_fold(kds_ledger *l, const kds_ledger_event *event, kds_err *e);
+/* What is not stored after all must not be read either. */
+void kds_objects_forget(kds_ledger *l);
 /* Checks an object's stored form; *data (owned by the caller) has a NUL beyond its end. */
 KDS_MUST_USE kds_code kds_object_open(kds_ledger *l, kds_id id, int64_t size, int64_t encoding,
                                       const void *stored, size_t stored_len, char **data,

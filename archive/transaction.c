@@ -40,6 +40,7 @@ void kds_ledger_rollback(kds_ledger *l)
         kds_code ignored = kds_sql_run(&q, NULL, "roll back", NULL);
         (void)ignored;
     }
+    kds_objects_forget(l);
     l->last_seq = l->durable_seq;
     memcpy(l->last_hash, l->durable_hash, sizeof l->last_hash);
 }

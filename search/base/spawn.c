@@ -1,5 +1,6 @@
-/* Child processes. Everything that can fail or allocate is prepared before the fork; between fork
- * and exec only async-signal-safe calls are made. A step that fails in the child is reported
+/* Child processes. Everything that can fail or allocate is prepared before the fork, which copies
+ * no memory (vfork): until exec the child has its parent's, makes async-signal-safe calls only and
+ * writes to nothing but its own part of the stack. A step that fails in the child is reported
  * through a close-on-exec pipe, whose silent end means that the program runs.
  *
  * A group is only ever signalled while its leader is not yet reaped: until then the kernel cannot
@@ -134,6 +135,15 @@ failed:
     _exit(127);
 }
 
+/* A function of its own, so that no variable of the caller is changed by the child. */
+static pid_t start_child(const launch *l)
+{
+    pid_t pid = vfork();
+    if (pid == 0)
+        run_child(l);
+    return pid;
+}
+
 /* True if a variable ("NAME=value") is among those that every child gets. */
 static bool passes(const char *variable)
 {
@@ -242,10 +252,8 @@ kds_code kds_spawn(pid_t *out, const kds_spawn_options *o, kds_err *e)
     l.parent = getpid();
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid = fork();
+    pid_t pid = start_child(&l);
     int fork_error = errno;
-    if (pid == 0)
-        run_child(&l);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close_descriptor(l.report_fd);
     l.report_fd = -1;

@@ -64,6 +64,7 @@ struct kds_campaign {
     kds_ledger *ledger;
     kds_state *state;
     kds_selector selector;
+    kds_kept_reports reports; /* of the selector */
     kds_evaluator *evaluator;
     kds_models *models;       /* that may be asked */
     kds_endpoint *endpoint;   /* of all models; NULL without one */

@@ -51,6 +51,7 @@ void kds_campaign_close(kds_campaign *c)
     kds_ledger_close(c->ledger);
     kds_log_close(c->log);
     kds_state_free(c->state);
+    kds_kept_reports_free(&c->reports);
     kds_task_free(c->task);
     kds_settings_free(c->settings);
     kds_campaign_forget(c);
@@ -116,7 +117,7 @@ static kds_code open_parts(kds_campaign *c, uint64_t gate_seed, kds_err *e)
                                .stage = kds_campaign_stage,
                                .fought = kds_campaign_fought,
                                .user = c};
-    c->selector = (kds_selector){.task = c->task, .ledger = c->ledger};
+    c->selector = (kds_selector){.task = c->task, .ledger = c->ledger, .reports = &c->reports};
     kds_code code = check_comparing(c, e);
     if (code == KDS_OK)
         code = open_templates(c, e);

@@ -81,8 +81,15 @@ static kds_code reject(const kds_flight *f, kds_verdict v, const char *cell, dou
     return finish(body, ok, why, out, e);
 }
 
+void kds_kept_reports_free(kds_kept_reports *k)
+{
+    for (int i = 0; i < KDS_REPORTS_KEPT; i++)
+        cJSON_Delete(k->items[i].report);
+    *k = (kds_kept_reports){.next = 0};
+}
+
 /* A report that is named but not there, or not JSON, is damage. */
-static kds_code load_report(kds_ledger *ledger, kds_id id, cJSON **out, kds_err *e)
+static kds_code read_report(kds_ledger *ledger, kds_id id, cJSON **out, kds_err *e)
 {
     char *text = NULL;
     size_t len = 0;
@@ -96,6 +103,34 @@ static kds_code load_report(kds_ledger *ledger, kds_id id, cJSON **out, kds_err 
     return *out ? KDS_OK : kds_fail(e, KDS_DAMAGED, "a report is not JSON");
 }
 
+/* To be given to drop_report. What is kept stays valid while one other is loaded. */
+static kds_code load_report(const kds_selector *s, int64_t decision, kds_id id, cJSON **out,
+                            kds_err *e)
+{
+    kds_kept_reports *k = s->reports;
+    for (int i = 0; k && i < KDS_REPORTS_KEPT; i++)
+        if (k->items[i].report && k->items[i].decision == decision &&
+            kds_id_equal(k->items[i].id, id)) {
+            *out = k->items[i].report;
+            return KDS_OK;
+        }
+    kds_code code = read_report(s->ledger, id, out, e);
+    if (code != KDS_OK || !k)
+        return code;
+    cJSON_Delete(k->items[k->next].report);
+    k->items[k->next].id = id;
+    k->items[k->next].decision = decision;
+    k->items[k->next].report = *out;
+    k->next = (k->next + 1) % KDS_REPORTS_KEPT;
+    return KDS_OK;
+}
+
+static void drop_report(const kds_selector *s, cJSON *report)
+{
+    if (!s->reports)
+        cJSON_Delete(report);
+}
+
 static kds_code keep_report(void *user, const cJSON *row, kds_err *e)
 {
     (void)e;
@@ -105,7 +140,8 @@ static kds_code keep_report(void *user, const cJSON *row, kds_err *e)
 
 /* What the judge said in the decision that made the elite. (The candidate's own row is of the first
  * decision that proposed it, which in order of arrival need not be the one that was judged.) */
-static kds_code load_elite_report(kds_ledger *ledger, const kds_cell *cell, cJSON **out, kds_err *e)
+static kds_code load_elite_report(const kds_selector *s, const kds_cell *cell, cJSON **out,
+                                  kds_err *e)
 {
     kds_id id = {0, 0};
     cJSON *args = cJSON_CreateArray(), *decision = cJSON_CreateNumber((double)cell->elite_decision);
@@ -115,7 +151,7 @@ static kds_code load_elite_report(kds_ledger *ledger, const kds_cell *cell, cJSO
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
     }
     kds_code code =
-        kds_ledger_select(ledger,
+        kds_ledger_select(s->ledger,
                           "SELECT report FROM evaluations WHERE decision = ?1 AND "
                           "stage = 'judge' AND report IS NOT NULL ORDER BY seq DESC LIMIT 1",
                           args, keep_report, &id, e);
@@ -125,7 +161,7 @@ static kds_code load_elite_report(kds_ledger *ledger, const kds_cell *cell, cJSO
     if (kds_id_is_zero(id))
         return kds_fail(e, KDS_DAMAGED, "the elite of decision %lld has no report",
                         (long long)cell->elite_decision);
-    return load_report(ledger, id, out, e);
+    return load_report(s, cell->elite_decision, id, out, e);
 }
 
 const char *kds_commit_quarantine(const cJSON *report)
@@ -222,10 +258,10 @@ static kds_code commit_exact(const kds_selector *s, const kds_state *state, cons
     kds_duel duel;
     if (a.cell) {
         cJSON *elite = NULL;
-        kds_code code = load_elite_report(s->ledger, a.cell, &elite, e);
+        kds_code code = load_elite_report(s, a.cell, &elite, e);
         if (code == KDS_OK)
             code = kds_duel_exact(report, elite, s->task->margin, s->task->max_regress, &duel, e);
-        cJSON_Delete(elite);
+        drop_report(s, elite);
         if (code != KDS_OK)
             return code;
         if (duel.verdict != KDS_DUEL_FASTER)
@@ -315,7 +351,7 @@ kds_code kds_commit_bout(const kds_selector *s, const kds_state *state, const kd
     if (!state->measured || kds_commit_twin(state, f) >= 0 || f->verdict != KDS_VERDICT_OK ||
         kds_id_is_zero(f->report))
         return KDS_OK;
-    kds_code code = load_report(s->ledger, f->report, &report, e);
+    kds_code code = load_report(s, f->decision, f->report, &report, e);
     if (code == KDS_OK)
         code = kds_commit_settle(s, state, f, report, e);
     if (code == KDS_OK)
@@ -325,7 +361,7 @@ kds_code kds_commit_bout(const kds_selector *s, const kds_state *state, const kd
         *needed = o.needed;
         *out = o.need;
     }
-    cJSON_Delete(report);
+    drop_report(s, report);
     return code;
 }
 
@@ -344,12 +380,12 @@ kds_code kds_commit(const kds_selector *s, const kds_state *state, const kds_fli
         return kds_fail(e, KDS_DAMAGED, "decision %lld passed every check without a report",
                         (long long)f->decision);
     cJSON *report = NULL;
-    kds_code code = load_report(s->ledger, f->report, &report, e);
+    kds_code code = load_report(s, f->decision, f->report, &report, e);
     if (code == KDS_OK)
         code = kds_commit_settle(s, state, f, report, e);
     if (code == KDS_OK)
         code = commit_judged(s, state, f, report, kind, body, e);
-    cJSON_Delete(report);
+    drop_report(s, report);
     return code == KDS_OK
                ? KDS_OK
                : kds_err_prefix(e, code, "committing decision %lld", (long long)f->decision);

@@ -313,9 +313,8 @@ void evaluator_judged(kds_evaluator *x, uint64_t tag, kds_job_end end, const kds
         w && x->error.code == KDS_OK ? take_report(x, w, end, reply, why, &v) : NULL;
     if (!report)
         return;
-    if (!(w->report = cJSON_Duplicate(report, true)))
-        evaluator_fail(x, KDS_NO_MEMORY, "out of memory");
-    else if (x->card_count && v == KDS_VERDICT_OK)
+    w->report = cJSON_DetachItemFromObjectCaseSensitive(reply->header, "report");
+    if (x->card_count && v == KDS_VERDICT_OK)
         judged_on_gpu(x, w);
     else
         tell_judged(x, w);

@@ -37,7 +37,6 @@ kds_code kds_program_id(const kds_plan *plan, const kds_task *task, const kds_co
     for (int row = 0; row < task->row_count && code == KDS_OK; row++) {
         kds_finding f;
         kds_finding_clear(&f);
-        memset(b, 0, sizeof *b);
         code = kds_plan_bind(plan, row, b, &f, e);
         if (code != KDS_OK || f.verdict != KDS_VERDICT_OK)
             continue;

@@ -16,6 +16,20 @@ typedef enum kds_parents {
     KDS_PARENTS_ISLANDS
 } kds_parents;
 
+#define KDS_REPORTS_KEPT 8
+
+/* Reports that were read for decisions, the last ones: a child's is needed for each of its duels.
+ */
+typedef struct kds_kept_reports {
+    struct {
+        kds_id id;
+        int64_t decision; /* whose report it is: its cell may have been settled by its parent's */
+        cJSON *report;    /* owned; NULL: none */
+    } items[KDS_REPORTS_KEPT];
+    int next; /* to be replaced */
+} kds_kept_reports;
+void kds_kept_reports_free(kds_kept_reports *k);
+
 /* What decisions are made with, beside the state. All borrowed. */
 typedef struct kds_selector {
     const kds_task *task;     /* the frozen task */
@@ -26,7 +40,8 @@ typedef struct kds_selector {
     const kds_models *models; /* if several may be asked; NULL or one: `model` */
     int64_t guidance_every;   /* children of models between two edits of the guidance; 0: never */
     kds_parents parents;
-    const char *operators; /* that may be used, "tune,rewrite"; NULL or "": all */
+    const char *operators;     /* that may be used, "tune,rewrite"; NULL or "": all */
+    kds_kept_reports *reports; /* NULL: each report is read again */
 } kds_selector;
 /* Who proposes and how, as the settings in force say; borrows from them. KDS_USAGE: the operators
  * that are allowed are none of the proposer's. */

@@ -237,10 +237,9 @@ static void note_errors(trial *t, int buffer, const kds_errors *errors)
 
 /* What an output is compared with. */
 typedef enum oracle {
-    REFERENCE,     /* with norms and the baseline's errors, which are told */
-    BASELINE,      /* there is no reference, or bits must be equal: with norms, which are told */
-    BASELINE_TOO,  /* after the reference: element by element, by the same tolerance */
-    BASELINE_AS_IS /* after the reference: by a tolerance of its own, with norms */
+    REFERENCE, /* with norms and the baseline's errors, which are told */
+    BASELINE,  /* there is no reference, or bits must be equal: with norms, which are told */
+    SECOND /* the baseline after the reference; norms count if its tolerance is one of its own */
 } oracle;
 
 /* Compares one output with `want` and judges it. */
@@ -249,8 +248,7 @@ static kds_code check_output(trial *t, int buffer, const kds_outputs *got, const
 {
     const kds_task *task = t->gate->task;
     const kds_buffer_spec *spec = &task->buffers[buffer];
-    const kds_tolerance *tolerance =
-        which == BASELINE_AS_IS ? &spec->beside_baseline : &spec->tolerance;
+    const kds_tolerance *tolerance = which == SECOND ? &spec->beside_baseline : &spec->tolerance;
     kds_errors errors;
     kds_code code = t->gate->device->ops->compare(t->x->bench, buffer, got, want, tolerance,
                                                   task->bitwise, &errors, e);
@@ -262,8 +260,8 @@ static kds_code check_output(trial *t, int buffer, const kds_outputs *got, const
         *checked += errors.checked;
     (void)kds_errors_judge(&errors, which == REFERENCE ? &t->x->baseline_errors[buffer] : NULL,
                            tolerance, &t->x->bench->extents[buffer], spec->name,
-                           which == REFERENCE ? "reference" : "baseline", which != BASELINE_TOO,
-                           task->bitwise, t->f);
+                           which == REFERENCE ? "reference" : "baseline",
+                           which != SECOND || spec->has_beside_baseline, task->bitwise, t->f);
     return KDS_OK;
 }
 
@@ -277,13 +275,10 @@ static kds_code check_whole(trial *t, const kds_outputs *got, kds_err *e)
     for (int i = 0; i < task->buffer_count && code == KDS_OK && !failed(t); i++) {
         if (!is_output(task, i))
             continue;
-        oracle second = !reference                             ? BASELINE
-                        : task->buffers[i].has_beside_baseline ? BASELINE_AS_IS
-                                                               : BASELINE_TOO;
         if (reference)
             code = check_output(t, i, got, t->x->reference, REFERENCE, NULL, e);
         if (code == KDS_OK && !failed(t))
-            code = check_output(t, i, got, t->x->baseline, second, NULL, e);
+            code = check_output(t, i, got, t->x->baseline, reference ? SECOND : BASELINE, NULL, e);
     }
     return code;
 }

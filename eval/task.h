@@ -72,10 +72,8 @@ typedef struct kds_buffer_spec {
     kds_fill fill;                   /* of an input */
     kds_expr *fill_values[2];        /* instead of fill.a and fill.b; NULL: the number there */
     kds_tolerance tolerance;         /* of an output */
-    /* Of an output of a task with a reference: beside the baseline, in place of `tolerance`; its
-     * norms count there too. */
-    kds_tolerance beside_baseline;
-    bool has_beside_baseline;
+    kds_tolerance beside_baseline;   /* the same beside the baseline, where there is a reference */
+    bool has_beside_baseline;        /* it is one of its own, whose norms count in the gate too */
 } kds_buffer_spec;
 
 typedef struct kds_scalar_spec {

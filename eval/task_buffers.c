@@ -156,6 +156,7 @@ static kds_code read_use(kds_task_loader *l, const cJSON *node, const cJSON *fil
     const cJSON *beside = NULL;
     if (code == KDS_OK && tolerance)
         code = read_tolerance(l, tolerance, &b->tolerance, &beside);
+    b->beside_baseline = b->tolerance;
     if (code == KDS_OK && beside)
         code = read_tolerance(l, beside, &b->beside_baseline, NULL);
     b->has_beside_baseline = beside != NULL;

@@ -257,7 +257,7 @@ static kds_code keep_outputs(kds_gpu_row *r, kds_err *e)
             continue;
         code = kds_helpers_compare(r->helpers, r->extents[i].dtype, r->extents[i].span,
                                    buffer_at(r, 0, i), r->want + r->offsets[i],
-                                   &r->task->buffers[i].tolerance, true, &x, e);
+                                   &r->task->buffers[i].beside_baseline, true, &x, e);
         if (code == KDS_OK && x.nan_want > 0)
             code = kds_fail(
                 e, KDS_INVALID,
@@ -293,7 +293,7 @@ kds_code kds_gpu_row_check(kds_gpu_row *r, int set, kds_finding *f, kds_err *e)
 {
     for (int i = 0; i < r->task->buffer_count; i++) {
         const kds_extent *x = &r->extents[i];
-        const kds_tolerance *t = &r->task->buffers[i].tolerance;
+        const kds_tolerance *t = &r->task->buffers[i].beside_baseline;
         kds_gpu_errors found;
         if (!is_output(r, i))
             continue;

@@ -200,12 +200,50 @@ static void test_one_process_on_a_gpu(void **state)
     EXPECT(0, "eval", "scale", "good.cu", "--device", "cuda:0", "--gpu-confinement", "off");
 }
 
+/* A kernel that multiplies by a little more, or less. */
+#define OFF(factor)                                                                                \
+    "#pragma kda launch f(x, y, n, a) grid(ceil_div(n, 128)) block(128)\n"                         \
+    "__global__ void f(const float *x, float *y, int n, float a)\n{\n"                             \
+    "    int i = blockIdx.x * 128 + threadIdx.x;\n"                                                \
+    "    if (i < n)\n        y[i] = a * x[i] * " factor ";\n}\n"
+
+/* Baseline and child are off to either side of the reference: right beside it, but further apart
+ * than its tolerance, which is not what holds between the two, here or after the timed launches. */
+static void test_a_tolerance_beside_the_baseline(void **state)
+{
+    (void)state;
+    fake_gpu_task("tests/tasks/scale", "aside", SCALE_ROWS);
+    char *task = cli_read(cli_path("aside/task.json"), NULL);
+    size_t size = strlen(task) + 200;
+    char *changed = malloc(size);
+    char *at = strstr(task, "{ \"atol\": 1e-6");
+    assert_non_null(changed);
+    assert_non_null(at);
+    for (int beside = 0; beside < 2; beside++) {
+        (void)snprintf(changed, size, "%.*s{ \"atol\": 1e-6, \"rtol\": 0.001%s%s", (int)(at - task),
+                       task,
+                       beside ? ", \"beside_baseline\": { \"atol\": 1e-6, \"rtol\": 0.002 }" : "",
+                       strchr(at, '}') - 1);
+        write_source("aside/task.json", changed);
+        write_source("aside/baseline/kernel.cu", OFF("0.9991f"));
+        write_source("aside.cu", OFF("1.0009f"));
+        cJSON *report = JSON("eval", "aside", "aside.cu", "--device", "cuda:0");
+        assert_string_equal(kds_json_str(report, "verdict", ""), beside ? "ok" : "wrong");
+        cJSON_Delete(report);
+    }
+    free(changed);
+    free(task);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_times_beside_the_baseline), cmocka_unit_test(test_tasks),
-        cmocka_unit_test(test_a_refused_launch),          cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_times_beside_the_baseline),
+        cmocka_unit_test(test_tasks),
+        cmocka_unit_test(test_a_refused_launch),
+        cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_one_process_on_a_gpu),
+        cmocka_unit_test(test_a_tolerance_beside_the_baseline),
     };
     return cmocka_run_group_tests(tests, fake_gpu_set_up, fake_gpu_tear_down);
 }

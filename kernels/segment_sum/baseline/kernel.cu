@@ -27,20 +27,26 @@ __device__ __forceinline__ void add(float4 &sum, float4 v)
     sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
 }
 
-// Rows begin, begin + step, ... below end of the column `p` points at, with `width` vectors a row; four loads in flight.
+// Rows begin, begin + step, ... below end of the column `p` points at, `width` vectors a row; four loads in flight. SPREAD:
+// many threads share the segment, and the last rows are loaded together too; else one by one, which is faster where segments
+// are short.
+template <bool SPREAD>
 __device__ __forceinline__ float4 walk(const float4 *p, int begin, int end, int step, int width)
 {
     const float4 none = make_float4(0, 0, 0, 0);
     float4 sum[4] = {none, none, none, none};
-    for (int i = begin; i < end; i += 4 * step) {
+    int i = begin;
+    for (; SPREAD ? i < end : i + 3 * step < end; i += 4 * step) {
         float4 v[4];
 #pragma unroll
         for (int k = 0; k < 4; k++)
-            v[k] = i + k * step < end ? p[(size_t)(i + k * step) * width] : none;
+            v[k] = !SPREAD || i + k * step < end ? p[(size_t)(i + k * step) * width] : none;
 #pragma unroll
         for (int k = 0; k < 4; k++)
             add(sum[k], v[k]);
     }
+    for (; i < end; i += step)
+        add(sum[0], p[(size_t)i * width]);
     add(sum[0], sum[1]);
     add(sum[2], sum[3]);
     add(sum[0], sum[2]);
@@ -53,7 +59,7 @@ __device__ __forceinline__ float4 block_walk(const float *x, int begin, int end,
     __shared__ float4 part[8][32];
     float4 sum = make_float4(0, 0, 0, 0);
     if (column < width)
-        sum = walk(reinterpret_cast<const float4 *>(x) + column, begin + threadIdx.y, end, 8, width);
+        sum = walk<true>(reinterpret_cast<const float4 *>(x) + column, begin + threadIdx.y, end, 8, width);
     part[threadIdx.y][threadIdx.x] = sum;
     __syncthreads();
     if (threadIdx.y == 0)
@@ -113,7 +119,7 @@ __global__ void __launch_bounds__(128)
     const int begin = offsets[s], end = offsets[s + 1];
     for (int column = threadIdx.x; column < width; column += blockDim.x)
         reinterpret_cast<float4 *>(y)[(size_t)s * width + column] =
-            walk(reinterpret_cast<const float4 *>(x) + column, begin, end, 1, width);
+            walk<false>(reinterpret_cast<const float4 *>(x) + column, begin, end, 1, width);
 }
 
 __global__ void __launch_bounds__(128)

@@ -1,15 +1,15 @@
-// Gated activation, one block per row: eight elements per access where N is a multiple of 8, pairs where it is even. A
-// thread has two vectors of either half under way, or eight pairs.
+// Gated activation, one block per row: eight elements per access where N is a multiple of 8, pairs where it is even. A thread
+// has the loads of two accesses of eight elements under way, or of eight pairs.
 #include <cuda_bf16.h>
 
 #pragma kda variant row8 when(N % 8 == 0)
 #pragma kda launch silu_row8(x, y, N / 8) grid(M) block(min(1024, align_up(ceil_div(N, 16), 32)))
 #pragma kda variant row2 when(N % 2 == 0)
-#pragma kda launch silu_row2(x, y, N / 2) grid(M) block(min(1024, align_up(ceil_div(N, 16), 32)))
+#pragma kda launch silu_row2(x, y, N / 2) grid(M) block(min(1024, align_up(ceil_div(N, 8), 32)))
 #pragma kda variant any
 #pragma kda launch silu_row(x, y, N) grid(M) block(min(1024, align_up(N, 32)))
 
-#define PAIRS 8 // of either half that a thread has under way where rows are not aligned to vectors
+#define PAIRS 4 // of a thread under way where rows are aligned to pairs only
 
 __device__ __forceinline__ float low(unsigned int pair)
 {

@@ -150,7 +150,8 @@ static work *add_work(kds_evaluator *x, uint64_t tag, const char *source, size_t
     w->len = len;
     w->started = kds_clock_monotonic();
     w->rank = -INFINITY;
-    w->source = strndup(source, len);
+    if ((w->source = calloc(1, len + 1))) /* a NUL in it is lint's to find */
+        memcpy(w->source, source, len);
     w->parent_source = parent_source ? strdup(parent_source) : NULL;
     w->next = x->works;
     x->works = w;

@@ -52,6 +52,10 @@ KDS_MUST_USE kds_code kds_ledger_append_text(kds_ledger *l, const char *kind, co
 KDS_MUST_USE kds_code kds_ledger_get(kds_ledger *l, kds_id id, char **data, size_t *len,
                                      kds_err *e);
 
+/* The object as the JSON that was recorded (owned by the caller). The same errors; KDS_DAMAGED if
+ * it is none. */
+KDS_MUST_USE kds_code kds_ledger_get_json(kds_ledger *l, kds_id id, cJSON **out, kds_err *e);
+
 typedef struct kds_ledger_event {
     int64_t seq;
     int64_t time_ms;

@@ -215,3 +215,16 @@ kds_code kds_ledger_get(kds_ledger *l, kds_id id, char **data, size_t *len, kds_
         *len = size;
     return KDS_OK;
 }
+
+kds_code kds_ledger_get_json(kds_ledger *l, kds_id id, cJSON **out, kds_err *e)
+{
+    char *text = NULL, hex[KDS_ID_HEX];
+    size_t len = 0;
+    kds_code code = kds_ledger_get(l, id, &text, &len, e);
+    if (code != KDS_OK)
+        return code;
+    *out = kds_json_parse_record(text, len);
+    free(text);
+    kds_id_format(id, hex);
+    return *out ? KDS_OK : kds_fail(e, KDS_DAMAGED, "object %s is not JSON", hex);
+}

@@ -64,8 +64,6 @@ static kds_code first_prompt(const char *task_dir, const char *dir, const kds_se
     kds_campaign *c = NULL;
     kds_ledger *l = NULL;
     kds_id prompt = {0, 0};
-    char *text = NULL;
-    size_t len = 0;
     kds_err end = {0};
     kds_code code = kds_campaign_create(&c, task_dir, dir, settings, e);
     if (code != KDS_OK)
@@ -81,10 +79,7 @@ static kds_code first_prompt(const char *task_dir, const char *dir, const kds_se
     if (code == KDS_OK)
         code = kds_mail_each_pending(l, keep_prompt, &prompt, e);
     if (code == KDS_OK)
-        code = kds_ledger_get(l, prompt, &text, &len, e);
-    if (code == KDS_OK && !(*out = kds_json_parse_record(text, len)))
-        code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
-    free(text);
+        code = kds_ledger_get_json(l, prompt, out, e);
     kds_ledger_close(l);
     return code;
 }

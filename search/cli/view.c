@@ -249,15 +249,7 @@ kds_code kds_view_load_report(kds_ledger *l, const kds_candidate_row *row, cJSON
                               kds_err *e)
 {
     kds_id id;
-    char *text = NULL;
-    size_t len = 0;
-    if (!kds_id_parse(row->report, &id))
-        return KDS_OK;
-    kds_code code = kds_ledger_get(l, id, &text, &len, e);
-    if (code == KDS_OK && !(*report = kds_json_parse_record(text, len)))
-        code = kds_fail(e, KDS_DAMAGED, "the report of %.8s is not JSON", row->id);
-    free(text);
-    return code;
+    return kds_id_parse(row->report, &id) ? kds_ledger_get_json(l, id, report, e) : KDS_OK;
 }
 
 typedef struct loading {

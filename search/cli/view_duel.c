@@ -44,8 +44,6 @@ kds_code kds_view_load_confirmed(kds_ledger *l, int64_t decision, kds_confirmed 
 {
     cJSON *accept = NULL;
     kds_id id = {0, 0};
-    char *text = NULL;
-    size_t len = 0;
     memset(out, 0, sizeof *out);
     kds_code code = select_by(l,
                               "SELECT body FROM events WHERE kind = 'ACCEPT' AND seq = (SELECT "
@@ -62,10 +60,8 @@ kds_code kds_view_load_confirmed(kds_ledger *l, int64_t decision, kds_confirmed 
                      "confirm', 'duel report') AND report IS NOT NULL ORDER BY seq DESC LIMIT 1",
                      decision, keep_record, &id, e);
     if (code == KDS_OK && !kds_id_is_zero(id))
-        code = kds_ledger_get(l, id, &text, &len, e);
-    out->record = text ? kds_json_parse_record(text, len) : NULL;
+        code = kds_ledger_get_json(l, id, &out->record, e);
     out->known = out->record != NULL;
-    free(text);
     return code;
 }
 

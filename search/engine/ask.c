@@ -12,15 +12,7 @@
 static kds_code load_report(kds_ledger *ledger, const char *hex, cJSON **out, kds_err *e)
 {
     kds_id id;
-    char *text = NULL;
-    size_t len = 0;
-    if (!kds_id_parse(hex, &id))
-        return KDS_OK;
-    kds_code code = kds_ledger_get(ledger, id, &text, &len, e);
-    if (code == KDS_OK)
-        *out = kds_json_parse_record(text, len);
-    free(text);
-    return code;
+    return kds_id_parse(hex, &id) ? kds_ledger_get_json(ledger, id, out, e) : KDS_OK;
 }
 
 static kds_code keep_origin(void *user, const cJSON *origin, kds_err *e)

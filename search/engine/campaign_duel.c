@@ -26,35 +26,28 @@ static kds_code out_of_memory(kds_err *e)
     return kds_fail(e, KDS_NO_MEMORY, "out of memory");
 }
 
-/* A kernel with its parent, whose plan it may inherit. */
-typedef struct side {
-    char *source, *parent;
-    size_t len;
-} side;
-
-static void side_free(side *s)
+void kds_recorded_free(kds_recorded *k)
 {
-    free(s->source);
-    free(s->parent);
+    free(k->source);
+    free(k->parent);
 }
 
-static kds_code load_side(kds_campaign *c, kds_id id, side *s, kds_err *e)
+kds_code kds_campaign_load(kds_campaign *c, kds_id id, kds_recorded *k, kds_err *e)
 {
     char hex[KDS_ID_HEX];
-    kds_candidate_row row;
     kds_id parent;
     size_t ignored = 0;
     kds_id_format(id, hex);
-    kds_code code = kds_ledger_get(c->ledger, id, &s->source, &s->len, e);
+    kds_code code = kds_ledger_get(c->ledger, id, &k->source, &k->len, e);
     if (code == KDS_OK)
-        code = kds_ledger_find(c->ledger, hex, &row, e);
-    if (code == KDS_OK && kds_id_parse(row.parent, &parent))
-        code = kds_ledger_get(c->ledger, parent, &s->parent, &ignored, e);
+        code = kds_ledger_find(c->ledger, hex, &k->row, e);
+    if (code == KDS_OK && kds_id_parse(k->row.parent, &parent))
+        code = kds_ledger_get(c->ledger, parent, &k->parent, &ignored, e);
     return code;
 }
 
 /* The kernel's copy, under other names. One that launches by its parent's plan has none. */
-static kds_code copy_side(const side *from, side *to, kds_err *e)
+static kds_code copy_side(const kds_recorded *from, kds_recorded *to, kds_err *e)
 {
     kds_code code = kds_duel_rename(from->source, from->len, &to->source, &to->len, e);
     if (code == KDS_OK && from->parent && !(to->parent = strdup(from->parent)))
@@ -119,8 +112,8 @@ static kds_code announce(kds_campaign *c, const kds_challenge *x, kds_err *e)
     return code;
 }
 
-static kds_code begin(kds_campaign *c, const kds_challenge *x, const side sides[2], bool fresh,
-                      const char *not_on, kds_err *e)
+static kds_code begin(kds_campaign *c, const kds_challenge *x, const kds_recorded sides[2],
+                      bool fresh, const char *not_on, kds_err *e)
 {
     kds_gpu_duel_options o;
     kds_gpu_duel_side s[2];
@@ -142,14 +135,14 @@ static kds_code begin(kds_campaign *c, const kds_challenge *x, const side sides[
 /* A kernel against its copy; the baseline's if it has none. */
 static kds_code begin_equals(kds_campaign *c, kds_bout_purpose purpose, kds_id id, kds_err *e)
 {
-    side sides[2] = {{NULL, NULL, 0}, {NULL, NULL, 0}};
+    kds_recorded sides[2] = {{.source = NULL}, {.source = NULL}};
     kds_err err = {0};
-    kds_code code = load_side(c, id, &sides[0], &err);
+    kds_code code = kds_campaign_load(c, id, &sides[0], &err);
     if (code == KDS_OK)
         code = copy_side(&sides[0], &sides[1], &err);
     if (code == KDS_INVALID && !kds_id_equal(id, c->state->baseline)) {
-        side_free(&sides[0]);
-        side_free(&sides[1]);
+        kds_recorded_free(&sides[0]);
+        kds_recorded_free(&sides[1]);
         return begin_equals(c, purpose, c->state->baseline, e);
     }
     if (code == KDS_OK) {
@@ -161,8 +154,8 @@ static kds_code begin_equals(kds_campaign *c, kds_bout_purpose purpose, kds_id i
     }
     if (code != KDS_OK && e)
         *e = err;
-    side_free(&sides[0]);
-    side_free(&sides[1]);
+    kds_recorded_free(&sides[0]);
+    kds_recorded_free(&sides[1]);
     return code;
 }
 
@@ -170,14 +163,14 @@ static kds_code begin_equals(kds_campaign *c, kds_bout_purpose purpose, kds_id i
 static kds_code begin_bout(kds_campaign *c, const kds_challenge *x, bool fresh, const char *not_on,
                            kds_err *e)
 {
-    side sides[2] = {{NULL, NULL, 0}, {NULL, NULL, 0}};
-    kds_code code = load_side(c, x->incumbent, &sides[0], e);
+    kds_recorded sides[2] = {{.source = NULL}, {.source = NULL}};
+    kds_code code = kds_campaign_load(c, x->incumbent, &sides[0], e);
     if (code == KDS_OK)
-        code = load_side(c, x->candidate, &sides[1], e);
+        code = kds_campaign_load(c, x->candidate, &sides[1], e);
     if (code == KDS_OK)
         code = begin(c, x, sides, fresh, not_on && *not_on ? not_on : NULL, e);
-    side_free(&sides[0]);
-    side_free(&sides[1]);
+    kds_recorded_free(&sides[0]);
+    kds_recorded_free(&sides[1]);
     return code;
 }
 

@@ -10,46 +10,22 @@
 
 #define TAG_PROFILE_AGAIN (UINT64_C(1) << 60) /* candidates have their decision's number */
 
-/* The recorded report of a candidate; *report stays NULL if it has none. */
-static kds_code load_report(kds_campaign *c, const kds_candidate_row *row, cJSON **report,
-                            kds_err *e)
-{
-    kds_id id;
-    char *text = NULL;
-    size_t len = 0;
-    if (!kds_id_parse(row->report, &id))
-        return KDS_OK;
-    kds_code code = kds_ledger_get(c->ledger, id, &text, &len, e);
-    if (code == KDS_OK && !(*report = kds_json_parse_record(text, len)))
-        code = kds_fail(e, KDS_DAMAGED, "the report of %.8s is not JSON", row->id);
-    free(text);
-    return code;
-}
-
 static kds_code begin(kds_campaign *c, const kds_cell *cell, kds_err *e)
 {
-    char hex[KDS_ID_HEX], *source = NULL, *parent = NULL;
-    size_t len = 0, parent_len = 0;
-    kds_candidate_row row;
-    kds_id parent_id;
+    kds_recorded k = {.source = NULL};
+    kds_id id;
     cJSON *report = NULL;
-    kds_id_format(cell->elite, hex);
-    kds_code code = kds_ledger_get(c->ledger, cell->elite, &source, &len, e);
-    if (code == KDS_OK)
-        code = kds_ledger_find(c->ledger, hex, &row, e);
-    if (code == KDS_OK && kds_id_parse(row.parent, &parent_id))
-        code = kds_ledger_get(c->ledger, parent_id, &parent, &parent_len, e);
-    if (code == KDS_OK)
-        code = load_report(c, &row, &report, e);
+    kds_code code = kds_campaign_load(c, cell->elite, &k, e);
+    if (code == KDS_OK && kds_id_parse(k.row.report, &id))
+        code = kds_ledger_get_json(c->ledger, id, &report, e);
     if (code == KDS_OK && report) {
         c->profiling_again = true;
         c->profiled_again = cell->elite;
         c->profiled_cell = cell->key;
-        code = kds_evaluator_profile_again(c->evaluator, TAG_PROFILE_AGAIN, source, len, parent,
-                                           report, e);
+        code = kds_evaluator_profile_again(c->evaluator, TAG_PROFILE_AGAIN, k.source, k.len,
+                                           k.parent, report, e);
     }
-    free(source);
-    free(parent);
+    kds_recorded_free(&k);
     return code;
 }
 

@@ -91,16 +91,10 @@ void kds_kept_reports_free(kds_kept_reports *k)
 /* A report that is named but not there, or not JSON, is damage. */
 static kds_code read_report(kds_ledger *ledger, kds_id id, cJSON **out, kds_err *e)
 {
-    char *text = NULL;
-    size_t len = 0;
-    kds_code code = kds_ledger_get(ledger, id, &text, &len, e);
+    kds_code code = kds_ledger_get_json(ledger, id, out, e);
     if (code == KDS_NOT_FOUND)
         return kds_fail(e, KDS_DAMAGED, "a report that the record names is not in it");
-    if (code != KDS_OK)
-        return code;
-    *out = kds_json_parse_record(text, len);
-    free(text);
-    return *out ? KDS_OK : kds_fail(e, KDS_DAMAGED, "a report is not JSON");
+    return code;
 }
 
 /* To be given to drop_report. What is kept stays valid while one other is loaded. */

@@ -14,8 +14,7 @@
 /* The first parent's report; *out stays NULL if there is none. */
 static kds_code parent_report(kds_ledger *ledger, const kds_flight *f, cJSON **out, kds_err *e)
 {
-    char hex[KDS_ID_HEX], *text = NULL;
-    size_t len = 0;
+    char hex[KDS_ID_HEX];
     kds_candidate_row row;
     kds_id id;
     if (f->parent_count == 0)
@@ -23,10 +22,7 @@ static kds_code parent_report(kds_ledger *ledger, const kds_flight *f, cJSON **o
     kds_id_format(f->parents[0], hex);
     kds_code code = kds_ledger_find(ledger, hex, &row, e);
     if (code == KDS_OK && kds_id_parse(row.report, &id))
-        code = kds_ledger_get(ledger, id, &text, &len, e);
-    if (code == KDS_OK && text)
-        *out = kds_json_parse_record(text, len);
-    free(text);
+        code = kds_ledger_get_json(ledger, id, out, e);
     return code;
 }
 

@@ -153,18 +153,15 @@ static bool close_to(double a, double b)
 static kds_code replay_rounds(replay *r, const cJSON *body, kds_id id, uint64_t seed, double margin,
                               kds_err *e)
 {
-    char *text = NULL;
-    size_t len = 0;
+    cJSON *record = NULL;
     kds_duel d;
     kds_err err = {0};
-    kds_code code = kds_ledger_get(r->ledger, id, &text, &len, e);
+    kds_code code = kds_ledger_get_json(r->ledger, id, &record, e);
     if (code != KDS_OK)
         return code;
-    cJSON *record = kds_json_parse_record(text, len);
-    free(text);
     const char *what = NULL;
-    if (!record || kds_duel_replay(record, &d, &err) != KDS_OK)
-        what = err.message[0] ? err.message : "the record of a duel is not JSON";
+    if (kds_duel_replay(record, &d, &err) != KDS_OK)
+        what = err.message;
     else if (kds_json_int(record, "seed", -1) != (int64_t)seed)
         what = "a duel was not fought with the seed that follows from what came before";
     else if (!close_to(kds_json_num(kds_json_at(record, "rule"), "margin", NAN), margin))

@@ -19,7 +19,7 @@
 #define WIRE_CAP (4u * KDS_FRAME_CAP + (1u << 16))
 #define GREETING UINT64_MAX
 #define CLOSED_TRIES 100   /* of 2 ms */
-#define ENDING_SECONDS 5.0 /* for a worker that has said that it ends */
+#define ENDING_SECONDS 5.0 /* for a worker that ends */
 #define ENDING_MS 5        /* how often such a one is looked at */
 
 typedef struct worker {
@@ -28,7 +28,7 @@ typedef struct worker {
     kds_buf in, out;
     bool busy;
     bool greeted; /* the greeting has been answered, or there is none */
-    bool ending;  /* has said that it ends: waited for, then its place is free */
+    bool ending;  /* ends, as it said or was told: waited for, then its place is free */
     bool waking;  /* greeted without a job: its answer is awaited under a deadline */
     uint64_t tag;
     double deadline, since; /* since: when the job was handed over */
@@ -330,11 +330,10 @@ static bool read_some(worker *w)
     }
 }
 
-/* The worker may have said that it ends. Killing it is not needed unless it lingers. */
-static void end_later(worker *w, const kds_frame *f)
+/* Killing a worker that ends is not needed unless it lingers. */
+static void end_later(worker *w)
 {
-    if (!kds_json_bool(f->header, "ending", false))
-        return;
+    (void)shutdown(w->fd, SHUT_WR); /* an idle one ends at that */
     w->ending = true;
     w->deadline = kds_clock_monotonic() + ENDING_SECONDS;
 }
@@ -374,7 +373,8 @@ static bool take_frames(kds_pool *p, worker *w)
         } else if (w->busy) {
             w->busy = false;
             count_job(p, w);
-            end_later(w, &f);
+            if (kds_json_bool(f.header, "ending", false))
+                end_later(w);
             p->o.done(p->o.user, w->tag, KDS_JOB_REPLY, &f, "");
         } else
             asked = false;
@@ -413,7 +413,7 @@ void kds_pool_renew(kds_pool *p)
 {
     for (int i = 0; i < p->o.workers; i++)
         if (!p->workers[i].busy && !p->workers[i].waking && p->workers[i].fd >= 0)
-            drop_worker(&p->workers[i], 1000);
+            end_later(&p->workers[i]);
 }
 
 void kds_pool_stats(const kds_pool *p, int64_t *jobs, double *seconds)

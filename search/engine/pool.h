@@ -52,7 +52,7 @@ int kds_pool_poll_set(const kds_pool *p, struct pollfd *fds, int room);
 int kds_pool_timeout_ms(const kds_pool *p);
 /* Reads, writes and checks deadlines; calls `done` for jobs that ended. */
 void kds_pool_step(kds_pool *p);
-/* Ends all idle workers: the next jobs get fresh ones. */
+/* Has all idle workers end, without waiting for them: the next jobs get fresh ones. */
 void kds_pool_renew(kds_pool *p);
 /* Jobs that ended, and the seconds from handing each to a worker to its end, greetings included. */
 void kds_pool_stats(const kds_pool *p, int64_t *jobs, double *seconds);

@@ -14,7 +14,7 @@ int fake_gpu_set_up(void **state)
     char folder[1000], target[1000], link[1200];
     assert_int_equal(cli_set_up(state), 0);
     snprintf(folder, sizeof folder, "%s/fake_cuda/toolkit", KDS_BINARY_DIR);
-    cJSON *parts = JSON("doctor");
+    cJSON *parts = cli_doctor();
     snprintf(target, sizeof target, "%s",
              kds_json_str(kds_json_at(parts, "cuda headers"), "text", ""));
     snprintf(link, sizeof link, "%s/include", folder);

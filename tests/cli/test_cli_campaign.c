@@ -217,7 +217,7 @@ static void test_help_everywhere(void **state)
     cJSON *config = JSON("config");
     assert_non_null(kds_json_at(kds_json_at(config, "options"), "max-evals"));
     cJSON_Delete(config);
-    cJSON *doctor = JSON("doctor");
+    cJSON *doctor = cli_doctor();
     assert_string_equal(kds_json_str(kds_json_at(doctor, "nvrtc"), "state", ""), "ok");
     cJSON_Delete(doctor);
 }

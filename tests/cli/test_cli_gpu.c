@@ -232,7 +232,7 @@ static void test_refusals(void **state)
 static void test_doctor(void **state)
 {
     (void)state;
-    cJSON *parts = JSON("doctor");
+    cJSON *parts = cli_doctor();
     const cJSON *gpu = kds_json_at(parts, "cuda:0");
     assert_string_equal(kds_json_str(gpu, "state", ""), "ok");
     assert_non_null(strstr(kds_json_str(gpu, "text", ""), "Simulated GPU, compute capability 9.0"));

@@ -279,7 +279,7 @@ static void test_refusals(void **state)
 static void test_doctor(void **state)
 {
     (void)state;
-    cJSON *parts = JSON("doctor");
+    cJSON *parts = cli_doctor();
     const cJSON *part = kds_json_at(parts, "cupti");
     assert_string_equal(kds_json_str(part, "state", ""), "ok");
     assert_non_null(strstr(kds_json_str(part, "text", ""), "extras/CUPTI/lib64/libcupti.so.13"));

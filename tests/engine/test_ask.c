@@ -50,18 +50,25 @@ static world *begun(int64_t decisions[2])
     return w;
 }
 
-static void test_of_a_parent(void **state)
+/* The same, the first of them judged, and both committed. */
+static world *judged(int64_t decisions[2])
 {
-    (void)state;
-    int64_t decisions[2];
     bool accepted = false;
-    char hex[KDS_ID_HEX];
-    kds_gathered g;
-    const kds_id none = {0, 0};
     world *w = begun(decisions);
     judge(w, decisions[0], &(outcome){.large_us = 50, .small_us = 50, .bins = {2, 0, 0}});
     for (int i = 0; i < 2; i++)
         cJSON_Delete(commit(w, decisions[i], &accepted));
+    return w;
+}
+
+static void test_of_a_parent(void **state)
+{
+    (void)state;
+    int64_t decisions[2];
+    char hex[KDS_ID_HEX];
+    kds_gathered g;
+    const kds_id none = {0, 0};
+    world *w = judged(decisions);
     ASSERT_OK(
         kds_gather(&g, &w->selector, w->state, "mutate", kds_id_of(CHILD, strlen(CHILD)), none, e));
     assert_string_equal(g.ask.parent.hypothesis, "the earlier idea");
@@ -98,13 +105,9 @@ static void test_of_what_was_tried(void **state)
 {
     (void)state;
     int64_t decisions[2];
-    bool accepted = false;
     kds_gathered g;
     const kds_id none = {0, 0};
-    world *w = begun(decisions);
-    judge(w, decisions[0], &(outcome){.large_us = 50, .small_us = 50, .bins = {2, 0, 0}});
-    for (int i = 0; i < 2; i++)
-        cJSON_Delete(commit(w, decisions[i], &accepted));
+    world *w = judged(decisions);
     memset(&g, 0, sizeof g);
     g.ask.operator_name = "guide";
     ASSERT_OK(kds_gather_guidance(&g, w->state, w->ledger, none, e));

@@ -25,7 +25,7 @@ typedef struct group {
 
 typedef struct run {
     kds_nvrtc *n;
-    const char *source;
+    char *source;  /* without its plan */
     char arch[64]; /* "--gpu-architecture=sm_90" */
     kds_compiled *c;
     kds_buf log; /* cleaned, of all groups */
@@ -291,6 +291,26 @@ static kds_code fill_reply(run *r, double seconds, kds_frame *reply, kds_err *e)
     return bad;
 }
 
+/* The source with blanks for its `#pragma kda` lines: NVRTC would warn of each in three lines, and
+ * the log goes wherever the code goes. All else keeps its line and column. */
+static bool take_source(run *r, const char *text, size_t len)
+{
+    kds_pragmas plan = {0};
+    if (!(r->source = malloc(len + 1)))
+        return out_of_memory(r);
+    memcpy(r->source, text, len);
+    r->source[len] = '\0';
+    if (kds_pragmas_find(&plan, text, len, NULL) != KDS_OK)
+        return true; /* the plan has been read before: not reached with a source of ours */
+    for (int i = 0; i < plan.count; i++)
+        for (size_t k = 0; k < plan.items[i].len; k++) {
+            char *c = &r->source[plan.items[i].offset + k];
+            *c = *c == '\n' || *c == '\r' ? *c : ' ';
+        }
+    kds_pragmas_free(&plan);
+    return true;
+}
+
 kds_code kds_compile_run(kds_nvrtc *n, const kds_frame *job, kds_frame *reply, kds_err *e)
 {
     const cJSON *groups = kds_json_at(job->header, "groups"), *o;
@@ -299,12 +319,12 @@ kds_code kds_compile_run(kds_nvrtc *n, const kds_frame *job, kds_frame *reply, k
     if (strcmp(kds_json_str(job->header, "kind", ""), "compile") != 0 || job->blob_count != 1 ||
         count < 1 || count > KDS_PLAN_GROUPS || strncmp(arch, "sm_", 3) != 0 || strlen(arch) > 8)
         return kds_fail(e, KDS_PROTOCOL, "the message is no compile job");
-    run r = {.n = n, .source = job->blobs[0].data, .e = e, .bad = KDS_OK};
+    run r = {.n = n, .e = e, .bad = KDS_OK};
     snprintf(r.arch, sizeof r.arch, "--gpu-architecture=%s", arch);
     kds_finding_clear(&r.f);
     kds_buf_init(&r.log, KDS_LOG_CAP);
     double start = kds_clock_monotonic();
-    if (!(r.c = calloc(1, sizeof *r.c)))
+    if (take_source(&r, job->blobs[0].data, job->blobs[0].len) && !(r.c = calloc(1, sizeof *r.c)))
         out_of_memory(&r);
     cJSON_ArrayForEach(o, groups)
     {
@@ -324,5 +344,6 @@ kds_code kds_compile_run(kds_nvrtc *n, const kds_frame *job, kds_frame *reply, k
         r.bad = fill_reply(&r, kds_clock_monotonic() - start, reply, e);
     kds_buf_free(&r.log);
     kds_compiled_free(r.c);
+    free(r.source);
     return r.bad;
 }

@@ -87,6 +87,14 @@ static double baseline_us(const builder *b, int row)
     return known > 0 ? known : b->x->rows[row].us; /* the baseline itself */
 }
 
+/* Six digits of an error: the verdict has been reached with all of them. */
+static bool add_error(cJSON *item, const char *key, double error)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.6g", error);
+    return kds_json_add_num(item, key, strtod(text, NULL));
+}
+
 static void add_errors(builder *b, cJSON *json, const kds_gate_row *r)
 {
     cJSON *errors = add_array(b, json, "errors");
@@ -94,9 +102,9 @@ static void add_errors(builder *b, cJSON *json, const kds_gate_row *r)
         cJSON *item = cJSON_CreateObject();
         need(b, item != NULL && cJSON_AddItemToArray(errors, item));
         need(b, kds_json_add_str(item, "buffer", b->j->task->buffers[r->errors[i].buffer].name));
-        need(b, kds_json_add_num(item, "max_abs", r->errors[i].max_abs));
-        need(b, kds_json_add_num(item, "rel_rmse", r->errors[i].rel_rmse));
-        need(b, kds_json_add_num(item, "baseline_max_abs", r->errors[i].baseline_max_abs));
+        need(b, add_error(item, "max_abs", r->errors[i].max_abs));
+        need(b, add_error(item, "rel_rmse", r->errors[i].rel_rmse));
+        need(b, add_error(item, "baseline_max_abs", r->errors[i].baseline_max_abs));
     }
 }
 

@@ -37,6 +37,11 @@ static int compare_ranked(const void *a, const void *b)
     return x->value < y->value ? -1 : x->value > y->value;
 }
 
+double kds_stats_picoseconds(double us)
+{
+    return nearbyint(us * 1e6) / 1e6;
+}
+
 bool kds_stats_ranks(const double *values, size_t n, double *ranks)
 {
     if (n == 0)

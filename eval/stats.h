@@ -11,6 +11,9 @@ void kds_stats_sort(double *values, size_t n);
 /* Quantile of a sorted sample, 0 <= q <= 1, by linear interpolation between order statistics (type
  * 7 of Hyndman and Fan, "Sample quantiles in statistical packages", 1996). n > 0. */
 double kds_stats_quantile(const double *sorted, size_t n, double q);
+/* A measured time in microseconds, as it is recorded and reckoned with: to the picosecond, which is
+ * finer than any clock here and leaves no digits that say nothing. */
+double kds_stats_picoseconds(double us);
 /* Ranks from 1 on; equal values share the mean of their ranks. False: out of memory. */
 bool kds_stats_ranks(const double *values, size_t n, double *ranks);
 /* Spearman's rank correlation: Pearson's correlation of the ranks, ties included. NaN if n < 2, if

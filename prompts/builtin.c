@@ -41,11 +41,15 @@ kds_code kds_child_try(kds_child *c, kds_err *e)
         if (code)
             return code;
         if (kds_child_is_new(c, c->norm.data, c->norm.len)) {
-            kds_buf_add(c->source, c->candidate.data, c->candidate.len);
-            kds_buf_add(c->hypothesis, c->words.data, c->words.len);
-            code = kds_buf_check(c->source, "source", e);
+            kds_buf_add(c->out->source, c->candidate.data, c->candidate.len);
+            kds_buf_add(c->out->hypothesis, c->words.data, c->words.len);
+            if (c->out->normal)
+                kds_buf_add(c->out->normal, c->norm.data, c->norm.len);
+            code = kds_buf_check(c->out->source, "source", e);
             if (!code)
-                code = kds_buf_check(c->hypothesis, "hypothesis", e);
+                code = kds_buf_check(c->out->hypothesis, "hypothesis", e);
+            if (!code && c->out->normal)
+                code = kds_buf_check(c->out->normal, "normal form", e);
             c->made = code == KDS_OK;
         }
     }
@@ -107,14 +111,13 @@ static kds_code propose_rewrite(kds_random *random, kds_child *c, kds_err *e)
 
 /* Opens a child of the ask's parent. */
 static kds_code start_child(kds_child *c, const kds_ask *ask, kds_builtin_known *known, void *user,
-                            kds_buf *source, kds_buf *hypothesis, kds_err *e)
+                            const kds_proposal *out, kds_err *e)
 {
     *c = (kds_child){.parent = ask->parent.source,
                      .parent_len = ask->parent.source_len,
                      .known = known,
                      .user = user,
-                     .source = source,
-                     .hypothesis = hypothesis};
+                     .out = out};
     kds_buf_init(&c->candidate, KDS_SOURCE_CAP);
     kds_buf_init(&c->words, HYPOTHESIS_CAP);
     kds_buf_init(&c->norm, 2 * KDS_SOURCE_CAP + 64);
@@ -132,11 +135,10 @@ static void end_child(kds_child *c)
 }
 
 kds_code kds_builtin_propose(const kds_ask *ask, kds_random *random, kds_builtin_known *known,
-                             void *user, kds_buf *source, kds_buf *hypothesis, bool *made,
-                             kds_err *e)
+                             void *user, const kds_proposal *out, bool *made, kds_err *e)
 {
     kds_child c;
-    kds_code code = start_child(&c, ask, known, user, source, hypothesis, e);
+    kds_code code = start_child(&c, ask, known, user, out, e);
     if (code)
         ;
     else if (strcmp(ask->operator_name, "tune") == 0)
@@ -157,11 +159,11 @@ kds_code kds_builtin_propose(const kds_ask *ask, kds_random *random, kds_builtin
 }
 
 kds_code kds_builtin_sweep(const kds_ask *ask, int spread, kds_random *random,
-                           kds_builtin_known *known, void *user, kds_buf *source,
-                           kds_buf *hypothesis, bool *made, kds_err *e)
+                           kds_builtin_known *known, void *user, const kds_proposal *out,
+                           bool *made, kds_err *e)
 {
     kds_child c;
-    kds_code code = start_child(&c, ask, known, user, source, hypothesis, e);
+    kds_code code = start_child(&c, ask, known, user, out, e);
     if (!code)
         code = spread ? kds_builtin_spread(ask, spread, random, &c, e)
                       : kds_builtin_neighbour(ask, random, &c, e);

@@ -12,7 +12,7 @@ typedef struct kds_child {
     size_t parent_len;
     kds_builtin_known *known;
     void *user;
-    kds_buf *source, *hypothesis;
+    const kds_proposal *out;
     kds_buf candidate, words, norm; /* scratch: the child under trial, its hypothesis */
     kds_id tried[KDS_CHILD_TRIED];  /* texts that were not new; the first so many */
     int tried_count;

@@ -4,6 +4,7 @@
  * again. */
 #include "eval/cuda/device_cuda.h"
 #include "eval/cuda/gpu_measure.h"
+#include "eval/stats.h"
 
 #define ROUNDS 2
 
@@ -72,8 +73,8 @@ kds_code cuda_time(kds_bench *b, kds_program *p, kds_program *baseline, kds_run_
         kds_gpu_row_close(s.row);
     if (code != KDS_OK || f->verdict != KDS_VERDICT_OK)
         return code;
-    run->us = sum[0] / rounds;
-    run->baseline_us = sum[1] / rounds;
+    run->us = kds_stats_picoseconds(sum[0] / rounds);
+    run->baseline_us = kds_stats_picoseconds(sum[1] / rounds);
     if (p == baseline)
         run->us = run->baseline_us = (run->us + run->baseline_us) / 2;
     return KDS_OK;

@@ -27,7 +27,7 @@ static kds_code wall_once(duel *d, int arm, bool warm, int nth, double *us)
     double from = kds_clock_monotonic();
     if (kds_gpu_program_queue(p, set, &d->f))
         (void)kds_gpu_visit_spin(p, &d->f);
-    *us = 1e6 * (kds_clock_monotonic() - from);
+    *us = kds_stats_picoseconds(1e6 * (kds_clock_monotonic() - from));
     return KDS_OK;
 }
 

@@ -3,6 +3,7 @@
  * set rests for the remaining turns, and part of its outputs is poisoned before if it ran already,
  * so that a kernel which skips what it believes to be done, or is idle now and then, is found. */
 #include "eval/cuda/gpu_duel_internal.h"
+#include "eval/stats.h"
 
 #include <string.h>
 
@@ -153,7 +154,7 @@ static kds_code visit_flushed(duel *d, int arm, const duel_row *x, int variant, 
         }
         sum += one;
     }
-    *us = sum / x->launches;
+    *us = kds_stats_picoseconds(sum / x->launches);
     return code;
 }
 
@@ -175,7 +176,7 @@ kds_code duel_visit(duel *d, int arm, const duel_row *x, bool warm, int variant,
             break;
         ++*late;
     }
-    *us /= x->launches;
+    *us = kds_stats_picoseconds(*us / x->launches);
     if (code == KDS_OK && !duel_stopped(d) && !(*us > 0))
         code = kds_fail(d->e, KDS_SELF_TEST, "a visit of %d launches took no time at all",
                         x->launches);

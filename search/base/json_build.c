@@ -43,18 +43,48 @@ bool kds_json_add_id(cJSON *object, const char *key, kds_id value)
     return kds_json_add_str(object, key, hex);
 }
 
-/* As "%.0f" does, minus zero included; most numbers are whole. */
-static void print_whole(kds_buf *out, double v)
+/* `whole` / 10^places, with the sign of `v` and no zero at the end: of a whole number as "%.0f"
+ * does it, minus zero included. */
+static void print_digits(kds_buf *out, double v, uint64_t whole, int places)
 {
-    char digits[24];
+    char digits[48];
     size_t at = sizeof digits;
-    uint64_t rest = (uint64_t)fabs(v);
+    for (int i = 0; i < places; i++, whole /= 10)
+        digits[--at] = (char)('0' + whole % 10);
+    if (places > 0)
+        digits[--at] = '.';
     do
-        digits[--at] = (char)('0' + rest % 10);
-    while (rest /= 10);
+        digits[--at] = (char)('0' + whole % 10);
+    while (whole /= 10);
     if (signbit(v))
         digits[--at] = '-';
     kds_buf_add(out, digits + at, sizeof digits - at);
+}
+
+/* Most numbers are whole or have few places. Both n < 2^53 and 10^k are exact, so that n / 10^k is
+ * the double nearest to that decimal, which is then the one that "%.15g" prints. False if it is not
+ * such a number, or one that "%g" prints with an exponent. */
+static bool print_decimal(kds_buf *out, double v)
+{
+    static const double POWERS[] = {1,   1e1, 1e2, 1e3,  1e4,  1e5, 1e6,
+                                    1e7, 1e8, 1e9, 1e10, 1e11, 1e12};
+    double magnitude = fabs(v);
+    if (v == floor(v) && magnitude <= (double)KDS_JSON_SAFE) {
+        print_digits(out, v, (uint64_t)magnitude, 0);
+        return true;
+    }
+    if (!(magnitude >= 1e-4))
+        return false;
+    for (int places = 1; places < (int)(sizeof POWERS / sizeof *POWERS); places++) {
+        double whole = nearbyint(magnitude * POWERS[places]);
+        if (whole >= 1e15)
+            return false;
+        if (whole / POWERS[places] == magnitude) {
+            print_digits(out, v, (uint64_t)whole, places);
+            return true;
+        }
+    }
+    return false;
 }
 
 static void print_number(kds_buf *out, double v)
@@ -64,10 +94,8 @@ static void print_number(kds_buf *out, double v)
         kds_buf_puts(out, "null");
         return;
     }
-    if (v == floor(v) && fabs(v) <= (double)KDS_JSON_SAFE) {
-        print_whole(out, v);
+    if (print_decimal(out, v))
         return;
-    }
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, v);
         if (strtod(text, NULL) == v)
@@ -91,7 +119,7 @@ static void print_string(kds_buf *out, const char *s)
         while (SHORT[k] != '\0' && SHORT[k] != s[i])
             k += 2;
         if (SHORT[k] != '\0')
-            kds_buf_printf(out, "\\%c", SHORT[k + 1]);
+            kds_buf_add(out, (const char[2]){'\\', SHORT[k + 1]}, 2);
         else
             kds_buf_printf(out, "\\u%04x", c);
     }

@@ -410,7 +410,8 @@ static kds_code record_duel(kds_campaign *c, const kds_challenge *x, const kds_f
     free(text);
     cJSON *body = code == KDS_OK ? duel_body(c, x, f, record, id, why) : NULL;
     if (code == KDS_OK)
-        code = body ? kds_campaign_record(c, &(kds_record){"DUEL", body}, 1, e) : out_of_memory(e);
+        code = body ? kds_campaign_record_later(c, &(kds_record){"DUEL", body}, 1, e)
+                    : out_of_memory(e);
     cJSON_Delete(body);
     if (code == KDS_OK && x->purpose == KDS_BOUT_FLOOR)
         code = look_at_floor(c, floors, record ? "" : why, e);

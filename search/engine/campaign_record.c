@@ -22,7 +22,7 @@ static bool times_are_modelled(const kds_campaign *c)
 }
 
 #define FULL_DISK_TRIES 30
-#define STATUS_SECONDS 2.0
+#define STATUS_SECONDS 5.0
 #define PROGRESS_SECONDS 0.5
 
 void kds_campaign_tell(kds_campaign *c, const char *kind, const char *fmt, ...)

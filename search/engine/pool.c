@@ -30,6 +30,7 @@ typedef struct worker {
     bool greeted; /* the greeting has been answered, or there is none */
     bool ending;  /* ends, as it said or was told: waited for, then its place is free */
     bool waking;  /* greeted without a job: its answer is awaited under a deadline */
+    bool quiet;   /* in this step: nothing to read, nothing can be written */
     uint64_t tag;
     double deadline, since; /* since: when the job was handed over */
 } worker;
@@ -47,6 +48,7 @@ struct kds_pool {
     char *greeting;
     size_t greeting_len;
     worker *workers;
+    struct pollfd *fds; /* of a step */
     job *first, **last;
     int waiting;
     int64_t ended; /* jobs */
@@ -62,8 +64,9 @@ kds_code kds_pool_create(kds_pool **out, const kds_pool_options *o, kds_err *e)
     p->program = strdup(o->program);
     p->command = strdup(o->command);
     p->workers = calloc((size_t)o->workers, sizeof *p->workers);
+    p->fds = calloc((size_t)o->workers, sizeof *p->fds);
     p->last = &p->first;
-    if (!p->program || !p->command || !p->workers) {
+    if (!p->program || !p->command || !p->workers || !p->fds) {
         kds_pool_close(p);
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
     }
@@ -108,6 +111,7 @@ void kds_pool_close(kds_pool *p)
         p->first = next;
     }
     free(p->workers);
+    free(p->fds);
     free(p->greeting);
     free(p->program);
     free(p->command);
@@ -383,9 +387,23 @@ static bool take_frames(kds_pool *p, worker *w)
     return false;
 }
 
+/* One question for all workers instead of one for each. */
+static void find_quiet(kds_pool *p)
+{
+    int count = kds_pool_poll_set(p, p->fds, p->o.workers);
+    bool known = count > 0 && poll(p->fds, (nfds_t)count, 0) >= 0; /* else all are tried */
+    for (int i = 0, k = 0; i < p->o.workers; i++) {
+        worker *w = &p->workers[i];
+        bool asked = k < count && w->fd == p->fds[k].fd;
+        w->quiet = known && asked && p->fds[k].revents == 0;
+        k += asked;
+    }
+}
+
 void kds_pool_step(kds_pool *p)
 {
     double now = kds_clock_monotonic();
+    find_quiet(p);
     for (int i = 0; i < p->o.workers; i++) {
         worker *w = &p->workers[i];
         if (w->fd < 0)
@@ -394,9 +412,12 @@ void kds_pool_step(kds_pool *p)
             step_ending(w, now);
             continue;
         }
-        write_some(w);
-        bool alive = read_some(w);
-        bool sane = take_frames(p, w);
+        bool alive = true, sane = true;
+        if (!w->quiet) {
+            write_some(w);
+            alive = read_some(w);
+            sane = take_frames(p, w);
+        }
         if (!sane)
             fail_worker(p, w, KDS_JOB_DIED, "sent something that is not a frame");
         else if (w->ending)

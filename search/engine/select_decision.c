@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define NORMAL_CAP ((size_t)KDS_SOURCE_CAP * 4)
+
 void kds_choice_free(kds_choice *c)
 {
     cJSON_Delete(c->decision);
@@ -19,31 +21,28 @@ void kds_choice_free(kds_choice *c)
 
 /* What is known of a source by its normal form. Only one with something to sweep has a structure.
  */
-static bool add_normal(cJSON *body, const kds_state *state, const char *source, size_t len)
+static bool add_normal(cJSON *body, const kds_state *state, const kds_buf *normal)
 {
     kds_id structure;
     int64_t points = 1;
     kds_err none = {0};
-    kds_buf text;
-    kds_buf_init(&text, (size_t)KDS_SOURCE_CAP * 4 + len);
-    kds_lex_normalize(&text, source, len);
-    bool ok = kds_json_add_id(body, "norm", kds_id_of(text.data, text.len));
+    bool ok = kds_json_add_id(body, "norm", kds_id_of(normal->data, normal->len));
     if (ok && state->rules >= 2)
-        ok = kds_builtin_structure(text.data, text.len, &structure, &points, &none) == KDS_OK &&
+        ok = kds_builtin_structure(normal->data, normal->len, &structure, &points, &none) ==
+                 KDS_OK &&
              (points < 2 || kds_json_add_id(body, "structure", structure));
-    kds_buf_free(&text);
     return ok;
 }
 
-cJSON *kds_candidate_body(const kds_state *state, int64_t decision, const char *operator_name,
-                          const char *model, const cJSON *parents, const char *source, size_t len,
-                          const char *hypothesis)
+static cJSON *candidate_body(const kds_state *state, int64_t decision, const char *operator_name,
+                             const char *model, const cJSON *parents, const char *source,
+                             size_t len, const kds_buf *normal, const char *hypothesis)
 {
     cJSON *body = cJSON_CreateObject();
     cJSON *copy = parents ? cJSON_Duplicate(parents, true) : cJSON_CreateArray();
     bool ok = body && copy && kds_json_add_int(body, "decision", decision) &&
               kds_json_add_id(body, "candidate", kds_id_of(source, len)) &&
-              add_normal(body, state, source, len) && cJSON_AddItemToObject(body, "parents", copy);
+              add_normal(body, state, normal) && cJSON_AddItemToObject(body, "parents", copy);
     if (!ok) {
         cJSON_Delete(copy);
         cJSON_Delete(body);
@@ -55,6 +54,19 @@ cJSON *kds_candidate_body(const kds_state *state, int64_t decision, const char *
         cJSON_Delete(body);
         return NULL;
     }
+    return body;
+}
+
+cJSON *kds_candidate_body(const kds_state *state, int64_t decision, const char *operator_name,
+                          const char *model, const cJSON *parents, const char *source, size_t len,
+                          const char *hypothesis)
+{
+    kds_buf normal;
+    kds_buf_init(&normal, NORMAL_CAP + len);
+    kds_lex_normalize(&normal, source, len);
+    cJSON *body = candidate_body(state, decision, operator_name, model, parents, source, len,
+                                 &normal, hypothesis);
+    kds_buf_free(&normal);
     return body;
 }
 
@@ -106,18 +118,15 @@ static bool is_proposed(void *user, kds_id norm)
 /* Lets the built-in proposer make a child. `how` NULL: by the decision's operator; else a step of a
  * sweep. */
 static kds_code propose(const kds_gathered *g, const kds_state *state, const kds_sweep_step *how,
-                        kds_random *random, kds_buf *source, kds_buf *hypothesis, bool *made,
-                        kds_err *e)
+                        kds_random *random, const kds_proposal *out, bool *made, kds_err *e)
 {
     union {
         const void *in;
         void *out;
     } user = {.in = state}; /* the callback only reads */
     if (!how)
-        return kds_builtin_propose(&g->ask, random, is_proposed, user.out, source, hypothesis, made,
-                                   e);
-    return kds_builtin_sweep(&g->ask, how->spread, random, is_proposed, user.out, source,
-                             hypothesis, made, e);
+        return kds_builtin_propose(&g->ask, random, is_proposed, user.out, out, made, e);
+    return kds_builtin_sweep(&g->ask, how->spread, random, is_proposed, user.out, out, made, e);
 }
 
 /* {"sweep": structure, "rung": 1} */
@@ -134,12 +143,14 @@ kds_code kds_select_child(const kds_selector *s, const kds_state *state, const c
                           bool *made, kds_err *e)
 {
     kds_gathered g = {0};
-    kds_buf hypothesis;
+    kds_buf hypothesis, normal;
+    const kds_proposal child = {&out->source, &hypothesis, &normal};
     kds_buf_init(&hypothesis, 4096);
+    kds_buf_init(&normal, NORMAL_CAP);
     kds_buf_reset(&out->source);
     kds_code code = kds_gather_sources(&g, s, state, operator_name, parent, other, e);
     if (code == KDS_OK)
-        code = propose(&g, state, how, random, &out->source, &hypothesis, made, e);
+        code = propose(&g, state, how, random, &child, made, e);
     if (code != KDS_OK || !*made)
         goto out;
     out->decision = kds_select_body(state, operator_name, "builtin", NULL, cell, parent, other);
@@ -147,14 +158,15 @@ kds_code kds_select_child(const kds_selector *s, const kds_state *state, const c
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
         goto out;
     }
-    out->candidate = kds_candidate_body(state, state->decisions, operator_name, NULL,
-                                        kds_json_at(out->decision, "parents"), out->source.data,
-                                        out->source.len, hypothesis.data);
+    out->candidate = candidate_body(state, state->decisions, operator_name, NULL,
+                                    kds_json_at(out->decision, "parents"), out->source.data,
+                                    out->source.len, &normal, hypothesis.data);
     code = kds_select_finish(state, out, e);
     if (code == KDS_OK && !out->candidate)
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
 out:
     kds_gathered_free(&g);
     kds_buf_free(&hypothesis);
+    kds_buf_free(&normal);
     return code;
 }

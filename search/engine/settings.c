@@ -14,8 +14,15 @@
 #define OPTIONS_MAX 64
 #define PREFIX "KDASEARCH_"
 
+/* What a text says as a number; 0 if it says none. Asked for in every turn of a campaign's loop. */
+typedef struct numeric {
+    int64_t integer;
+    double real; /* durations in seconds */
+} numeric;
+
 struct kds_settings {
     char *text[OPTIONS_MAX]; /* NULL: the default */
+    numeric number[OPTIONS_MAX];
     kds_setting_source source[OPTIONS_MAX];
 };
 
@@ -33,11 +40,25 @@ const char *kds_setting_source_name(kds_setting_source s)
     return names[s];
 }
 
+static numeric read_number(const kds_option *o, const char *text)
+{
+    numeric n = {0, 0};
+    if (o->type == KDS_OPTION_INT)
+        (void)kds_text_parse_i64(text, &n.integer);
+    if (o->type == KDS_OPTION_DURATION)
+        (void)kds_text_parse_duration(text, &n.real);
+    else
+        (void)kds_text_parse_double(text, &n.real);
+    return n;
+}
+
 kds_code kds_settings_create(kds_settings **out, kds_err *e)
 {
     kds_settings *s = calloc(1, sizeof *s);
     if (!s)
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    for (int i = 0; kds_options()[i].name; i++)
+        s->number[i] = read_number(&kds_options()[i], kds_options()[i].fallback);
     *out = s;
     return KDS_OK;
 }
@@ -58,6 +79,7 @@ kds_settings *kds_settings_copy(const kds_settings *from)
         return NULL;
     for (int i = 0; i < OPTIONS_MAX; i++) {
         s->source[i] = from->source[i];
+        s->number[i] = from->number[i];
         if (from->text[i] && !(s->text[i] = strdup(from->text[i]))) {
             kds_settings_free(s);
             return NULL;
@@ -159,6 +181,7 @@ kds_code kds_settings_set_from(kds_settings *s, const char *name, const char *va
         return kds_fail(e, KDS_NO_MEMORY, "out of memory");
     free(s->text[i]);
     s->text[i] = copy;
+    s->number[i] = read_number(o, copy);
     s->source[i] = source;
     return KDS_OK;
 }
@@ -190,20 +213,14 @@ const char *kds_settings_text(const kds_settings *s, const char *name)
 
 int64_t kds_settings_int(const kds_settings *s, const char *name)
 {
-    int64_t v = 0;
-    (void)kds_text_parse_i64(kds_settings_text(s, name), &v);
-    return v;
+    int i = option_index(name);
+    return i >= 0 ? s->number[i].integer : 0;
 }
 
 double kds_settings_double(const kds_settings *s, const char *name)
 {
-    const kds_option *o = kds_option_find(name);
-    double v = 0;
-    if (o && o->type == KDS_OPTION_DURATION)
-        (void)kds_text_parse_duration(kds_settings_text(s, name), &v);
-    else
-        (void)kds_text_parse_double(kds_settings_text(s, name), &v);
-    return v;
+    int i = option_index(name);
+    return i >= 0 ? s->number[i].real : 0;
 }
 
 cJSON *kds_settings_json(const kds_settings *s)

@@ -100,6 +100,33 @@ static void doubles_round_trip(void **state)
     }
 }
 
+/* Numbers of few places take a way of their own to the same text: the fewest of 15, 16 or 17 digits
+ * that read back. */
+static void few_places_print_as_printf_does(void **state)
+{
+    (void)state;
+    kds_random r = kds_random_stream(2, 1, "decimals");
+    for (int i = 0; i < 200000; i++) {
+        char want[40];
+        double power = 1;
+        for (uint64_t k = kds_random_below(&r, 14); k > 0; k--)
+            power *= 10;
+        double v =
+            (double)kds_random_below(&r, UINT64_C(1) << (1 + kds_random_below(&r, 56))) / power;
+        v = i % 2 ? -v : v;
+        v = i % 5 ? v : nextafter(v, INFINITY); /* and what is all but such a number */
+        for (int digits = 15; digits <= 17; digits++) {
+            snprintf(want, sizeof want, "%.*g", digits, v);
+            if (strtod(want, NULL) == v)
+                break;
+        }
+        cJSON *n = cJSON_CreateNumber(v);
+        if (v != floor(v)) /* whole ones are never printed with an exponent */
+            expect_print(n, want);
+        cJSON_Delete(n);
+    }
+}
+
 static void output_is_utf8_whatever_goes_in(void **state)
 {
     (void)state;
@@ -145,6 +172,7 @@ int main(void)
         cmocka_unit_test(prints_compactly),
         cmocka_unit_test(prints_prettily),
         cmocka_unit_test(doubles_round_trip),
+        cmocka_unit_test(few_places_print_as_printf_does),
         cmocka_unit_test(output_is_utf8_whatever_goes_in),
         cmocka_unit_test(prints_the_same_in_any_locale),
         cmocka_unit_test(parses_records),

@@ -198,6 +198,25 @@ static void test_facts(void **state)
     kds_compiled_free(c);
 }
 
+/* The compiler does not see the plan, and so says nothing of it; all else keeps its line, and what
+ * it warns of is told. */
+static void test_the_plan_is_not_compiled(void **state)
+{
+    (void)state;
+    static const char head[] = "#pragma kda tune V = 4, \\\n  8 /* over\n lines */\n"
+                               "#pragma kda launch k(x) grid(1) block(1)\n#pragma unrol 4\n";
+    char source[1000];
+    snprintf(source, sizeof source, "%s__global__ void k(float *x) { x[0] = V; }\n", head);
+    kds_compiled *c = compile(source);
+    assert_null(strstr(c->log, "kda"));
+    assert_non_null(strstr(c->log, "kernel.cu(5)"));
+    assert_non_null(strstr(c->log, "unrol"));
+    kds_compiled_free(c);
+    snprintf(source, sizeof source, "%s__global__ void k(float *x) { x[0] = W; }\n", head);
+    kds_finding f = refused(source, KDS_VERDICT_COMPILE_FAILED);
+    assert_int_equal(f.line, 6);
+}
+
 static void test_struct_parameters_and_spills(void **state)
 {
     (void)state;
@@ -555,6 +574,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_the_plan_is_not_compiled),
         cmocka_unit_test(test_struct_parameters_and_spills),
         cmocka_unit_test(test_twins),
         cmocka_unit_test(test_prelude),

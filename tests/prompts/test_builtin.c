@@ -57,7 +57,8 @@ static char *propose(const kds_ask *ask, uint64_t seed, memory *m, char hypothes
     bool made = false;
     kds_buf_init(&source, KDS_SOURCE_CAP);
     kds_buf_init(&words, 4096);
-    if (kds_builtin_propose(ask, &random, m ? recall : NULL, m, &source, &words, &made, &e))
+    if (kds_builtin_propose(ask, &random, m ? recall : NULL, m,
+                            &(kds_proposal){&source, &words, NULL}, &made, &e))
         fail_msg("%s", e.message);
     assert_true(made == (source.len > 0) && made == (words.len > 0));
     assert_null(strchr(words.data, '\n'));
@@ -329,15 +330,18 @@ static void test_wrong_use(void **state)
     kds_buf_init(&source, 8);
     kds_buf_init(&words, 400);
     kds_ask ask = ask_for("mutate", "int x;", NULL);
-    assert_int_equal(kds_builtin_propose(&ask, &random, NULL, NULL, &source, &words, &made, &e),
+    assert_int_equal(kds_builtin_propose(&ask, &random, NULL, NULL,
+                                         &(kds_proposal){&source, &words, NULL}, &made, &e),
                      KDS_USAGE);
     assert_non_null(strstr(e.message, "'mutate'"));
     ask = ask_for("tune", "", NULL);
     ask.parent.source = NULL;
-    assert_int_equal(kds_builtin_propose(&ask, &random, NULL, NULL, &source, &words, &made, &e),
+    assert_int_equal(kds_builtin_propose(&ask, &random, NULL, NULL,
+                                         &(kds_proposal){&source, &words, NULL}, &made, &e),
                      KDS_TOO_LARGE);
     ask = ask_for("tune", "#pragma kda tune V = 4, 8\n", NULL);
-    assert_int_equal(kds_builtin_propose(&ask, &random, NULL, NULL, &source, &words, &made, &e),
+    assert_int_equal(kds_builtin_propose(&ask, &random, NULL, NULL,
+                                         &(kds_proposal){&source, &words, NULL}, &made, &e),
                      KDS_TOO_LARGE); /* the caller's buffer */
     assert_true(made);
     kds_buf_free(&source);
@@ -361,7 +365,8 @@ static bool sweep(const char *parent, int spread, uint64_t seed, memory *m, int6
     int count = 0;
     kds_buf_init(&source, KDS_SOURCE_CAP);
     kds_buf_init(&words, 4096);
-    if (kds_builtin_sweep(&ask, spread, &random, recall, m, &source, &words, &made, &e))
+    if (kds_builtin_sweep(&ask, spread, &random, recall, m, &(kds_proposal){&source, &words, NULL},
+                          &made, &e))
         fail_msg("%s", e.message);
     if (made) {
         remember(m, source.data, source.len);

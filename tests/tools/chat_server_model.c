@@ -66,7 +66,9 @@ static void rewrite(kds_buf *child, kds_random *r)
     kds_buf_init(&words, 4096);
     const kds_ask ask = {.operator_name = "rewrite",
                          .parent = {.source = child->data, .source_len = child->len}};
-    if (kds_builtin_propose(&ask, r, NULL, NULL, &out, &words, &made, NULL) == KDS_OK && made)
+    if (kds_builtin_propose(&ask, r, NULL, NULL, &(kds_proposal){&out, &words, NULL}, &made,
+                            NULL) == KDS_OK &&
+        made)
         copy(child, &out);
     kds_buf_free(&out);
     kds_buf_free(&words);

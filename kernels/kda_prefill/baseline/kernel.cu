@@ -14,10 +14,11 @@
 #pragma kda scratch v_new : bf16[T * H * 128]
 #pragma kda launch l2norm(q, qn, T * H) grid(ceil_div(T * H, 8)) block(256)
 #pragma kda launch l2norm(k, kn, T * H) grid(ceil_div(T * H, 8)) block(256)
-#pragma kda launch gate_cumsum(raw, A_log, dt_bias, cu, chunk_off, G, H, N, mode, lower_bound) grid(2, NT, H) block(128)
+#pragma kda launch gate_cumsum(raw, A_log, dt_bias, cu, chunk_off, G, H, N, mode, lower_bound) grid(2 * H, NT) block(128)
 #pragma kda launch intra(qn, kn, v, G, beta, cu, chunk_off, Aqk, w, u, kg, H, N, scale) grid(NT, H) block(128) smem(96512)
 #pragma kda launch state_scan(kg, w, u, G, S0, cu, chunk_off, h, v_new, S_T, H) grid(4, N * H) block(128) smem(93696)
-#pragma kda launch output(qn, G, h, v_new, Aqk, cu, chunk_off, o, H, N, scale) grid(2, NT, H) block(128)
+#pragma kda launch output(qn, G, h, v_new, Aqk, cu, chunk_off, o, H, N, NT, scale) \
+        grid(min(NT * H, 132)) block(256) smem(2 * 106496)
 
 #define LOG2E 1.4426950408889634f
 #define LD 136 // elements of a row of 128 in shared memory: eight rows of a fragment lie in different banks
@@ -30,20 +31,30 @@ __device__ __forceinline__ unsigned int shared_address(const void *p)
     return (unsigned int)__cvta_generic_to_shared(p);
 }
 
-__device__ __forceinline__ void load_fragments(unsigned int r[4], const void *p)
+__device__ __forceinline__ void load_fragments(unsigned int r[4], unsigned int address)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(shared_address(p))
+                 : "r"(address)
                  : "memory");
+}
+
+__device__ __forceinline__ void load_transposed(unsigned int r[4], unsigned int address)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+__device__ __forceinline__ void load_fragments(unsigned int r[4], const void *p)
+{
+    load_fragments(r, shared_address(p));
 }
 
 __device__ __forceinline__ void load_transposed(unsigned int r[4], const void *p)
 {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(shared_address(p))
-                 : "memory");
+    load_transposed(r, shared_address(p));
 }
 
 __device__ __forceinline__ void mma(float c[4], const unsigned int a[4], unsigned int b0, unsigned int b1)
@@ -82,11 +93,22 @@ __device__ __forceinline__ int sequence_of(const int *chunk_off, int N, int chun
 }
 
 // 16 bytes to shared memory, zeros if not `inside`.
+__device__ __forceinline__ void copy_async(unsigned int to, const void *from, bool inside)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(inside ? 16 : 0) : "memory");
+}
+
 __device__ __forceinline__ void copy_async(void *to, const void *from, bool inside)
 {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
-                 "r"(inside ? 16 : 0)
-                 : "memory");
+    copy_async(shared_address(to), from, inside);
+}
+
+// 2^x; what is subnormal becomes 0.
+__device__ __forceinline__ float power(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
 }
 
 // Rows of 128, a warp each.
@@ -104,12 +126,32 @@ __global__ void __launch_bounds__(256) l2norm(const __nv_bfloat16 *x, __nv_bfloa
     reinterpret_cast<uint2 *>(y)[at] = make_uint2(pack(low(v.x) * r, high(v.x) * r), pack(low(v.y) * r, high(v.y) * r));
 }
 
-// Minus the decay in nats without the head's factor, or the decay itself where it is bounded.
-__device__ __forceinline__ float activated(float x, int mode, float a, float lower_bound)
+__device__ __forceinline__ float logarithm(float x)
 {
-    if (mode == 1)
-        return lower_bound / (1.0f + __expf(-a * x));
-    return -a * (x > 20.0f ? x : __logf(1.0f + __expf(x)));
+    float y;
+    asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+__device__ __forceinline__ float reciprocal(float x)
+{
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+// The decay in bits but for a factor of the head, of x = `slope` * element + `bias`: the logarithm of 1 + 2^x, which is x where
+// that is large, or the reciprocal of 1 + 2^x where the decay is bounded.
+__device__ __forceinline__ float activated(float x, bool bounded)
+{
+    const float above = 1.0f + power(x);
+    return bounded ? reciprocal(above) : x > 29.0f ? x : logarithm(above);
+}
+
+// As one instruction: the compiler takes plain stores of the last rows apart into single words.
+__device__ __forceinline__ void store_whole(float *p, float a, float b, float c, float d)
+{
+    asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(p), "f"(a), "f"(b), "f"(c), "f"(d) : "memory");
 }
 
 __global__ void __launch_bounds__(128)
@@ -117,16 +159,18 @@ __global__ void __launch_bounds__(128)
                 float *G, int H, int N, int mode, float lower_bound)
 {
     __shared__ float warp_sum[4][64];
-    const int chunk = blockIdx.y, head = blockIdx.z;
+    const int chunk = blockIdx.y, head = blockIdx.x / 2;
     const int n = sequence_of(chunk_off, N, chunk);
     const int first = cu[n] + (chunk - chunk_off[n]) * 64;
     const int rows = min(64, cu[n + 1] - first);
     const int column = threadIdx.x % 8 * 4, row = threadIdx.x / 8 * 4; // and the quad of channels 32 further on
-    const int channel = blockIdx.x * 64 + column;
+    const int channel = blockIdx.x % 2 * 64 + column;
     const int warp = threadIdx.x / 32, group = threadIdx.x % 32 / 8;
     const size_t at = ((size_t)(first + row) * H + head) * 128 + channel;
     const size_t pitch = (size_t)H * 128;
     const float a = __expf(A_log[head]);
+    const bool bounded = mode == 1;
+    const float slope = bounded ? -a * LOG2E : LOG2E, factor = bounded ? lower_bound * LOG2E : -a;
     float bias[8], g[4][8], before[8];
     uint2 in[4][2];
 #pragma unroll
@@ -143,12 +187,15 @@ __global__ void __launch_bounds__(128)
         *reinterpret_cast<float4 *>(bias + q * 4) =
             *reinterpret_cast<const float4 *>(dt_bias + head * 128 + channel + q * 32);
 #pragma unroll
+    for (int i = 0; i < 8; i++)
+        bias[i] *= slope;
+#pragma unroll
     for (int r = 0; r < 4; r++) {
         const unsigned int word[4] = {in[r][0].x, in[r][0].y, in[r][1].x, in[r][1].y};
 #pragma unroll
         for (int i = 0; i < 8; i++) {
-            const float x = (i % 2 ? high(word[i / 2]) : low(word[i / 2])) + bias[i];
-            g[r][i] = activated(x, mode, a, lower_bound) * LOG2E;
+            const float x = i % 2 ? high(word[i / 2]) : low(word[i / 2]);
+            g[r][i] = activated(slope * x + bias[i], bounded);
         }
     }
     // Rows behind the end of the sequence come last: what they add reaches no row that is stored.
@@ -174,14 +221,18 @@ __global__ void __launch_bounds__(128)
         for (int i = 0; i < 8; i++)
             before[i] += warp_sum[w][column + i % 4 + i / 4 * 32];
 #pragma unroll
+    for (int i = 0; i < 8; i++)
+        before[i] *= factor;
+#pragma unroll
     for (int r = 0; r < 4; r++) {
         if (row + r >= rows)
             break;
 #pragma unroll
         for (int q = 0; q < 2; q++)
-            *reinterpret_cast<float4 *>(G + at + r * pitch + q * 32) =
-                make_float4(g[r][4 * q] + before[4 * q], g[r][4 * q + 1] + before[4 * q + 1],
-                            g[r][4 * q + 2] + before[4 * q + 2], g[r][4 * q + 3] + before[4 * q + 3]);
+            store_whole(G + at + r * pitch + q * 32, factor * g[r][4 * q] + before[4 * q],
+                        factor * g[r][4 * q + 1] + before[4 * q + 1],
+                        factor * g[r][4 * q + 2] + before[4 * q + 2],
+                        factor * g[r][4 * q + 3] + before[4 * q + 3]);
     }
 }
 
@@ -607,104 +658,159 @@ __global__ void __launch_bounds__(128)
                     make_float2(S[i][j][2 * r], S[i][j][2 * r + 1]);
 }
 
-__global__ void __launch_bounds__(128)
-    output(const __nv_bfloat16 *q, const float *G, const __nv_bfloat16 *h, const __nv_bfloat16 *v_new,
-           const __nv_bfloat16 *Aqk, const int *cu, const int *chunk_off, __nv_bfloat16 *o, int H, int N, float scale)
+// Bytes of half of the output's shared memory: the state, the queries, the decays, the values, the scores.
+#define HALF 106496
+#define QUERY 32768
+#define DECAY 49152
+#define VALUE 81920
+#define SCORE 98304
+
+struct chunk_of_head {
+    size_t token; // where its first row is
+    int rows;
+};
+
+__device__ __forceinline__ chunk_of_head find(const int *cu, const int *chunk_off, int H, int N, int item)
 {
-    __shared__ __align__(16) __nv_bfloat16 shared[2 * 64 * LD];
-    __nv_bfloat16 *query = shared, *state = shared + 64 * LD;   // first product
-    __nv_bfloat16 *scores = shared, *values = shared + 64 * CD; // second product, in their place
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const int chunk = blockIdx.y, head = blockIdx.z, column0 = blockIdx.x * 64;
-    const int n = sequence_of(chunk_off, N, chunk);
+    const int chunk = item / H, head = item % H, n = sequence_of(chunk_off, N, chunk);
+    chunk_of_head c;
     const int first = cu[n] + (chunk - chunk_off[n]) * 64;
-    const int rows = min(64, cu[n + 1] - first);
-    const size_t pitch = (size_t)H * 128, token = ((size_t)first * H + head) * 128;
-    uint4 early_scores[4], early_values[4]; // of the second product: on their way during the first
+    c.rows = min(64, cu[n + 1] - first);
+    c.token = (size_t)first * H + head;
+    return c;
+}
+
+// The 16-byte units of a row are permuted by the row, so that no two lanes meet in a bank: unit ^ row % 8; of the decays every
+// other eight units by 1.
+__global__ void __launch_bounds__(256, 1)
+    output(const __nv_bfloat16 *__restrict__ q, const float *__restrict__ G, const __nv_bfloat16 *__restrict__ h,
+                  const __nv_bfloat16 *__restrict__ v_new, const __nv_bfloat16 *__restrict__ Aqk, const int *__restrict__ cu,
+                  const int *__restrict__ chunk_off, __nv_bfloat16 *__restrict__ o, int H, int N, int NT, float scale)
+{
+    extern __shared__ __align__(256) unsigned char halves[];
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, tokens = warp % 4 * 16, columns = warp / 4 * 64;
+    const int own = 8 * warp, unit = lane % 16; // rows own .. own + 7 of queries and decays are this warp's to decay
+    chunk_of_head next;
+    const auto load = [&](int item, unsigned int half) {
+        const int row0 = threadIdx.x / 16;
+        const __nv_bfloat16 *from = h + (size_t)item * 16384 + row0 * 128 + unit * 8;
 #pragma unroll
-    for (int e = 0; e < 4; e++) {
-        const int row = threadIdx.x / 8 + 16 * e, at = threadIdx.x % 8 * 8;
-        early_scores[e] = early_values[e] = make_uint4(0, 0, 0, 0);
-        if (row < rows) {
-            early_scores[e] = *reinterpret_cast<const uint4 *>(Aqk + ((size_t)(first + row) * H + head) * 64 + at);
-            early_values[e] = *reinterpret_cast<const uint4 *>(v_new + token + row * pitch + column0 + at);
+        for (int e = 0; e < 8; e++)
+            copy_async(half + (row0 + 16 * e) * 256 + (unit ^ row0 % 8) * 16, from + e * 2048, true);
+        next = find(cu, chunk_off, H, N, item);
+#pragma unroll
+        for (int e = 0; e < 8; e++) {
+            const int row = own + e;
+            const size_t given = next.token + (row < next.rows ? (size_t)row * H : 0);
+            copy_async(half + DECAY + row * 512 + (lane ^ lane / 8 % 2) * 16, G + given * 128 + lane * 4, row < next.rows);
         }
-    }
-#pragma unroll 4
-    for (int i = threadIdx.x; i < 64 * 16; i += 128) {
-        const int row = i / 16, at = i % 16 * 8;
-        uint4 v = make_uint4(0, 0, 0, 0);
-        if (row < rows) {
-            const uint4 x = *reinterpret_cast<const uint4 *>(q + token + row * pitch + at);
-            const float4 *g = reinterpret_cast<const float4 *>(G + token + row * pitch + at);
-            v.x = pack(low(x.x) * exp2f(g[0].x), high(x.x) * exp2f(g[0].y));
-            v.y = pack(low(x.y) * exp2f(g[0].z), high(x.y) * exp2f(g[0].w));
-            v.z = pack(low(x.z) * exp2f(g[1].x), high(x.z) * exp2f(g[1].y));
-            v.w = pack(low(x.w) * exp2f(g[1].z), high(x.w) * exp2f(g[1].w));
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            const int row = own + 2 * e + lane / 16;
+            const size_t given = next.token + (row < next.rows ? (size_t)row * H : 0);
+            copy_async(half + QUERY + row * 256 + (unit ^ row % 8) * 16, q + given * 128 + unit * 8, row < next.rows);
         }
-        *reinterpret_cast<uint4 *>(query + row * LD + at) = v;
-        *reinterpret_cast<uint4 *>(state + row * LD + at) = *reinterpret_cast<const uint4 *>(
-            h + (((size_t)chunk * H + head) * 128 + column0 + row) * 128 + at);
-    }
-    __syncthreads();
-    float sum[8][4] = {};
 #pragma unroll
-    for (int k = 0; k < 128; k += 16) {
-        unsigned int a[4];
-        load_fragments(a, query + (16 * warp + lane % 16) * LD + k + lane / 16 * 8);
-#pragma unroll
-        for (int j = 0; j < 8; j += 2) {
-            unsigned int b[4];
-            load_fragments(b, state + (8 * j + lane / 16 * 8 + lane % 8) * LD + k + lane / 8 % 2 * 8);
-            mma(sum[j], a, b[0], b[1]);
-            mma(sum[j + 1], a, b[2], b[3]);
+        for (int e = 0; e < 4; e++) {
+            const int row = row0 + 16 * e;
+            const size_t given = next.token + (row < next.rows ? (size_t)row * H : 0);
+            copy_async(half + VALUE + row * 256 + (unit ^ row % 8) * 16, v_new + given * 128 + unit * 8, row < next.rows);
         }
-    }
 #pragma unroll
-    for (int j = 0; j < 8; j++)
-#pragma unroll
-        for (int r = 0; r < 4; r++)
-            sum[j][r] *= scale;
-    __syncthreads();
-#pragma unroll
-    for (int e = 0; e < 4; e++) {
-        const int row = threadIdx.x / 8 + 16 * e, at = threadIdx.x % 8 * 8;
-        unsigned int word[4] = {early_scores[e].x, early_scores[e].y, early_scores[e].z, early_scores[e].w};
-#pragma unroll
-        for (int i = 0; i < 4; i++) // columns at + 2 i and at + 2 i + 1, of which the row keeps those up to its own
-            word[i] &= at + 2 * i + 1 <= row ? 0xffffffffu : at + 2 * i <= row ? 0x0000ffffu : 0u;
-        *reinterpret_cast<uint4 *>(scores + row * CD + at) = make_uint4(word[0], word[1], word[2], word[3]);
-        *reinterpret_cast<uint4 *>(values + row * CD + at) = early_values[e];
-    }
-    __syncthreads();
-#pragma unroll
-    for (int t = 0; t < 64; t += 16) {
-        if (t > 16 * warp) // above the diagonal
-            break;
-        unsigned int a[4];
-        load_fragments(a, scores + (16 * warp + lane % 16) * CD + t + lane / 16 * 8);
-#pragma unroll
-        for (int j = 0; j < 8; j += 2) {
-            unsigned int b[4];
-            load_transposed(b, values + (t + lane / 8 % 2 * 8 + lane % 8) * CD + 8 * j + lane / 16 * 8);
-            mma(sum[j], a, b[0], b[1]);
-            mma(sum[j + 1], a, b[2], b[3]);
+        for (int e = 0; e < 2; e++) {
+            const int row = threadIdx.x / 8 + 32 * e, at = threadIdx.x % 8;
+            const bool inside = row < next.rows && at * 8 <= row; // what lies above the diagonal is not to be used
+            const size_t given = next.token + (inside ? (size_t)row * H : 0);
+            copy_async(half + SCORE + row * 128 + (at ^ row % 8) * 16, Aqk + given * 64 + at * 8, inside);
         }
-    }
-    // Each warp turns its 16 tokens over in its own rows of the scores, which it alone has read.
-    __syncwarp();
+        asm volatile("cp.async.commit_group;" ::: "memory");
+    };
+    load(blockIdx.x, shared_address(halves));
+    int turn = 0;
+    for (int item = blockIdx.x; item < NT * H; item += gridDim.x, turn ^= 1) {
+        unsigned char *here = halves + turn * HALF;
+        const unsigned int half = shared_address(here);
+        const chunk_of_head now = next;
+        if (item + gridDim.x < NT * H) {
+            load(item + gridDim.x, shared_address(halves + (turn ^ 1) * HALF));
+            asm volatile("cp.async.wait_group 1;" ::: "memory");
+        } else {
+            asm volatile("cp.async.wait_group 0;" ::: "memory");
+        }
+        __syncwarp();
 #pragma unroll
-    for (int j = 0; j < 8; j++)
+        for (int e = 0; e < 4; e++) {
+            const int row = own + 2 * e + lane / 16;
+            uint4 *place = reinterpret_cast<uint4 *>(here + QUERY + row * 256 + (unit ^ row % 8) * 16);
+            const float4 *decay = reinterpret_cast<const float4 *>(here + DECAY + row * 512);
+            const float4 g0 = decay[2 * unit ^ unit / 4 % 2], g1 = decay[2 * unit + 1 ^ unit / 4 % 2];
+            const uint4 x = *place;
+            *place = make_uint4(pack(low(x.x) * power(g0.x), high(x.x) * power(g0.y)),
+                                pack(low(x.y) * power(g0.z), high(x.y) * power(g0.w)),
+                                pack(low(x.z) * power(g1.x), high(x.z) * power(g1.y)),
+                                pack(low(x.w) * power(g1.z), high(x.w) * power(g1.w)));
+        }
+        __syncthreads();
+        float sum[8][4] = {};
+        const unsigned int query = half + QUERY + (tokens + lane % 16) * 256;
+        const unsigned int state = half + (columns + lane / 16 * 8 + lane % 8) * 256;
 #pragma unroll
-        for (int r = 0; r < 2; r++)
-            *reinterpret_cast<unsigned int *>(scores + (16 * warp + 8 * r + lane / 4) * CD + 8 * j + lane % 4 * 2) =
-                pack(sum[j][2 * r], sum[j][2 * r + 1]);
-    __syncwarp();
+        for (int m = 0; m < 8; m++) {
+            unsigned int a[4];
+            load_fragments(a, query + (2 * m + lane / 16 ^ lane % 8) * 16);
+            const int at = (2 * m + lane / 8 % 2 ^ lane % 8) * 16;
 #pragma unroll
-    for (int e = 0; e < 4; e++) {
-        const int row = 16 * warp + lane / 8 + 4 * e, at = lane % 8 * 8;
-        if (row < rows)
-            *reinterpret_cast<uint4 *>(o + token + row * pitch + column0 + at) =
-                *reinterpret_cast<const uint4 *>(scores + row * CD + at);
+            for (int j = 0; j < 8; j += 2) {
+                unsigned int b[4];
+                load_fragments(b, state + j * 2048 + at);
+                mma(sum[j], a, b[0], b[1]);
+                mma(sum[j + 1], a, b[2], b[3]);
+            }
+        }
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+#pragma unroll
+            for (int r = 0; r < 4; r++)
+                sum[j][r] *= scale;
+        const unsigned int score = half + SCORE + (tokens + lane % 16) * 128;
+        const unsigned int value = half + VALUE + (lane / 8 % 2 * 8 + lane % 8) * 256;
+#pragma unroll
+        for (int m = 0; m < 4; m++) {
+            if (m > warp % 4) // above the diagonal
+                break;
+            unsigned int a[4];
+            load_fragments(a, score + (2 * m + lane / 16 ^ lane % 8) * 16);
+            if (m == warp % 4) {
+#pragma unroll
+                for (int r = 0; r < 4; r++) {
+                    const int row = lane / 4 + r % 2 * 8, column = lane % 4 * 2 + r / 2 * 8;
+                    a[r] &= column + 1 <= row ? 0xffffffffu : column <= row ? 0x0000ffffu : 0u;
+                }
+            }
+#pragma unroll
+            for (int j = 0; j < 8; j += 2) {
+                unsigned int b[4];
+                load_transposed(b, value + m * 4096 + (columns / 8 + j + lane / 16 ^ lane % 8) * 16);
+                mma(sum[j], a, b[0], b[1]);
+                mma(sum[j + 1], a, b[2], b[3]);
+            }
+        }
+        // Each warp turns its 16 tokens over in place of the decays, rows of 128 bytes.
+        unsigned char *turned = here + DECAY + warp * 2048;
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+#pragma unroll
+            for (int r = 0; r < 2; r++)
+                *reinterpret_cast<unsigned int *>(turned + (lane / 4 + 8 * r) * 128 + (j ^ lane / 4) * 16 + lane % 4 * 4) =
+                    pack(sum[j][2 * r], sum[j][2 * r + 1]);
+        __syncwarp();
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            const int row = 4 * e + lane / 8, at = lane % 8;
+            if (tokens + row < now.rows)
+                *reinterpret_cast<uint4 *>(o + (now.token + (size_t)(tokens + row) * H) * 128 + columns + at * 8) =
+                    *reinterpret_cast<const uint4 *>(turned + row * 128 + (at ^ row % 8) * 16);
+        }
+        __syncthreads(); // the next load goes here
     }
 }

@@ -211,8 +211,24 @@ __device__ __forceinline__ float block_total(const Running &r, float factor, flo
     return block_sum(r.sum * exp2f((r.most - most) * factor), part[1]);
 }
 
-// The row's vectors are dealt out to the threads of the cluster's blocks in turn. Blocks exchange maximum and sum of their
-// share once.
+// 2^x; what would be subnormal is 0.
+__device__ __forceinline__ float power(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+// The larger of the lower halves, and of the upper ones.
+__device__ __forceinline__ unsigned int pair_max(unsigned int a, unsigned int b)
+{
+    unsigned int most;
+    asm("max.bf16x2 %0, %1, %2;" : "=r"(most) : "r"(a), "r"(b));
+    return most;
+}
+
+// The row's vectors are dealt out to the threads of the cluster's blocks in turn. A thread subtracts the largest of its own
+// elements first, so that none waits for another before it has its sum; blocks exchange maximum and sum of their share once.
 __global__ void __launch_bounds__(256) softmax_cluster8(const __nv_bfloat16 *x, __nv_bfloat16 *y, int N, float factor)
 {
     __shared__ Running parts[8];
@@ -222,20 +238,23 @@ __global__ void __launch_bounds__(256) softmax_cluster8(const __nv_bfloat16 *x, 
     uint4 *out = reinterpret_cast<uint4 *>(y + base);
     uint4 held[CHUNKS];
     float v[8], most;
-    Running r = {-3.4e38f, 0.0f}; // finite: a thread, even a block, may have no elements
     __cluster_barrier_arrive();
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
         const uint4 none = make_uint4(0xff80ff80u, 0xff80ff80u, 0xff80ff80u, 0xff80ff80u);
         held[c] = c * 2048 + first < N / 8 ? in[c * 2048 + first] : none;
     }
+    unsigned int pair = 0xff7fff7fu; // finite: a thread, even a block, may have no elements
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+        pair = pair_max(pair, pair_max(pair_max(held[c].x, held[c].y), pair_max(held[c].z, held[c].w)));
+    Running r = {fmaxf(low(pair), high(pair)), 0.0f};
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
         widen(held[c], v);
-        add(r, fmaxf(fmaxf(fmaxf(v[0], v[1]), fmaxf(v[2], v[3])), fmaxf(fmaxf(v[4], v[5]), fmaxf(v[6], v[7]))), factor);
 #pragma unroll
         for (int i = 0; i < 8; i++)
-            r.sum += exp2f((v[i] - r.most) * factor);
+            r.sum += power((v[i] - r.most) * factor);
     }
     r.sum = block_total(r, factor, most);
     r.most = most;
@@ -257,7 +276,7 @@ __global__ void __launch_bounds__(256) softmax_cluster8(const __nv_bfloat16 *x, 
         widen(held[c], v);
 #pragma unroll
         for (int i = 0; i < 8; i++)
-            v[i] = exp2f((v[i] - most) * factor);
+            v[i] = power((v[i] - most) * factor);
         out[c * 2048 + first] = narrow(v, inverse);
     }
 }

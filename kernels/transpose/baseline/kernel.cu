@@ -1,10 +1,15 @@
 // Transposition through shared memory. Where all is aligned to eight elements, in tiles of 64 x 64 of which a thread turns
 // 8 x 8 in registers. Where only rows of x are, and rows of y are short, a block turns 32 columns as a whole: what it
-// writes is one piece of y, and aligned. Else in tiles of 64 x 64 by pairs of neighbours, or by single elements.
+// writes is one piece of y, and aligned. Pieces of 32 to 48 KB are loaded ahead: three blocks on each of 132 SMs take piece
+// after piece, and load the next into registers while they write one. Else in tiles of 64 x 64 by pairs of neighbours, or by
+// single elements.
 #include <cuda_bf16.h>
 
 #pragma kda variant squares when(R % 8 == 0 && C % 8 == 0 && batch_stride % 8 == 0 && row_stride % 8 == 0)
 #pragma kda launch transpose_squares(x, y, R, C, batch_stride, row_stride, ceil_div(R, 64), ceil_div(C, 64)) grid(ceil_div(R, 64) * ceil_div(C, 64) * B) block(8, 8)
+#pragma kda variant ahead when(R > 512 && R <= 768 && C % 8 == 0 && batch_stride % 8 == 0 && row_stride % 8 == 0)
+#pragma kda define ROWS = R
+#pragma kda launch transpose_ahead(x, y, C, ceil_div(C, 32) * B, batch_stride, row_stride) grid(min(ceil_div(C, 32) * B, 396)) block(4, 64) smem(64 * R)
 #pragma kda variant columns when(R <= 1024 && C % 8 == 0 && batch_stride % 8 == 0 && row_stride % 8 == 0 && B <= 65535)
 #pragma kda launch transpose_columns(x, y, R, C, batch_stride, row_stride) grid(ceil_div(C, 32), B) block(4, 64) smem(64 * R)
 #pragma kda variant pairs when(R % 2 == 0 && C % 2 == 0 && batch_stride % 2 == 0 && row_stride % 2 == 0 && B <= 65535 && ceil_div(C, 64) <= 65535)
@@ -60,6 +65,62 @@ __global__ void __launch_bounds__(256)
     __syncthreads();
     for (int i = threadIdx.y * 4 + threadIdx.x; i < columns * R / 8; i += 256)
         out[i] = piece[i];
+}
+
+#ifndef ROWS // of x, a constant where pieces are loaded ahead
+#define ROWS 1
+#endif
+#define LOADS ((ROWS + 63) / 64) // of a thread for a piece
+
+// 16 bytes. A piece takes 64 bytes of a row of x: the L2 fetches what lies beside them too, which another block wants.
+__device__ __forceinline__ uint4 load_hinted(const __nv_bfloat16 *p)
+{
+    uint4 v;
+    asm("ld.global.nc.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
+    return v;
+}
+
+// As transpose_columns, piece after piece: registers hold the next one, on its way from memory while this one is written.
+__global__ void __launch_bounds__(256, 3)
+    transpose_ahead(const __nv_bfloat16 *__restrict__ x, __nv_bfloat16 *__restrict__ y, int C, int pieces,
+                    long long batch_stride, long long row_stride)
+{
+    extern __shared__ uint4 piece[]; // as in y: 32 columns of ROWS elements
+    unsigned short *turned = reinterpret_cast<unsigned short *>(piece);
+    const int c = 8 * threadIdx.x, strips = (C + 31) / 32, r0 = threadIdx.y;
+    uint4 v[LOADS];
+    const auto load = [&](int at) {
+        const int c0 = at % strips * 32;
+        const __nv_bfloat16 *in = x + at / strips * batch_stride + c0 + c + r0 * row_stride;
+        const long long step = 64 * row_stride;
+#pragma unroll
+        for (int e = 0; e < LOADS; e++) {
+            if (c0 + c < C && (e < LOADS - 1 || r0 + 64 * e < ROWS))
+                v[e] = load_hinted(in);
+            in += step;
+        }
+    };
+    load(blockIdx.x);
+    for (int at = blockIdx.x; at < pieces; at += gridDim.x) {
+        const int c0 = at % strips * 32, columns = min(32, C - c0);
+#pragma unroll
+        for (int e = 0; e < LOADS; e++) {
+            const unsigned int word[4] = {v[e].x, v[e].y, v[e].z, v[e].w};
+            if (c < columns && (e < LOADS - 1 || r0 + 64 * e < ROWS))
+#pragma unroll
+                for (int k = 0; k < 8; k++)
+                    turned[(c + k) * ROWS + r0 + 64 * e] = word[k / 2] >> k % 2 * 16;
+        }
+        __syncthreads();
+        const int next = at + gridDim.x;
+        if (next < pieces)
+            load(next);
+        uint4 *out = reinterpret_cast<uint4 *>(y + ((size_t)(at / strips) * C + c0) * ROWS);
+#pragma unroll 2
+        for (int i = threadIdx.y * 4 + threadIdx.x; i < columns * ROWS / 8; i += 256)
+            __stcs(out + i, piece[i]);
+        __syncthreads(); // before the next piece takes its place
+    }
 }
 
 __global__ void __launch_bounds__(256)

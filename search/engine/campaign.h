@@ -120,7 +120,7 @@ KDS_MUST_USE kds_code kds_campaign_record(kds_campaign *c, const kds_record *rec
 /* The same, but durable (and told) only with the next kds_campaign_record or kds_campaign_settle,
  * at most KDS_SETTLE_SECONDS later: for events that cost nothing but work of this machine, and from
  * which nothing outside of this process and its workers follows before. A kill loses that much. */
-#define KDS_SETTLE_SECONDS 0.5
+#define KDS_SETTLE_SECONDS 1.0
 KDS_MUST_USE kds_code kds_campaign_record_later(kds_campaign *c, const kds_record *records,
                                                 int count, kds_err *e);
 /* Makes what was recorded for later durable, and tells it. */

@@ -92,11 +92,17 @@ static kds_code record_stage(kds_campaign *c, const kds_stage *s, kds_err *e)
          (kds_id_is_zero(log) || kds_json_add_id(o, "log", log)) &&
          (kds_id_is_zero(s->program) || kds_json_add_id(o, "cubin", s->program)) &&
          add_forecast(o, s, f);
+    int64_t decision = f->decision;
     if (code == KDS_OK)
         code = ok ? kds_campaign_record_later(c, &(kds_record){"STAGE", o}, 1, e)
                   : kds_fail(e, KDS_NO_MEMORY, "out of memory");
     cJSON_Delete(o);
     free(text);
+    if (code == KDS_OK && s->kept &&
+        s->verdict == KDS_VERDICT_OK) { /* its commit will ask for it */
+        kds_keep_report(&c->reports, decision, report, *s->kept);
+        *s->kept = NULL;
+    }
     return code;
 }
 

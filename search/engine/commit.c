@@ -85,7 +85,20 @@ void kds_kept_reports_free(kds_kept_reports *k)
 {
     for (int i = 0; i < KDS_REPORTS_KEPT; i++)
         cJSON_Delete(k->items[i].report);
-    *k = (kds_kept_reports){.next = 0};
+    *k = (kds_kept_reports){.uses = 0};
+}
+
+void kds_keep_report(kds_kept_reports *k, int64_t decision, kds_id id, cJSON *report)
+{
+    int oldest = 0;
+    for (int i = 1; i < KDS_REPORTS_KEPT; i++)
+        if (k->items[i].used < k->items[oldest].used)
+            oldest = i;
+    cJSON_Delete(k->items[oldest].report);
+    k->items[oldest].id = id;
+    k->items[oldest].decision = decision;
+    k->items[oldest].report = report;
+    k->items[oldest].used = ++k->uses;
 }
 
 /* A report that is named but not there, or not JSON, is damage. */
@@ -97,7 +110,8 @@ static kds_code read_report(kds_ledger *ledger, kds_id id, cJSON **out, kds_err 
     return code;
 }
 
-/* To be given to drop_report. What is kept stays valid while one other is loaded. */
+/* To be given to drop_report. What is kept stays valid while one other is loaded: the one that was
+ * not used for longest makes room. */
 static kds_code load_report(const kds_selector *s, int64_t decision, kds_id id, cJSON **out,
                             kds_err *e)
 {
@@ -106,17 +120,13 @@ static kds_code load_report(const kds_selector *s, int64_t decision, kds_id id, 
         if (k->items[i].report && k->items[i].decision == decision &&
             kds_id_equal(k->items[i].id, id)) {
             *out = k->items[i].report;
+            k->items[i].used = ++k->uses;
             return KDS_OK;
         }
     kds_code code = read_report(s->ledger, id, out, e);
-    if (code != KDS_OK || !k)
-        return code;
-    cJSON_Delete(k->items[k->next].report);
-    k->items[k->next].id = id;
-    k->items[k->next].decision = decision;
-    k->items[k->next].report = *out;
-    k->next = (k->next + 1) % KDS_REPORTS_KEPT;
-    return KDS_OK;
+    if (code == KDS_OK && k)
+        kds_keep_report(k, decision, id, *out);
+    return code;
 }
 
 static void drop_report(const kds_selector *s, cJSON *report)

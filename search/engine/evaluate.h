@@ -29,6 +29,8 @@ typedef struct kds_stage {
     kds_id program;      /* compile: identity of cubins and launches; else zero */
     const cJSON *report; /* judge, and what safety refused; else NULL. A GPU's is complete: counters
                             are in it, or "no_counters", or "screened" */
+    cJSON **kept;        /* where the report lies, and whoever wants to own it may take it, leaving
+                            NULL; NULL: it is only shown */
     const char *log;     /* compile: what NVRTC said, "" if nothing */
     const kds_compiled *compiled; /* compile, when OK */
     const kds_plan *plan;         /* from plan on */

@@ -105,7 +105,7 @@ static void probe(kds_evaluator *x)
 /* The judge's report is all there is: without counters. */
 static void tell_judged(kds_evaluator *x, work *w)
 {
-    kds_stage s = {.stage = "judge", .log = "", .report = w->report};
+    kds_stage s = {.stage = "judge", .log = "", .report = w->report, .kept = &w->report};
     (void)kds_verdict_parse(kds_json_str(w->report, "verdict", ""), &s.verdict);
     s.message = kds_json_str(w->report, "message", "");
     s.line = (int)kds_json_int(w->report, "line", 0);

@@ -20,7 +20,7 @@
 #define GREETING UINT64_MAX
 #define CLOSED_TRIES 100   /* of 2 ms */
 #define ENDING_SECONDS 5.0 /* for a worker that ends */
-#define ENDING_MS 5        /* how often such a one is looked at */
+#define ENDING_MS 20       /* how often such a one is looked at */
 
 typedef struct worker {
     pid_t pid; /* 0: none */
@@ -30,7 +30,7 @@ typedef struct worker {
     bool greeted; /* the greeting has been answered, or there is none */
     bool ending;  /* ends, as it said or was told: waited for, then its place is free */
     bool waking;  /* greeted without a job: its answer is awaited under a deadline */
-    bool quiet;   /* in this step: nothing to read, nothing can be written */
+    short ready;  /* in this step: what poll said of it; everything if it was not asked */
     uint64_t tag;
     double deadline, since; /* since: when the job was handed over */
 } worker;
@@ -183,6 +183,16 @@ static kds_code start_worker(kds_pool *p, worker *w, kds_err *e)
     return KDS_OK;
 }
 
+static void write_some(worker *w)
+{
+    while (w->out.len) {
+        ssize_t n = send(w->fd, w->out.data, w->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n <= 0)
+            return; /* a broken connection shows on reading */
+        kds_buf_consume(&w->out, (size_t)n);
+    }
+}
+
 /* Hands the first waiting job to a worker, starting it if need be. The greeting and the job go out
  * together; the deadline runs from the greeting's answer. */
 static kds_code assign(kds_pool *p, worker *w, kds_err *e)
@@ -209,6 +219,7 @@ static kds_code assign(kds_pool *p, worker *w, kds_err *e)
     w->deadline = w->since + (w->greeted ? p->o.job_seconds : p->o.start_seconds);
     free(j->wire);
     free(j);
+    write_some(w);
     return KDS_OK;
 }
 
@@ -309,16 +320,6 @@ static void fail_closed(kds_pool *p, worker *w)
     fail_worker(p, w, KDS_JOB_DIED, text);
 }
 
-static void write_some(worker *w)
-{
-    while (w->out.len) {
-        ssize_t n = send(w->fd, w->out.data, w->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n <= 0)
-            return; /* a broken connection shows on reading */
-        kds_buf_consume(&w->out, (size_t)n);
-    }
-}
-
 /* False at the end of the stream or on an error. */
 static bool read_some(worker *w)
 {
@@ -388,14 +389,14 @@ static bool take_frames(kds_pool *p, worker *w)
 }
 
 /* One question for all workers instead of one for each. */
-static void find_quiet(kds_pool *p)
+static void find_ready(kds_pool *p)
 {
     int count = kds_pool_poll_set(p, p->fds, p->o.workers);
     bool known = count > 0 && poll(p->fds, (nfds_t)count, 0) >= 0; /* else all are tried */
     for (int i = 0, k = 0; i < p->o.workers; i++) {
         worker *w = &p->workers[i];
         bool asked = k < count && w->fd == p->fds[k].fd;
-        w->quiet = known && asked && p->fds[k].revents == 0;
+        w->ready = known && asked ? p->fds[k].revents : ~0;
         k += asked;
     }
 }
@@ -403,7 +404,7 @@ static void find_quiet(kds_pool *p)
 void kds_pool_step(kds_pool *p)
 {
     double now = kds_clock_monotonic();
-    find_quiet(p);
+    find_ready(p);
     for (int i = 0; i < p->o.workers; i++) {
         worker *w = &p->workers[i];
         if (w->fd < 0)
@@ -413,8 +414,9 @@ void kds_pool_step(kds_pool *p)
             continue;
         }
         bool alive = true, sane = true;
-        if (!w->quiet) {
+        if (w->ready & POLLOUT)
             write_some(w);
+        if (w->ready & ~POLLOUT) {
             alive = read_some(w);
             sane = take_frames(p, w);
         }

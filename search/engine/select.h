@@ -25,10 +25,13 @@ typedef struct kds_kept_reports {
         kds_id id;
         int64_t decision; /* whose report it is: its cell may have been settled by its parent's */
         cJSON *report;    /* owned; NULL: none */
+        int64_t used;     /* when it was last: by number of uses */
     } items[KDS_REPORTS_KEPT];
-    int next; /* to be replaced */
+    int64_t uses;
 } kds_kept_reports;
 void kds_kept_reports_free(kds_kept_reports *k);
+/* Takes `report` over in the place of the one that was not used for longest. */
+void kds_keep_report(kds_kept_reports *k, int64_t decision, kds_id id, cJSON *report);
 
 /* What decisions are made with, beside the state. All borrowed. */
 typedef struct kds_selector {

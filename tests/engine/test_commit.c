@@ -393,6 +393,31 @@ static void test_damaged_reports(void **state)
     }
 }
 
+/* Reports that are kept make room for others, but never one that a commit is at work with: here the
+ * child's is the first of as many as are kept, and the elite's is read beside it. */
+static void test_kept_reports(void **state)
+{
+    (void)state;
+    const char *kind = NULL;
+    cJSON *body = NULL;
+    kds_kept_reports kept = {.uses = 0};
+    const outcome faster = {.large_us = 90, .small_us = 90, .bins = {1, 1}};
+    world *w = begun();
+    int64_t decision = propose(w, "tune", "builtin", "candidate");
+    judge(w, decision, &faster);
+    const kds_flight *f = kds_state_flight(w->state, decision);
+    for (int64_t i = 0; i < KDS_REPORTS_KEPT; i++)
+        kds_keep_report(&kept, decision + i, f->report, make_report(&faster));
+    w->selector.reports = &kept;
+    ASSERT_OK(kds_commit(&w->selector, w->state, f, &kind, &body, e));
+    assert_string_equal(kind, "ACCEPT");
+    assert_why(body, "11.11 % faster");
+    cJSON_Delete(body);
+    w->selector.reports = NULL;
+    kds_kept_reports_free(&kept);
+    world_free(w);
+}
+
 /* Results of another device or another simulator are never compared. */
 static void test_another_fingerprint(void **state)
 {
@@ -427,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_a_duplicate_teaches_no_program),
         cmocka_unit_test(test_the_later_twin_comes_first),
         cmocka_unit_test(test_damaged_reports),
+        cmocka_unit_test(test_kept_reports),
         cmocka_unit_test(test_another_fingerprint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

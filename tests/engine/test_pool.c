@@ -546,7 +546,7 @@ static void test_poll_room(void **state)
     assert_int_equal(kds_pool_running(r->pool), 3);
     assert_int_equal(kds_pool_poll_set(r->pool, fds, 2), 2);
     assert_true(fds[0].fd >= 0 && fds[1].fd >= 0);
-    assert_int_equal(fds[0].events, POLLIN | POLLOUT);
+    assert_int_equal(fds[0].events, POLLIN); /* the job is on its way */
     assert_int_equal(fds[2].fd, -7);
     close_pool(r);
 }

@@ -391,11 +391,20 @@ kds_token kds_lexer_next(kds_lexer *x)
  * only tokens can tell: a quote, a backslash, a comment, what may be a directive. */
 static size_t skip_code(kds_lexer *x)
 {
+    static const bool told[256] = {
+        ['\0'] = true, ['\t'] = true, ['\n'] = true, ['\v'] = true, ['\f'] = true,
+        ['\r'] = true, [' '] = true,  ['"'] = true,  ['#'] = true,  ['%'] = true,
+        ['\''] = true, ['/'] = true,  ['\\'] = true};
+    const unsigned char *text = (const unsigned char *)x->text;
     size_t at = x->at;
     bool line_start = x->line_start;
-    for (; at < x->len; at++) {
-        unsigned char c = (unsigned char)x->text[at];
-        char next = at + 1 < x->len ? x->text[at + 1] : '\0';
+    while (at < x->len) {
+        unsigned char c = text[at], next = at + 1 < x->len ? text[at + 1] : '\0';
+        if (!told[c]) {
+            for (line_start = false; at < x->len && !told[text[at]]; at++)
+                ;
+            continue;
+        }
         if (c == '\n' || c == ' ') {
             line_start = line_start || c == '\n';
             x->line += c == '\n';
@@ -407,6 +416,7 @@ static size_t skip_code(kds_lexer *x)
             return at;
         else
             line_start = line_start && (blank(c) || c == 0);
+        at++;
     }
     return at;
 }

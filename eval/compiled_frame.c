@@ -51,43 +51,41 @@ kds_code kds_compiled_identify(kds_compiled *c, kds_err *e)
     return KDS_OK;
 }
 
-/* The integer facts of a kernel, by their keys. */
-static const struct {
-    const char *key;
-    size_t offset;
-} facts[] = {
-    {"registers", offsetof(kds_kernel_facts, registers)},
-    {"spill_store", offsetof(kds_kernel_facts, spill_store_bytes)},
-    {"spill_load", offsetof(kds_kernel_facts, spill_load_bytes)},
-    {"stack", offsetof(kds_kernel_facts, stack_bytes)},
-    {"static_shared", offsetof(kds_kernel_facts, static_shared_bytes)},
-    {"barriers", offsetof(kds_kernel_facts, barriers)},
-    {"max_threads", offsetof(kds_kernel_facts, max_threads)},
+/* The integer facts of a kernel in the order in which they travel. */
+static const size_t facts[] = {
+    offsetof(kds_kernel_facts, registers),           offsetof(kds_kernel_facts, spill_store_bytes),
+    offsetof(kds_kernel_facts, spill_load_bytes),    offsetof(kds_kernel_facts, stack_bytes),
+    offsetof(kds_kernel_facts, static_shared_bytes), offsetof(kds_kernel_facts, barriers),
+    offsetof(kds_kernel_facts, max_threads),
 };
 #define FACTS (sizeof facts / sizeof facts[0])
 
+static bool add_text(cJSON *list, const char *text)
+{
+    return cJSON_AddItemToArray(list, cJSON_CreateString(text));
+}
+
+static bool add_int(cJSON *list, int value)
+{
+    return cJSON_AddItemToArray(list, cJSON_CreateNumber(value));
+}
+
+/* A kernel is one list without keys, since it goes with every job: its names, its facts, and of
+ * each parameter type, size and offset. */
 static bool pack_kernel(cJSON *list, const kds_kernel_facts *k)
 {
-    cJSON *o = cJSON_CreateObject(), *params;
-    if (!o || !cJSON_AddItemToArray(list, o))
-        return false;
-    bool good = kds_json_add_str(o, "name", k->name) && kds_json_add_str(o, "lowered", k->lowered);
+    cJSON *o = cJSON_CreateArray();
+    bool good =
+        o && cJSON_AddItemToArray(list, o) && add_text(o, k->name) && add_text(o, k->lowered);
     for (size_t i = 0; good && i < FACTS; i++) {
         int value;
-        memcpy(&value, (const char *)k + facts[i].offset, sizeof value);
-        good = kds_json_add_int(o, facts[i].key, value);
+        memcpy(&value, (const char *)k + facts[i], sizeof value);
+        good = add_int(o, value);
     }
-    if (!good || !(params = cJSON_AddArrayToObject(o, "params")))
-        return false;
-    for (int i = 0; i < k->param_count; i++) {
-        cJSON *p = cJSON_CreateObject();
-        if (!p || !cJSON_AddItemToArray(params, p) ||
-            !kds_json_add_str(p, "type", k->params[i].type) ||
-            !kds_json_add_int(p, "size", k->params[i].size) ||
-            !kds_json_add_int(p, "offset", k->params[i].offset))
-            return false;
-    }
-    return true;
+    for (int i = 0; good && i < k->param_count; i++)
+        good = add_text(o, k->params[i].type) && add_int(o, k->params[i].size) &&
+               add_int(o, k->params[i].offset);
+    return good;
 }
 
 static kds_code pack_module(kds_frame *f, cJSON *list, const kds_module *m, kds_err *e)
@@ -146,39 +144,46 @@ static char *copy_blob(const kds_frame *f, const cJSON *o, const char *key, size
     return data;
 }
 
-static bool unpack_param(const cJSON *o, kds_kernel_param *out)
+/* The item at *at, which moves on; false if it is none of its kind. */
+static bool take_text(const cJSON **at, const char **out)
 {
-    const char *type = kds_json_str(o, "type", NULL);
-    int64_t size = kds_json_int(o, "size", -1), offset = kds_json_int(o, "offset", -1);
-    if (!type || strlen(type) >= sizeof out->type || size < 1 || size > 65536 || offset < 0 ||
-        offset > 65536)
+    if (!cJSON_IsString(*at))
         return false;
-    strncpy(out->type, type, sizeof out->type - 1);
-    out->size = (int)size;
-    out->offset = (int)offset;
+    *out = (*at)->valuestring;
+    *at = (*at)->next;
     return true;
 }
 
-static bool unpack_kernel(const cJSON *o, kds_kernel_facts *k)
+static bool take_int(const cJSON **at, int least, int most, int *out)
 {
-    if (!copy_text(&k->name, o, "name") || !copy_text(&k->lowered, o, "lowered"))
+    if (!cJSON_IsNumber(*at) || !((*at)->valuedouble >= least && (*at)->valuedouble <= most))
+        return false;
+    *out = (int)(*at)->valuedouble;
+    *at = (*at)->next;
+    return true;
+}
+
+static bool unpack_kernel(const cJSON *list, kds_kernel_facts *k)
+{
+    const cJSON *at = cJSON_IsArray(list) ? list->child : NULL;
+    const char *name, *lowered, *type;
+    if (!take_text(&at, &name) || !take_text(&at, &lowered) || !(k->name = strdup(name)) ||
+        !(k->lowered = strdup(lowered)))
         return false;
     for (size_t i = 0; i < FACTS; i++) {
-        int64_t value = kds_json_int(o, facts[i].key, -1);
-        int narrow = (int)value;
-        if (value < 0 || value > 1 << 30)
+        int value;
+        if (!take_int(&at, 0, 1 << 30, &value))
             return false;
-        memcpy((char *)k + facts[i].offset, &narrow, sizeof narrow);
+        memcpy((char *)k + facts[i], &value, sizeof value);
     }
-    const cJSON *params = kds_json_at(o, "params"), *p;
-    if (!cJSON_IsArray(params) || cJSON_GetArraySize(params) > KDS_PLAN_ARGS)
-        return false;
-    cJSON_ArrayForEach(p, params)
-    {
-        if (!unpack_param(p, &k->params[k->param_count++]))
+    while (at && k->param_count < KDS_PLAN_ARGS) {
+        kds_kernel_param *p = &k->params[k->param_count++];
+        if (!take_text(&at, &type) || strlen(type) >= sizeof p->type ||
+            !take_int(&at, 1, 65536, &p->size) || !take_int(&at, 0, 65536, &p->offset))
             return false;
+        strncpy(p->type, type, sizeof p->type - 1);
     }
-    return true;
+    return !at;
 }
 
 static bool unpack_module(const kds_frame *f, const cJSON *o, kds_module *m)

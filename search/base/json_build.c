@@ -104,11 +104,23 @@ static void print_number(kds_buf *out, double v)
     kds_buf_puts(out, text);
 }
 
+/* How many bytes from the beginning are printed as they are: ASCII that needs no escape. */
+static size_t plain_prefix(const char *s)
+{
+    size_t n = 0;
+    while ((unsigned char)(s[n] - 0x20) < 0x60 && s[n] != '"' && s[n] != '\\')
+        n++;
+    return n;
+}
+
 static void print_string(kds_buf *out, const char *s)
 {
     static const char SHORT[] = "\"\"\\\\\bb\ff\nn\rr\tt";
-    size_t len = strlen(s), start = 0, i;
+    size_t plain = plain_prefix(s);
     kds_buf_putc(out, '"');
+    kds_buf_add(out, s, plain);
+    s += plain;
+    size_t len = strlen(s), start = 0, i;
     for (i = 0; i < len; i++) {
         unsigned char c = (unsigned char)s[i];
         if (c >= 0x20 && c != '"' && c != '\\')

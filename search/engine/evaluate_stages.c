@@ -216,8 +216,11 @@ void evaluator_compiled(void *user, uint64_t tag, kds_job_end end, const kds_fra
         evaluator_fail(x, code, err.message);
         return;
     }
-    if (evaluator_tell(x, w, &s))
-        go_on(x, w, x->safety ? WORK_SAFETY : WORK_JUDGE);
+    if (!evaluator_tell(x, w, &s))
+        return;
+    free(w->compiled->log); /* it has been told and need not go where the code goes */
+    w->compiled->log = NULL;
+    go_on(x, w, x->safety ? WORK_SAFETY : WORK_JUDGE);
 }
 
 /* The report of a judge's answer; NULL if there is none, and the work has been dealt with. */

@@ -1,6 +1,7 @@
 /* Reading PTX and logs as text: the spellings of several toolkits, and text that was made to
  * mislead. */
 #include "eval/compile_parts.h"
+#include "eval/judge.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -219,12 +220,86 @@ static void test_findings(void **state)
                   "ptxas error : Formal parameter space overflowed\n");
 }
 
+/* Compiled code goes to workers and back; what comes may be anything. */
+static void test_unpack_refuses_nonsense(void **state)
+{
+    (void)state;
+    kds_compiled c = {.cubin_id = {1, 2}, .log = (char[]){""}, .module_count = 1};
+    c.modules[0] = (kds_module){
+        .ptx = (char[]){"ptx"}, .ptx_len = 3, .cubin = (char[]){"ELF"}, .cubin_len = 3};
+    c.modules[0].kernel_count = 1;
+    c.modules[0].kernels[0] = (kds_kernel_facts){.name = (char[]){"k"},
+                                                 .lowered = (char[]){"_Z1kPfi"},
+                                                 .registers = 8,
+                                                 .max_threads = 256,
+                                                 .params = {{"u64", 8, 0}, {"u32", 4, 8}},
+                                                 .param_count = 2};
+    kds_frame f;
+    kds_frame_init(&f);
+    assert_int_equal(kds_compiled_pack(&f, "it", &c, NULL), KDS_OK);
+    kds_compiled *back = NULL;
+    assert_int_equal(kds_compiled_unpack(&f, "it", &back, NULL), KDS_OK);
+    assert_true(kds_id_equal(back->cubin_id, c.cubin_id));
+    assert_string_equal(back->modules[0].ptx, "ptx");
+    const kds_kernel_facts *k = &back->modules[0].kernels[0];
+    assert_string_equal(k->name, "k");
+    assert_string_equal(k->lowered, "_Z1kPfi");
+    assert_int_equal(k->registers, 8);
+    assert_int_equal(k->max_threads, 256);
+    assert_int_equal(k->param_count, 2);
+    assert_memory_equal(k->params, c.modules[0].kernels[0].params, sizeof k->params);
+    kds_compiled_free(back);
+    /* registers, barriers, max_threads; size and offset of the second parameter */
+    static const struct {
+        int at;
+        double value;
+    } changes[] = {{2, -1}, {7, 1e12}, {8, -5}, {13, 0}, {14, -1}, {14, 1e6}};
+    assert_int_equal(kds_compiled_unpack(&f, "other", &back, NULL), KDS_PROTOCOL);
+    cJSON *module =
+        cJSON_GetArrayItem(cJSON_GetObjectItem(cJSON_GetObjectItem(f.header, "it"), "modules"), 0);
+    cJSON *kernel = cJSON_GetArrayItem(cJSON_GetObjectItem(module, "kernels"), 0);
+    assert_int_equal(cJSON_GetArraySize(kernel), 2 + 7 + 2 * 3);
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        cJSON *item = cJSON_GetArrayItem(kernel, changes[i].at);
+        double was = item->valuedouble;
+        cJSON_SetNumberValue(item, changes[i].value);
+        assert_int_equal(kds_compiled_unpack(&f, "it", &back, NULL), KDS_PROTOCOL);
+        cJSON_SetNumberValue(item, was);
+    }
+    for (int i = 0; i < 15; i++) { /* each item of another kind, and a list that ends there */
+        cJSON *rest = cJSON_Duplicate(kernel, true);
+        cJSON_ReplaceItemInArray(kernel, i, cJSON_CreateTrue());
+        assert_int_equal(kds_compiled_unpack(&f, "it", &back, NULL), KDS_PROTOCOL);
+        while (cJSON_GetArraySize(kernel) > i)
+            cJSON_DeleteItemFromArray(kernel, i);
+        bool whole = i >= 9 && (i - 9) % 3 == 0; /* with fewer parameters */
+        assert_int_equal(kds_compiled_unpack(&f, "it", &back, NULL), whole ? KDS_OK : KDS_PROTOCOL);
+        if (whole)
+            kds_compiled_free(back);
+        cJSON_ReplaceItemInArray(cJSON_GetObjectItem(module, "kernels"), 0, rest);
+        kernel = rest;
+    }
+    for (int i = 2; i <= KDS_PLAN_ARGS; i++) { /* one parameter more than there may be */
+        cJSON_AddItemToArray(kernel, cJSON_CreateString("u32"));
+        cJSON_AddItemToArray(kernel, cJSON_CreateNumber(4));
+        cJSON_AddItemToArray(kernel, cJSON_CreateNumber(4 * i));
+    }
+    assert_int_equal(kds_compiled_unpack(&f, "it", &back, NULL), KDS_PROTOCOL);
+    cJSON_SetNumberValue(cJSON_GetObjectItem(module, "ptx"), 7);
+    assert_int_equal(kds_compiled_unpack(&f, "it", &back, NULL), KDS_PROTOCOL);
+    kds_frame_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parameters), cmocka_unit_test(test_thread_limits),
-        cmocka_unit_test(test_no_entry),   cmocka_unit_test(test_ptxas_lines),
-        cmocka_unit_test(test_clean_log),  cmocka_unit_test(test_long_log),
+        cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_thread_limits),
+        cmocka_unit_test(test_no_entry),
+        cmocka_unit_test(test_ptxas_lines),
+        cmocka_unit_test(test_unpack_refuses_nonsense),
+        cmocka_unit_test(test_clean_log),
+        cmocka_unit_test(test_long_log),
         cmocka_unit_test(test_findings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -263,8 +263,8 @@ kds_code kds_plan_bind_row(const kds_plan *p, int row, kds_binding *out, kds_buf
 {
     binder b = {.p = p, .row = &p->task->rows[row], .out = out, .f = f, .e = e};
     kds_finding_clear(f);
-    out->launch_count = out->scratch_count = out->group =
-        0; /* all that lies behind them is theirs */
+    out->launch_count = out->scratch_count = 0; /* their entries are written as they are counted */
+    out->group = 0;
     out->variant = KDS_PLAN_SHARED;
     out->variant_name = "";
     memset(b.scratch_at, -1, sizeof b.scratch_at);

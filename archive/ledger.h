@@ -91,6 +91,11 @@ typedef struct kds_candidate_row {
  * KDS_USAGE if ambiguous, listing the first matches. */
 KDS_MUST_USE kds_code kds_ledger_find(kds_ledger *l, const char *prefix, kds_candidate_row *out,
                                       kds_err *e);
+/* A candidate's chain of first parents, the oldest first, itself last: *rows (owned by the caller,
+ * free()) and *count. Named as for kds_ledger_find, with the same errors. KDS_DAMAGED: a chain
+ * without an end. */
+KDS_MUST_USE kds_code kds_ledger_lineage(kds_ledger *l, const char *prefix,
+                                         kds_candidate_row **rows, int *count, kds_err *e);
 typedef kds_code kds_candidate_fn(void *user, const kds_candidate_row *row, kds_err *e);
 /* `order`: "decision", "fitness" (best first). `verdict` and `cell` filter if not NULL; limit 0:
  * all. */

@@ -163,6 +163,45 @@ kds_code kds_ledger_find(kds_ledger *l, const char *prefix, kds_candidate_row *o
     return find_prefix(l, digits, out, e);
 }
 
+#define STEPS_MAX 10000
+
+kds_code kds_ledger_lineage(kds_ledger *l, const char *prefix, kds_candidate_row **rows, int *count,
+                            kds_err *e)
+{
+    kds_candidate_row *steps = NULL, row;
+    int n = 0;
+    kds_code code = kds_ledger_find(l, prefix, &row, e);
+    while (code == KDS_OK) {
+        kds_candidate_row *more =
+            n < STEPS_MAX ? realloc(steps, (size_t)(n + 1) * sizeof *steps) : NULL;
+        if (more == NULL) {
+            code = n < STEPS_MAX
+                       ? kds_fail(e, KDS_NO_MEMORY, "out of memory")
+                       : kds_fail(e, KDS_DAMAGED, "a lineage of more than %d steps", STEPS_MAX);
+            break;
+        }
+        steps = more;
+        steps[n++] = row;
+        if (row.parent[0] == '\0')
+            break;
+        char parent[KDS_ID_HEX];
+        memcpy(parent, row.parent, sizeof parent);
+        code = kds_ledger_find(l, parent, &row, e);
+    }
+    if (code != KDS_OK) {
+        free(steps);
+        return code;
+    }
+    for (int i = 0; i < n / 2; i++) {
+        row = steps[i];
+        steps[i] = steps[n - 1 - i];
+        steps[n - 1 - i] = row;
+    }
+    *rows = steps;
+    *count = n;
+    return KDS_OK;
+}
+
 kds_code kds_ledger_each_candidate(kds_ledger *l, const char *order, const char *verdict,
                                    const char *cell, int64_t limit, kds_candidate_fn *fn,
                                    void *user, kds_err *e)

@@ -197,6 +197,18 @@ KDS_API KDS_MUST_USE kds_code kds_eval_file(const char *task_dir, const char *so
 KDS_API KDS_MUST_USE kds_code kds_replay_decisions(const char *archive_dir, char **json,
                                                    kds_err *e);
 
+/* Runs a candidate's lineage once more. `candidate`: the first digits of an id, "#N", or "best".
+ * Each kernel from the baseline to it is compiled and judged again on the recorded device, or on
+ * that of `s` where its "device" was set as a flag ("seed": with other inputs; `s` may be NULL); on
+ * a GPU its recorded duels are fought again, and one with the baseline. The archive is only read.
+ * KDS_DIVERGED: compiled code, verdict or modelled time differ although device and software are the
+ * same. KDS_NOT_CONFIRMED: the candidate fails here, or is not as much faster than the baseline as
+ * was recorded. On KDS_OK and these two `*json` is the report (free()). `fn` (may be NULL) is told
+ * "notice" events. */
+KDS_API KDS_MUST_USE kds_code kds_replay_lineage(const char *archive_dir, const char *candidate,
+                                                 const kds_settings *s, kds_event_fn *fn,
+                                                 void *user, char **json, kds_err *e);
+
 #ifdef __cplusplus
 }
 #endif

@@ -7,40 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEPS_MAX 10000
-
-/* Collects the chain of first parents, youngest first. */
-static kds_code collect(kds_ledger *l, const char *id, kds_candidate_row **out, int *count,
-                        kds_err *e)
-{
-    kds_candidate_row *rows = NULL;
-    int n = 0;
-    kds_candidate_row row;
-    kds_code code = kds_ledger_find(l, id, &row, e);
-    while (code == KDS_OK) {
-        kds_candidate_row *more =
-            n < STEPS_MAX ? realloc(rows, (size_t)(n + 1) * sizeof *rows) : NULL;
-        if (!more) {
-            code = kds_fail(e, KDS_DAMAGED, "a lineage of more than %d steps", STEPS_MAX);
-            break;
-        }
-        rows = more;
-        rows[n++] = row;
-        if (!row.parent[0])
-            break;
-        char parent[KDS_ID_HEX];
-        memcpy(parent, row.parent, sizeof parent);
-        code = kds_ledger_find(l, parent, &row, e);
-    }
-    if (code != KDS_OK) {
-        free(rows);
-        return code;
-    }
-    *out = rows;
-    *count = n;
-    return KDS_OK;
-}
-
 static void show_text(const kds_candidate_row *rows, int count, const char *origin)
 {
     char speed[20];
@@ -48,7 +14,7 @@ static void show_text(const kds_candidate_row *rows, int count, const char *orig
     const char *columns[] = {"#", "id", "operator", speed, ">step", "what changed", NULL};
     kds_table *t = kds_table_create(columns);
     double before = NAN;
-    for (int i = count - 1; i >= 0; i--) {
+    for (int i = 0; i < count; i++) {
         const kds_candidate_row *r = &rows[i];
         kds_table_cell(t, "#%lld", (long long)r->decision);
         kds_table_cell(t, "%.8s", r->id);
@@ -75,10 +41,11 @@ static kds_code run(const kds_args *args, kds_err *e)
     int count = 0;
     kds_code code = kds_ledger_open(&l, args->operands[0], KDS_LEDGER_READ, e);
     if (code == KDS_OK)
-        code = collect(l, args->operand_count > 1 ? args->operands[1] : "best", &rows, &count, e);
+        code = kds_ledger_lineage(l, args->operand_count > 1 ? args->operands[1] : "best", &rows,
+                                  &count, e);
     if (code == KDS_OK && args->json) {
         cJSON *array = cJSON_CreateArray();
-        for (int i = count - 1; i >= 0; i--)
+        for (int i = 0; i < count; i++)
             cJSON_AddItemToArray(array, kds_view_candidate_json(&rows[i]));
         code = kds_view_json(array, e);
         cJSON_Delete(array);

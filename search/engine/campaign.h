@@ -196,6 +196,10 @@ KDS_MUST_USE kds_code kds_campaign_mail_post(kds_campaign *c, const char *text, 
 KDS_MUST_USE kds_code kds_campaign_mail_step(kds_campaign *c, bool now, kds_err *e);
 /* KDS_PENDING_MAIL if nothing is left to do but to wait for mail, and that for long enough. */
 KDS_MUST_USE kds_code kds_campaign_mail_drain(kds_campaign *c, kds_err *e);
+/* Loads the task that lies in the archive `dir` and proves that it is the one that the campaign
+ * began with (campaign_start.c). */
+KDS_MUST_USE kds_code kds_campaign_load_frozen(kds_task **out, const char *dir,
+                                               const cJSON *campaign, kds_err *e);
 /* A kernel of the record with its parent, whose plan it may inherit, and its row (campaign_duel.c).
  * Begins zeroed; to be freed also after a failure. */
 typedef struct kds_recorded {
@@ -203,7 +207,7 @@ typedef struct kds_recorded {
     size_t len;
     kds_candidate_row row;
 } kds_recorded;
-KDS_MUST_USE kds_code kds_campaign_load(kds_campaign *c, kds_id id, kds_recorded *k, kds_err *e);
+KDS_MUST_USE kds_code kds_recorded_load(kds_ledger *l, kds_id id, kds_recorded *k, kds_err *e);
 void kds_recorded_free(kds_recorded *k);
 /* campaign_profile.c: an elite whose children bring nothing is profiled again. */
 KDS_MUST_USE kds_code kds_campaign_watch_profiles(kds_campaign *c, kds_err *e);

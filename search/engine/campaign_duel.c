@@ -32,17 +32,17 @@ void kds_recorded_free(kds_recorded *k)
     free(k->parent);
 }
 
-kds_code kds_campaign_load(kds_campaign *c, kds_id id, kds_recorded *k, kds_err *e)
+kds_code kds_recorded_load(kds_ledger *l, kds_id id, kds_recorded *k, kds_err *e)
 {
     char hex[KDS_ID_HEX];
     kds_id parent;
     size_t ignored = 0;
     kds_id_format(id, hex);
-    kds_code code = kds_ledger_get(c->ledger, id, &k->source, &k->len, e);
+    kds_code code = kds_ledger_get(l, id, &k->source, &k->len, e);
     if (code == KDS_OK)
-        code = kds_ledger_find(c->ledger, hex, &k->row, e);
+        code = kds_ledger_find(l, hex, &k->row, e);
     if (code == KDS_OK && kds_id_parse(k->row.parent, &parent))
-        code = kds_ledger_get(c->ledger, parent, &k->parent, &ignored, e);
+        code = kds_ledger_get(l, parent, &k->parent, &ignored, e);
     return code;
 }
 
@@ -137,7 +137,7 @@ static kds_code begin_equals(kds_campaign *c, kds_bout_purpose purpose, kds_id i
 {
     kds_recorded sides[2] = {{.source = NULL}, {.source = NULL}};
     kds_err err = {0};
-    kds_code code = kds_campaign_load(c, id, &sides[0], &err);
+    kds_code code = kds_recorded_load(c->ledger, id, &sides[0], &err);
     if (code == KDS_OK)
         code = copy_side(&sides[0], &sides[1], &err);
     if (code == KDS_INVALID && !kds_id_equal(id, c->state->baseline)) {
@@ -164,9 +164,9 @@ static kds_code begin_bout(kds_campaign *c, const kds_challenge *x, bool fresh, 
                            kds_err *e)
 {
     kds_recorded sides[2] = {{.source = NULL}, {.source = NULL}};
-    kds_code code = kds_campaign_load(c, x->incumbent, &sides[0], e);
+    kds_code code = kds_recorded_load(c->ledger, x->incumbent, &sides[0], e);
     if (code == KDS_OK)
-        code = kds_campaign_load(c, x->candidate, &sides[1], e);
+        code = kds_recorded_load(c->ledger, x->candidate, &sides[1], e);
     if (code == KDS_OK)
         code = begin(c, x, sides, fresh, not_on && *not_on ? not_on : NULL, e);
     kds_recorded_free(&sides[0]);

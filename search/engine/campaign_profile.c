@@ -15,7 +15,7 @@ static kds_code begin(kds_campaign *c, const kds_cell *cell, kds_err *e)
     kds_recorded k = {.source = NULL};
     kds_id id;
     cJSON *report = NULL;
-    kds_code code = kds_campaign_load(c, cell->elite, &k, e);
+    kds_code code = kds_recorded_load(c->ledger, cell->elite, &k, e);
     if (code == KDS_OK && kds_id_parse(k.row.report, &id))
         code = kds_ledger_get_json(c->ledger, id, &report, e);
     if (code == KDS_OK && report) {

@@ -398,21 +398,27 @@ static kds_code merge_settings(kds_campaign *c, const cJSON *recorded, const kds
     return KDS_OK;
 }
 
-/* Loads the frozen task and proves that it is the one that was frozen. */
-static kds_code load_frozen(kds_campaign *c, const cJSON *campaign, kds_err *e)
+kds_code kds_campaign_load_frozen(kds_task **out, const char *dir, const cJSON *campaign,
+                                  kds_err *e)
 {
     kds_id hash;
-    char *frozen = kds_path_join(c->dir, "task");
-    kds_code code = frozen ? kds_task_load(&c->task, frozen, e) : out_of_memory(e);
+    kds_task *task = NULL;
+    char *frozen = kds_path_join(dir, "task");
+    kds_code code = frozen ? kds_task_load(&task, frozen, e) : out_of_memory(e);
     if (code != KDS_OK)
         code = kds_err_prefix(e, code, "the frozen task");
-    else if (!kds_json_id(campaign, "task_hash", &hash) || !kds_id_equal(hash, c->task->hash))
+    else if (!kds_json_id(campaign, "task_hash", &hash) || !kds_id_equal(hash, task->hash))
         code = kds_fail(
             e, KDS_DAMAGED,
             "%s was changed after the campaign began; put back the files that it began with",
             frozen);
     free(frozen);
-    return code;
+    if (code != KDS_OK) {
+        kds_task_free(task);
+        return code;
+    }
+    *out = task;
+    return KDS_OK;
 }
 
 /* The same of the user's own templates; records of earlier versions do not name theirs. */
@@ -501,7 +507,7 @@ kds_code kds_campaign_resume(kds_campaign **out, const char *archive_dir, const 
     if (code == KDS_OK)
         code = merge_settings(c, settings, given, e);
     if (code == KDS_OK)
-        code = load_frozen(c, campaign, e);
+        code = kds_campaign_load_frozen(&c->task, c->dir, campaign, e);
     if (code == KDS_OK)
         code = open_parts(c, (uint64_t)kds_json_int(campaign, "gate_seed", 0), e);
     if (code == KDS_OK)

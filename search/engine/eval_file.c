@@ -4,7 +4,6 @@
 
 #include "search/base/file.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,29 +73,13 @@ static bool gather_stage(void *user, const kds_stage *s)
     return false;
 }
 
-/* Waits for the one candidate in hand. */
-static kds_code finish_source(kds_evaluator *x, kds_err *e)
-{
-    kds_code code = KDS_OK;
-    while (code == KDS_OK && kds_evaluator_in_hand(x)) {
-        struct pollfd fds[1024];
-        if ((code = kds_evaluator_step(x, e)) != KDS_OK)
-            break;
-        int n = kds_evaluator_poll_set(x, fds, 1024);
-        int timeout = kds_evaluator_timeout_ms(x);
-        if (kds_evaluator_in_hand(x))
-            (void)poll(fds, (nfds_t)n, timeout < 0 || timeout > 1000 ? 1000 : timeout);
-    }
-    return code;
-}
-
 /* Judges the source and gives its report. */
 static kds_code judge_source(kds_evaluator *x, gathering *g, const kds_task *t, const char *path,
                              const kds_buf *source, kds_err *e)
 {
     kds_code code = kds_evaluator_submit(x, 0, source->data, source->len, t->baseline, e);
     if (code == KDS_OK)
-        code = finish_source(x, e);
+        code = kds_evaluator_finish(x, e);
     if (code == KDS_OK && (g->failed || !g->report))
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
     if (code != KDS_OK)

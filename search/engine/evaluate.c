@@ -327,6 +327,18 @@ double kds_evaluator_gpu_seconds(const kds_evaluator *x)
     return sum;
 }
 
+kds_code kds_evaluator_finish(kds_evaluator *x, kds_err *e)
+{
+    struct pollfd fds[1024];
+    for (;;) {
+        kds_code code = kds_evaluator_step(x, e);
+        if (code != KDS_OK || !kds_evaluator_in_hand(x))
+            return code;
+        int n = kds_evaluator_poll_set(x, fds, 1024), timeout = kds_evaluator_timeout_ms(x);
+        (void)poll(fds, (nfds_t)n, timeout < 0 || timeout > 1000 ? 1000 : timeout);
+    }
+}
+
 static bool add_stats(cJSON *to, const char *key, int workers, int64_t jobs, double seconds)
 {
     cJSON *o = cJSON_AddObjectToObject(to, key);

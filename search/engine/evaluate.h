@@ -120,6 +120,9 @@ int kds_evaluator_poll_set(const kds_evaluator *x, struct pollfd *fds, int room)
 int kds_evaluator_timeout_ms(const kds_evaluator *x);
 KDS_MUST_USE kds_code kds_evaluator_step(kds_evaluator *x, kds_err *e);
 
+/* Steps and waits until nothing is in hand. */
+KDS_MUST_USE kds_code kds_evaluator_finish(kds_evaluator *x, kds_err *e);
+
 /* Seconds that the cards have been at work since the start, of several their sum: judging, duels,
  * profiling, of jobs that have ended. 0 on the simulator. */
 double kds_evaluator_gpu_seconds(const kds_evaluator *x);

@@ -87,6 +87,42 @@ static void test_duels_decide(void **state)
     free(text);
 }
 
+/* The best of it, run once more: the duels of its lineage are fought again, and so is its claim. */
+static void test_a_lineage_is_fought_again(void **state)
+{
+    (void)state;
+    cJSON *report = JSON("replay", "one", "best");
+    const cJSON *claim = kds_json_at(report, "claim"), *duels = kds_json_at(report, "duels"),
+                *d = NULL;
+    assert_string_equal(kds_json_str(report, "outcome", ""), "confirmed");
+    assert_true(kds_json_bool(report, "same_kind", false));
+    assert_true(cJSON_GetArraySize(duels) >= 2);
+    cJSON_ArrayForEach(d, duels)
+    {
+        const cJSON *before = kds_json_at(d, "recorded"), *now = kds_json_at(d, "replayed");
+        assert_string_equal(kds_json_str(now, "verdict", ""), "faster");
+        assert_true(fabs(kds_json_num(before, "gain", 9) - kds_json_num(now, "gain", 0)) < 1e-3);
+    }
+    assert_true(kds_json_num(claim, "replayed", 0) > 1.1);
+    assert_true(kds_json_num(claim, "low", 0) > 1.1);
+    cJSON_Delete(report);
+    must_hold("one");
+}
+
+/* Where coarse kernels are the slower ones, the claim falls. */
+static void test_a_claim_that_falls(void **state)
+{
+    (void)state;
+    cli_write("fake_block_us", "-0.5", 4);
+    cli_result r = CLI("replay", "one", "best");
+    (void)unlink(cli_path("fake_block_us"));
+    if (r.status != 41)
+        fail_msg("exit %d: %s%s", r.status, r.out, r.err);
+    assert_non_null(strstr(r.err, "here its duel says not_faster"));
+    assert_null(strstr(r.out, "confirmed: "));
+    cli_free(&r);
+}
+
 /* Clear losers are not profiled and fight nobody. */
 static void test_losers_are_screened(void **state)
 {
@@ -277,6 +313,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_duels_decide),
+        cmocka_unit_test(test_a_lineage_is_fought_again),
+        cmocka_unit_test(test_a_claim_that_falls),
         cmocka_unit_test(test_losers_are_screened),
         cmocka_unit_test(test_a_changed_duel_is_found),
         cmocka_unit_test(test_kills),

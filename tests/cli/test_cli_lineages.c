@@ -31,6 +31,13 @@ static void test_records_hold(void **state)
         cJSON *lineage = JSON("lineage", name);
         assert_true(cJSON_GetArraySize(lineage) >= 2);
         cJSON_Delete(lineage);
+        /* Without its GPU the kernels still compile and pass; how fast they are is left open. */
+        cJSON *again = JSON("replay", name, "best", "--device", "sim");
+        assert_string_equal(kds_json_str(again, "outcome", ""), "agrees");
+        assert_true(kds_json_bool(kds_json_at(again, "claim"), "made", false));
+        assert_false(kds_json_bool(kds_json_at(again, "claim"), "judged", true));
+        cJSON_Delete(again);
+        REFUSES(20, "--device sim", "replay", name, "best");
     }
     globfree(&found);
 }

@@ -7,11 +7,13 @@
 #include "search/base/clock.h"
 #include "search/base/file.h"
 #include "search/base/json.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -104,8 +106,8 @@ static kds_code locked_by_other(int fd, const char *dir, kds_err *e)
                         dir);
     return kds_fail(e, KDS_LOCKED,
                     "%s is locked by pid %lld on host %s since %s: wait for it to end, or stop it "
-                    "there with `kill -INT %lld`",
-                    dir, (long long)h.pid, h.host, h.started, (long long)h.pid);
+                    "there with `kdasearch stop`",
+                    dir, (long long)h.pid, h.host, h.started);
 }
 
 /* Refuses a lock that a process of another host left behind, or still holds unseen. */
@@ -207,4 +209,103 @@ void kds_lock_remove(kds_lock *lock)
         return;
     unlink(lock->path);
     kds_lock_release(lock);
+}
+
+/* ---- Reaching the holder ---- */
+
+/* Opens the lock's file and tells whether someone holds the lock. -1: there is none, or *code says
+ * why not. */
+static int open_held(const char *dir, bool *held, kds_code *code, kds_err *e)
+{
+    char *path = kds_path_join(dir, "lock");
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    *held = false;
+    *code = KDS_OK;
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+    if (path == NULL)
+        *code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
+    else if (fd < 0 && errno != ENOENT)
+        *code = kds_fail_errno(e, KDS_IO, "%s: cannot open the lock file", path);
+    else if (fd >= 0 && fcntl(fd, F_OFD_GETLK, &whole) != 0)
+        *code = kds_fail_errno(e, KDS_IO, "%s: cannot look at the lock", path);
+    else
+        *held = fd >= 0 && whole.l_type != F_UNLCK;
+    if (fd >= 0 && *code != KDS_OK) {
+        close(fd);
+        fd = -1;
+    }
+    free(path);
+    return fd;
+}
+
+kds_code kds_lock_holder(const char *dir, int64_t *pid, kds_err *e)
+{
+    bool held = false;
+    holder h;
+    kds_code code = KDS_OK;
+    int fd = open_held(dir, &held, &code, e);
+    *pid = 0;
+    if (fd < 0)
+        return code;
+    if (held && !read_holder(fd, &h))
+        code = kds_fail(e, KDS_LOCKED, "%s is locked by a process that is just starting or ending",
+                        dir);
+    else if (held)
+        *pid = h.pid;
+    close(fd);
+    return code;
+}
+
+/* True if the process has the file open: its number alone may mean another one in another
+ * container.
+ */
+static bool has_open(int64_t pid, int fd)
+{
+    char path[64];
+    struct stat mine, theirs;
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%lld/fd", (long long)pid);
+    DIR *d = fstat(fd, &mine) == 0 ? opendir(path) : NULL;
+    for (struct dirent *entry; d != NULL && !found && (entry = readdir(d)) != NULL;)
+        found = fstatat(dirfd(d), entry->d_name, &theirs, 0) == 0 && theirs.st_dev == mine.st_dev &&
+                theirs.st_ino == mine.st_ino;
+    if (d != NULL)
+        closedir(d);
+    return found;
+}
+
+static kds_code out_of_reach(const char *dir, const holder *h, const char *why, kds_err *e)
+{
+    return kds_fail(e, KDS_LOCKED,
+                    "%s is in use by pid %lld on host %s since %s, which cannot be reached from "
+                    "here (%s): stop it there, with `kdasearch stop` or `kill -INT %lld`",
+                    dir, (long long)h->pid, h->host, h->started, why, (long long)h->pid);
+}
+
+kds_code kds_lock_signal(const char *dir, int signal, kds_err *e)
+{
+    bool held = false;
+    holder h, self;
+    kds_code code = KDS_OK;
+    int fd = open_held(dir, &held, &code, e), process = -1;
+    if (code == KDS_OK && !held)
+        code = kds_fail(e, KDS_NOT_FOUND, "nothing runs in %s", dir);
+    else if (code == KDS_OK && !read_holder(fd, &h))
+        code = kds_fail(e, KDS_LOCKED, "%s is locked by a process that is just starting or ending",
+                        dir);
+    describe_self(&self);
+    if (code == KDS_OK && strcmp(h.boot_id, self.boot_id) != 0)
+        code = out_of_reach(dir, &h, "it runs on another machine", e);
+    if (code == KDS_OK &&
+        (h.pid <= 1 || h.pid > INT32_MAX || (process = pidfd_open((pid_t)h.pid, 0)) < 0))
+        code = out_of_reach(dir, &h, "there is no such process; is it in another container?", e);
+    if (code == KDS_OK && !has_open(h.pid, fd)) /* the process cannot become another one now */
+        code = out_of_reach(dir, &h, "another container or user's", e);
+    if (code == KDS_OK && pidfd_send_signal(process, signal, NULL, 0) != 0)
+        code = out_of_reach(dir, &h, strerror(errno), e);
+    if (process >= 0)
+        close(process);
+    if (fd >= 0)
+        close(fd);
+    return code;
 }

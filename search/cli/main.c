@@ -12,6 +12,7 @@
 
 static const kds_command *const commands[] = {&kds_command_run,
                                               &kds_command_resume,
+                                              &kds_command_stop,
                                               &kds_command_status,
                                               &kds_command_list,
                                               &kds_command_show,

@@ -1,5 +1,6 @@
 /* One writer at a time, whatever became of the last one; readers need no lock. Each holder is a
  * real process. */
+#include "archive/lock.h"
 #include "tests/archive/fixture.h"
 #include <signal.h>
 
@@ -178,13 +179,91 @@ static void test_removed_lock(void **state)
     assert_free(*state);
 }
 
+static int64_t held_by(const char *dir)
+{
+    int64_t pid = -1;
+    ASSERT_OK(kds_lock_holder(dir, &pid, e));
+    return pid;
+}
+
+static kds_code signalled(const char *dir, int sig, const char *word)
+{
+    kds_err err = {0};
+    kds_code code = kds_lock_signal(dir, sig, &err);
+    if (strstr(err.message, word) == NULL)
+        fail_msg("%s: %s (expected \"%s\")", kds_code_name(code), err.message, word);
+    return code;
+}
+
+/* A signal reaches whoever holds the lock, and nobody after it has let go. */
+static void test_signalled(void **state)
+{
+    int status = 0;
+    script_archive(*state, 1);
+    assert_int_equal(held_by(*state), 0);
+    assert_int_equal(signalled(*state, SIGTERM, "nothing runs"), KDS_NOT_FOUND);
+    holder h = start_holder(*state);
+    assert_int_equal(held_by(*state), h.pid);
+    assert_int_equal(signalled(*state, SIGTERM, ""), KDS_OK);
+    assert_int_equal(waitpid(h.pid, &status, 0), h.pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    close(h.to);
+    close(h.from);
+    assert_int_equal(held_by(*state), 0);
+    assert_int_equal(signalled(*state, SIGTERM, "nothing runs"), KDS_NOT_FOUND);
+}
+
+/* A number that means another process here, as one of another container may, is left alone. */
+static void test_a_stranger_is_not_signalled(void **state)
+{
+    char text[300], boot_id[64] = "";
+    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%63s", boot_id), 1);
+    fclose(f);
+    script_archive(*state, 1);
+    pid_t stranger = fork();
+    if (stranger == 0) {
+        pause();
+        _exit(0);
+    }
+    holder h = start_holder(*state);
+    snprintf(text, sizeof text,
+             "{\"host\":\"elsewhere\",\"pid\":%d,\"boot_id\":\"%s\",\"started\":\"2026\"}\n",
+             (int)stranger, boot_id);
+    write_file(*state, "lock", text, strlen(text));
+    assert_int_equal(signalled(*state, SIGKILL, "cannot be reached from here"), KDS_LOCKED);
+    snprintf(text, sizeof text,
+             "{\"host\":\"elsewhere\",\"pid\":%d,\"boot_id\":\"other\",\"started\":\"2026\"}\n",
+             (int)h.pid);
+    write_file(*state, "lock", text, strlen(text));
+    assert_int_equal(signalled(*state, SIGKILL, "another machine"), KDS_LOCKED);
+    for (int i = 0; i < 2; i++) {
+        snprintf(text, sizeof text,
+                 "{\"host\":\"elsewhere\",\"pid\":%d,\"boot_id\":\"%s\",\"started\":\"2026\"}\n",
+                 i - 1, boot_id);
+        write_file(*state, "lock", text, strlen(text));
+        assert_int_equal(signalled(*state, SIGKILL, "no such process"), KDS_LOCKED);
+    }
+    assert_int_equal(waitpid(stranger, NULL, WNOHANG), 0);
+    assert_int_equal(waitpid(h.pid, NULL, WNOHANG), 0);
+    kill(stranger, SIGKILL);
+    assert_int_equal(waitpid(stranger, NULL, 0), stranger);
+    end_holder(h, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_two_writers),  IN_FOLDER(test_killed_writer),
-        IN_FOLDER(test_same_process), IN_FOLDER(test_other_host),
-        IN_FOLDER(test_same_machine), IN_FOLDER(test_strange_lock_files),
+        IN_FOLDER(test_two_writers),
+        IN_FOLDER(test_killed_writer),
+        IN_FOLDER(test_same_process),
+        IN_FOLDER(test_other_host),
+        IN_FOLDER(test_same_machine),
+        IN_FOLDER(test_strange_lock_files),
         IN_FOLDER(test_removed_lock),
+        IN_FOLDER(test_signalled),
+        IN_FOLDER(test_a_stranger_is_not_signalled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,6 +139,49 @@ static void test_polite_stop(void **state)
     assert_same("short", "polite");
 }
 
+/* The same from another terminal, by name of the archive. */
+static void test_stop(void **state)
+{
+    (void)state;
+    const char *const start[] = {"run",         cli_source("tests/tasks/scale"),
+                                 "-o",          "stopped",
+                                 "--max-evals", EVALS,
+                                 "--seed",      "11",
+                                 NULL};
+    pid_t pid = cli_start("stopped", start);
+    while (access(cli_path("stopped/status.json"), F_OK) != 0 && kill(pid, 0) == 0)
+        cli_sleep_ms(5);
+    cli_result r = CLI("stop", "stopped");
+    assert_int_equal(r.status, 0);
+    assert_non_null(strstr(r.out, "resume stopped` continues"));
+    cli_free(&r);
+    assert_int_equal(cli_wait(pid), 130);
+    EXPECT(0, "check", "stopped");
+    const char *const again[] = {"resume", "stopped", NULL};
+    pid = cli_start("stopped", again);
+    cJSON *status = NULL;
+    for (;;) {
+        cJSON_Delete(status);
+        status = JSON("status", "stopped");
+        if (strstr(kds_json_str(status, "state", ""), "running"))
+            break;
+        cli_sleep_ms(20);
+    }
+    cJSON_Delete(status);
+    cJSON *told = JSON("stop", "stopped", "--now");
+    assert_true(kds_json_bool(told, "was_running", false));
+    assert_int_equal(kds_json_int(told, "pid", 0), pid);
+    assert_true(kds_json_bool(told, "ended", false));
+    cJSON_Delete(told);
+    assert_int_equal(cli_wait(pid), 130);
+    told = JSON("stop", "stopped");
+    assert_false(kds_json_bool(told, "was_running", true));
+    cJSON_Delete(told);
+    EXPECT(0, "resume", "stopped");
+    assert_same("short", "stopped");
+    REFUSES(10, "not an archive", "stop", cli_source("tests"));
+}
+
 /* A second writer is refused and told who the first is; readers are not. */
 static void test_lock(void **state)
 {
@@ -160,9 +203,8 @@ static void test_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_twenty_kills),
-        cmocka_unit_test(test_what_was_told_is_in_the_record),
-        cmocka_unit_test(test_polite_stop),
+        cmocka_unit_test(test_twenty_kills), cmocka_unit_test(test_what_was_told_is_in_the_record),
+        cmocka_unit_test(test_polite_stop),  cmocka_unit_test(test_stop),
         cmocka_unit_test(test_lock),
     };
     return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);

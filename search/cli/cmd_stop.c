@@ -1,0 +1,88 @@
+/* `stop`: ends a campaign that runs elsewhere on this machine, as Ctrl-C would there. */
+#include "search/cli/command.h"
+#include "search/cli/shell.h"
+#include "search/cli/view.h"
+
+#include "archive/ledger.h"
+#include "archive/lock.h"
+
+#include <signal.h>
+#include <time.h>
+
+#define LOOK_MS 100 /* between looks at the lock, and between two signals, lest they be one */
+
+static void nap(void)
+{
+    (void)nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+}
+
+/* True while that process holds the archive; one that is on its way out is still waited for. */
+static bool holds(const char *dir, int64_t pid)
+{
+    int64_t now = 0;
+    kds_err ignored = {0};
+    return kds_lock_holder(dir, &now, &ignored) != KDS_OK || now == pid;
+}
+
+static kds_code tell(const kds_args *args, int64_t pid, bool ended, kds_err *e)
+{
+    char word[1200];
+    const char *archive = args->operands[0];
+    if (args->json) {
+        cJSON *o = cJSON_CreateObject();
+        bool ok = o && kds_json_add_bool(o, "was_running", pid != 0) &&
+                  kds_json_add_int(o, "pid", pid) && kds_json_add_bool(o, "ended", ended);
+        kds_code code = ok ? kds_view_json(o, e) : kds_fail(e, KDS_NO_MEMORY, "out of memory");
+        cJSON_Delete(o);
+        return code;
+    }
+    if (pid == 0)
+        printf("nothing runs in %s\n", archive);
+    else if (ended)
+        printf("stopped; `%s resume %s` continues\n", kds_shell_program(),
+               kds_shell_word(word, sizeof word, archive));
+    else
+        printf("told pid %lld to stop\n", (long long)pid);
+    return KDS_OK;
+}
+
+static kds_code stop(const kds_args *args, kds_err *e)
+{
+    const char *archive = args->operands[0];
+    bool now = kds_args_flag(args, "now") != NULL, wait = !kds_args_flag(args, "no-wait");
+    kds_ledger *l = NULL;
+    int64_t pid = 0;
+    kds_code code = kds_ledger_open(&l, archive, KDS_LEDGER_READ, e); /* or it says what that is */
+    kds_ledger_close(l);
+    if (code == KDS_OK)
+        code = kds_lock_holder(archive, &pid, e);
+    if (code != KDS_OK || pid == 0)
+        return code == KDS_OK ? tell(args, 0, true, e) : code;
+    code = kds_lock_signal(archive, SIGINT, e);
+    if (code == KDS_OK && now) {
+        nap();
+        code = kds_lock_signal(archive, SIGINT, e);
+    }
+    if (code == KDS_NOT_FOUND) /* it ended by itself meanwhile */
+        return tell(args, pid, true, e);
+    if (code == KDS_OK && wait && !now && !args->json)
+        fprintf(stderr, "pid %lld finishes what runs (--now: at once)\n", (long long)pid);
+    while (code == KDS_OK && wait && holds(archive, pid))
+        nap();
+    return code == KDS_OK ? tell(args, pid, wait, e) : code;
+}
+
+const kds_command kds_command_stop = {
+    .name = "stop",
+    .operands = "ARCHIVE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .summary = "end a campaign that runs, as Ctrl-C would",
+    .help = "Ends the campaign that runs in ARCHIVE on this machine, as Ctrl-C in its terminal "
+            "would: no new work, what\n"
+            "runs is finished within its grace time, nothing is lost. Waits until it has ended. "
+            "Where nothing runs,\n"
+            "nothing happens. `kdasearch resume` continues.",
+    .flags = {{"now", 0, NULL, "at once, as a second Ctrl-C: what runs is done again at resume"},
+              {"no-wait", 0, NULL, "do not wait for its end"}},
+    .run = stop};

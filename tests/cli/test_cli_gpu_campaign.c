@@ -123,6 +123,19 @@ static void test_a_claim_that_falls(void **state)
     cli_free(&r);
 }
 
+/* A page about it tells what was measured, and nothing else. */
+static void test_report(void **state)
+{
+    (void)state;
+    cli_result r = CLI("report", "one", "-o", "-");
+    assert_int_equal(r.status, 0);
+    assert_non_null(strstr(r.out, "measured in a duel of its own"));
+    assert_non_null(strstr(r.out, "of work on GPUs"));
+    assert_non_null(strstr(r.out, "<td>confirm</td>"));
+    assert_null(strstr(r.out, "modelled"));
+    cli_free(&r);
+}
+
 /* Clear losers are not profiled and fight nobody. */
 static void test_losers_are_screened(void **state)
 {
@@ -315,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_duels_decide),
         cmocka_unit_test(test_a_lineage_is_fought_again),
         cmocka_unit_test(test_a_claim_that_falls),
+        cmocka_unit_test(test_report),
         cmocka_unit_test(test_losers_are_screened),
         cmocka_unit_test(test_a_changed_duel_is_found),
         cmocka_unit_test(test_kills),

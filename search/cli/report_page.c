@@ -191,8 +191,8 @@ static void rows(kds_report *r)
     if (measured)
         kds_html_text(&r->b, "Medians of device time on a cold L2. ");
     kds_html_text(&r->b,
-                  "Roofline: the larger of bytes over the memory's peak and operations over "
-                  "the arithmetic's peak, by the task's formulas and the device's data sheet.");
+                  "Roofline: the longer of the two, bytes over the device's nominal bandwidth "
+                  "and operations over its nominal arithmetic, by the task's formulas.");
     const cJSON *whole = kds_json_at(r->best, "end_to_end");
     if (whole)
         kds_html_printf(&r->b,

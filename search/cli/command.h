@@ -42,10 +42,10 @@ typedef struct kds_command {
 } kds_command;
 
 extern const kds_command kds_command_run, kds_command_resume, kds_command_stop, kds_command_status,
-    kds_command_list, kds_command_report, kds_command_show, kds_command_lineage, kds_command_replay,
-    kds_command_check, kds_command_eval, kds_command_lint, kds_command_doctor, kds_command_config,
-    kds_command_bench, kds_command_mailbox, kds_command_knowledge, kds_command_init,
-    kds_command_worker_compile, kds_command_worker_judge, kds_command_worker_gpu,
+    kds_command_list, kds_command_report, kds_command_export, kds_command_show, kds_command_lineage,
+    kds_command_replay, kds_command_check, kds_command_eval, kds_command_lint, kds_command_doctor,
+    kds_command_config, kds_command_bench, kds_command_mailbox, kds_command_knowledge,
+    kds_command_init, kds_command_worker_compile, kds_command_worker_judge, kds_command_worker_gpu,
     kds_command_worker_profile, kds_command_worker_prove;
 
 /* All commands, NULL at the end. */

@@ -87,7 +87,7 @@ static kds_code write_holder(int fd, const char *path, kds_err *e)
     size_t len = strlen(text);
     text[len] = '\n'; /* in the place of the NUL: the length is known */
     errno = 0;
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, len + 1, 0) != (ssize_t)len + 1) {
+    if (pwrite(fd, text, len + 1, 0) != (ssize_t)len + 1 || ftruncate(fd, (off_t)len + 1) != 0) {
         if (errno == 0)
             errno = ENOSPC; /* a short write */
         code = kds_fail_errno(e, KDS_IO, "%s: cannot write the lock", path);

@@ -59,7 +59,9 @@ static void speedup_cell(kds_table *t, const cJSON *side)
     if (isfinite(x))
         kds_table_cell(t, "%.4fx", x);
     else
-        kds_table_cell(t, "%s", kds_json_str(side, "verdict", "-"));
+        kds_table_cell(t, "%s",
+                       *kds_json_str(side, "verdict", "") ? kds_json_str(side, "verdict", "")
+                                                          : "in flight");
 }
 
 static const char *origin(const cJSON *side)
@@ -137,16 +139,30 @@ static void print_speedup(double x, double low, double high)
 static void print_verdicts(const cJSON *steps)
 {
     const cJSON *step = NULL;
-    int other = 0;
-    cJSON_ArrayForEach(step, steps) other +=
-        strcmp(kds_json_str(step, "verdict", ""), "other") == 0;
+    int other = 0, unknown = 0;
+    cJSON_ArrayForEach(step, steps)
+    {
+        other += strcmp(kds_json_str(step, "verdict", ""), "other") == 0;
+        unknown += strcmp(kds_json_str(step, "verdict", ""), "unknown") == 0;
+    }
     if (other)
         printf("%d of %d verdicts are others than were recorded, on another device or with other "
-               "inputs; that it is faster was not claimed\n",
+               "inputs; that it is faster was not claimed by a duel\n",
                other, cJSON_GetArraySize(steps));
     else
-        printf("agrees: the verdicts are those that were recorded; that it is faster was not "
-               "claimed\n");
+        printf("agrees: the verdicts are those that were recorded%s; that it is faster was not "
+               "claimed\n",
+               unknown ? ", where there were some" : "");
+}
+
+/* Of one that the record says nothing of. */
+static void print_unrecorded(const cJSON *steps)
+{
+    const cJSON *last = cJSON_GetArrayItem(steps, cJSON_GetArraySize(steps) - 1);
+    const char *before = kds_json_str(kds_json_at(last, "recorded"), "verdict", "");
+    printf("#%lld was not judged in the campaign (%s); here it is %s\n",
+           (long long)kds_json_int(last, "decision", 0), *before ? before : "in flight",
+           kds_json_str(kds_json_at(last, "replayed"), "verdict", ""));
 }
 
 static void show_outcome(const cJSON *report)
@@ -165,8 +181,10 @@ static void show_outcome(const cJSON *report)
         printf("confirmed: it passes every check, and it is modelled to be faster\n");
     else if (strcmp(outcome, "confirmed") == 0)
         printf("confirmed: it passes every check, and a duel finds it faster%s\n",
-               kds_json_bool(report, "same_kind", false) ? ", noise apart as much as recorded"
-                                                         : "");
+               kds_json_bool(c, "compared", false) ? ", noise apart by as much as was recorded"
+                                                   : "");
+    else if (strcmp(outcome, "unrecorded") == 0)
+        print_unrecorded(kds_json_at(report, "steps"));
     else if (strcmp(outcome, "agrees") == 0 && kds_json_bool(c, "made", false))
         printf("agrees: it passes every check; whether it is faster as it was measured, the "
                "simulator cannot tell (--device cuda:0)\n");

@@ -75,6 +75,7 @@ static kds_code run(const kds_args *args, kds_err *e)
     if (kds_args_flag(args, "dry-run"))
         return kds_dry_run(args->operands[0], args->settings, args->json, e);
     kds_campaign *c = NULL;
+    kds_catch_signals();
     if (!archive)
         archive = "archive";
     kds_code code = kds_campaign_create(&c, args->operands[0], archive, args->settings, e);
@@ -86,6 +87,7 @@ static kds_code run(const kds_args *args, kds_err *e)
 static kds_code resume(const kds_args *args, kds_err *e)
 {
     kds_campaign *c = NULL;
+    kds_catch_signals();
     kds_code code = kds_campaign_resume(&c, args->operands[0], args->settings, e);
     return code == KDS_OK ? run_campaign(c, args, args->operands[0], e) : code;
 }

@@ -11,6 +11,9 @@
 
 #define LOOK_MS 100 /* between looks at the lock, and between two signals, lest they be one */
 
+#define REMIND_MS 60000
+#define PATIENCE_MS 3000 /* with a holder that cannot be reached */
+
 static void nap(void)
 {
     (void)nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
@@ -46,6 +49,24 @@ static kds_code tell(const kds_args *args, int64_t pid, bool ended, kds_err *e)
     return KDS_OK;
 }
 
+/* Signals whoever holds the archive. A holder that has just taken the lock may not have said yet
+ * who it is. */
+static kds_code tell_to_stop(const char *archive, int signal, int64_t *pid, kds_err *e)
+{
+    kds_code code = KDS_OK;
+    for (int waited = 0; waited <= PATIENCE_MS; waited += LOOK_MS) {
+        code = kds_lock_holder(archive, pid, e);
+        if (code == KDS_OK && *pid == 0)
+            return KDS_OK;
+        if (code == KDS_OK)
+            code = kds_lock_signal(archive, signal, e);
+        if (code != KDS_LOCKED)
+            return code;
+        nap();
+    }
+    return code;
+}
+
 static kds_code stop(const kds_args *args, kds_err *e)
 {
     const char *archive = args->operands[0];
@@ -54,22 +75,24 @@ static kds_code stop(const kds_args *args, kds_err *e)
     int64_t pid = 0;
     kds_code code = kds_ledger_open(&l, archive, KDS_LEDGER_READ, e); /* or it says what that is */
     kds_ledger_close(l);
-    if (code == KDS_OK)
-        code = kds_lock_holder(archive, &pid, e);
-    if (code != KDS_OK || pid == 0)
-        return code == KDS_OK ? tell(args, 0, true, e) : code;
-    code = kds_lock_signal(archive, SIGINT, e);
-    if (code == KDS_OK && now) {
+    if (code == KDS_OK) /* the first, if there was none: progress.c */
+        code = tell_to_stop(archive, SIGUSR1, &pid, e);
+    if (code == KDS_OK && pid && now) {
         nap();
         code = kds_lock_signal(archive, SIGINT, e);
     }
     if (code == KDS_NOT_FOUND) /* it ended by itself meanwhile */
         return tell(args, pid, true, e);
-    if (code == KDS_OK && wait && !now && !args->json)
+    if (code != KDS_OK || pid == 0)
+        return code == KDS_OK ? tell(args, 0, true, e) : code;
+    if (wait && !now && !args->json)
         fprintf(stderr, "pid %lld finishes what runs (--now: at once)\n", (long long)pid);
-    while (code == KDS_OK && wait && holds(archive, pid))
+    for (int64_t waited = 0; wait && holds(archive, pid); waited += LOOK_MS) {
+        if (waited > 0 && waited % REMIND_MS == 0 && !args->json)
+            fprintf(stderr, "pid %lld still finishes what runs (--now: at once)\n", (long long)pid);
         nap();
-    return code == KDS_OK ? tell(args, pid, wait, e) : code;
+    }
+    return tell(args, pid, wait, e);
 }
 
 const kds_command kds_command_stop = {

@@ -190,22 +190,41 @@ int kds_stop_signal(void)
     return last_signal;
 }
 
+/* Before anything runs a signal ends the process as it would without us. */
+static void end_by(int number)
+{
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+}
+
+/* SIGUSR1 is what `stop` sends: a first Ctrl-C however often it comes. */
 static void on_signal(int number)
 {
     kds_campaign *c = atomic_load(&running);
-    last_signal = number;
-    if (c)
+    bool gentle = number == SIGUSR1;
+    if (!c)
+        end_by(gentle ? SIGINT : number);
+    else if (!gentle || !last_signal) {
+        last_signal = gentle ? SIGINT : number;
         kds_campaign_stop(c);
+    }
+}
+
+void kds_catch_signals(void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP};
+    struct sigaction action = {.sa_handler = on_signal}, old;
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i] != SIGHUP || /* under nohup it runs on */
+            (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN))
+            sigaction(numbers[i], &action, NULL);
 }
 
 kds_code kds_run_with_signals(kds_campaign *c, kds_event_fn *fn, void *user, kds_err *e)
 {
-    struct sigaction action = {.sa_handler = on_signal};
-    sigemptyset(&action.sa_mask);
+    kds_catch_signals();
     atomic_store(&running, c);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
     kds_code code = kds_campaign_run(c, fn, user, e);
     atomic_store(&running, NULL);
     return code;

@@ -177,11 +177,12 @@ void kds_report_progress(kds_report *r)
     kds_report_select(
         r,
         "SELECT c.decision, c.operator, c.verdict, c.fitness, c.accepted, coalesce(h.best, "
-        "0) AND NOT EXISTS (SELECT 1 FROM events WHERE kind = 'RETIRE' AND "
-        "json_extract(body, '$.candidate') = c.id AND json_extract(body, '$.cell') "
-        "IS NULL) AS best FROM candidates c LEFT JOIN (SELECT candidate, max(best) AS "
-        "best FROM cell_history GROUP BY candidate) h ON h.candidate = c.id WHERE "
-        "c.verdict != '' ORDER BY c.decision",
+        "0) AND c.id NOT IN (SELECT json_extract(body, '$.candidate') FROM events "
+        "WHERE kind = 'RETIRE' AND json_extract(body, '$.cell') IS NULL AND "
+        "json_extract(body, '$.candidate') IS NOT NULL) AS best FROM candidates c LEFT "
+        "JOIN (SELECT candidate, max(best) AS best FROM cell_history GROUP BY "
+        "candidate) h ON h.candidate = c.id WHERE c.verdict NOT IN ('', 'duplicate', "
+        "'set_aside', 'no_child') ORDER BY c.decision",
         keep_point, &c);
     choose_axis(&c);
     kds_buf_printf(&r->b,

@@ -358,6 +358,7 @@ static void duels(kds_report *r)
         "duels of equals %lld were called faster; reviews took %lld promotions back.",
         100 * kds_json_num(n, "floor", 0), (long long)kds_json_int(n, "hidden", 0),
         (long long)kds_json_int(n, "hidden_faster", 0), (long long)kds_json_int(n, "retired", 0));
+    kds_buf_puts(&r->b, "</p>\n");
     kds_html_table_begin(&t, &r->b, columns);
     kds_report_select(
         r,
@@ -400,13 +401,15 @@ static void evidence(kds_report *r)
     cJSON *last = NULL;
     kds_html_table t;
     section(r, "Why one may believe it");
-    kds_buf_puts(&r->b, "<p>");
     if (r->s.noise)
         duels(r);
-    else
+    else {
+        kds_buf_puts(&r->b, "<p>");
         kds_html_printf(&r->b, "Times are %s; on the simulator a comparison is exact, but a model.",
                         r->origin);
-    kds_buf_puts(&r->b, "</p>\n<p>");
+        kds_buf_puts(&r->b, "</p>\n");
+    }
+    kds_buf_puts(&r->b, "<p>");
     kds_report_select(r, "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1", keep_last,
                       &last);
     kds_html_printf(&r->b, "Record: %lld events, the last hash ",

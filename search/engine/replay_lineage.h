@@ -81,8 +81,9 @@ kds_replay_match kds_replay_verdict(const kds_replay_step *s);
  * program, fitness}, replayed{verdict, program, fitness, stage, message}, program, verdict ("same",
  * "other", "unknown")}, duels[]{decision, candidate, against, purpose, recorded{verdict, gain, low,
  * high, rounds}, replayed{the same, why, device}}, claim{recorded, recorded_low, recorded_high,
- * replayed, low, high, judged} (speed-ups over the baseline), outcome ("confirmed"; "agrees": there
- * is no claim, or none that this device can judge; "diverged", "not_confirmed"), why}. */
+ * replayed, low, high, made, judged, compared} (speed-ups over the baseline), outcome ("confirmed";
+ * "agrees": there is no claim, or none that this device can judge; "diverged", "not_confirmed"),
+ * why}. */
 KDS_MUST_USE kds_code kds_replay_judge(const kds_lineage_replay *r, cJSON **report, kds_err *e);
 
 #endif

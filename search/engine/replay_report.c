@@ -38,8 +38,9 @@ kds_replay_match kds_replay_verdict(const kds_replay_step *s)
 typedef struct claim {
     double recorded, recorded_low, recorded_high;
     double now, low, high;
-    bool made;   /* the record says that it is faster */
+    bool made;   /* the record says that it is faster: a duel does, or on the simulator its time */
     bool judged; /* the run of now can tell */
+    bool compared; /* by how much, too */
     bool holds;
 } claim;
 
@@ -67,7 +68,7 @@ static claim weigh(const kds_lineage_replay *r)
                .low = NAN,
                .high = NAN};
     bool ok = strcmp(last->row.verdict, "ok") == 0 && r->step_count > 1;
-    c.made = ok && c.recorded > 1 + (r->measured ? margin : 0);
+    c.made = ok && !r->measured && c.recorded > 1;
     if (d && d->recorded) {
         c.made = ok && is_faster(d->recorded);
         c.recorded = speedup(d->recorded, "gain");
@@ -83,7 +84,8 @@ static claim weigh(const kds_lineage_replay *r)
     c.high = speedup(d ? d->fought : NULL, "high");
     c.holds = d && is_faster(d->fought);
     /* On the same kind of card it must also be as much as was told, noise apart. */
-    if (r->same_kind && isfinite(c.recorded_low))
+    c.compared = r->same_kind && isfinite(c.recorded_low);
+    if (c.compared)
         c.holds = c.holds && c.high + margin >= c.recorded_low;
     return c;
 }
@@ -95,6 +97,12 @@ static kds_code differs(const kds_replay_step *s, kds_err *e, const char *what)
     return kds_fail(e, KDS_DIVERGED,
                     "#%lld %.8s: %s, although device, software and inputs are the same",
                     (long long)s->row.decision, s->row.id, what);
+}
+
+/* Verdicts that a busier machine or another limit may change. */
+static bool is_slow(const char *verdict)
+{
+    return strcmp(verdict, "timeout") == 0 || strcmp(verdict, "compile_timeout") == 0;
 }
 
 static kds_code compare_step(const kds_lineage_replay *r, const kds_replay_step *s, kds_err *e)
@@ -109,12 +117,14 @@ static kds_code compare_step(const kds_lineage_replay *r, const kds_replay_step 
                         (long long)s->row.decision, s->row.id);
     if (r->other_inputs)
         return KDS_OK;
-    if (kds_replay_verdict(s) == KDS_REPLAY_OTHER) {
+    if (kds_replay_verdict(s) == KDS_REPLAY_OTHER && !is_slow(s->verdict) &&
+        !is_slow(s->row.verdict)) {
         (void)snprintf(what, sizeof what, "its verdict is %s now, %s was recorded", s->verdict,
                        s->row.verdict);
         return differs(s, e, what);
     }
     if (kds_evaluator_measures(r->evaluator) || !isfinite(s->row.fitness) ||
+        kds_replay_verdict(s) != KDS_REPLAY_SAME ||
         fabs(s->fitness - s->row.fitness) <= SAME_FITNESS * s->row.fitness)
         return KDS_OK;
     (void)snprintf(what, sizeof what, "%.6fx the baseline is modelled now, %.6fx was recorded",
@@ -230,6 +240,7 @@ static bool add_claim(cJSON *o, const claim *c)
     cJSON *to = cJSON_AddObjectToObject(o, "claim");
     return to && kds_json_add_bool(to, "made", c->made) &&
            kds_json_add_bool(to, "judged", c->judged) &&
+           kds_json_add_bool(to, "compared", c->compared) &&
            kds_json_add_num(to, "recorded", c->recorded) &&
            kds_json_add_num(to, "recorded_low", c->recorded_low) &&
            kds_json_add_num(to, "recorded_high", c->recorded_high) &&
@@ -237,10 +248,12 @@ static bool add_claim(cJSON *o, const claim *c)
            kds_json_add_num(to, "high", c->high);
 }
 
-static const char *outcome(const claim *c, kds_code code)
+static const char *outcome(const kds_lineage_replay *r, const claim *c, kds_code code)
 {
     if (code != KDS_OK)
         return code == KDS_DIVERGED ? "diverged" : "not_confirmed";
+    if (kds_replay_verdict(&r->steps[r->step_count - 1]) == KDS_REPLAY_UNKNOWN)
+        return "unrecorded";
     return c->made && c->judged ? "confirmed" : "agrees";
 }
 
@@ -257,7 +270,7 @@ static cJSON *make_report(const kds_lineage_replay *r, const claim *c, kds_code 
         ok = add_step(steps, &r->steps[i]);
     for (int i = 0; ok && kds_evaluator_measures(r->evaluator) && i < r->duel_count; i++)
         ok = add_duel(duels, r, &r->duels[i]);
-    ok = ok && kds_json_add_str(o, "outcome", outcome(c, code)) &&
+    ok = ok && kds_json_add_str(o, "outcome", outcome(r, c, code)) &&
          kds_json_add_str(o, "why", code == KDS_OK ? "" : err->message);
     if (ok)
         return o;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define KILLS 20
@@ -139,7 +140,53 @@ static void test_polite_stop(void **state)
     assert_same("short", "polite");
 }
 
-/* The same from another terminal, by name of the archive. */
+/* Starts `kdasearch resume ARCHIVE` from a shell that has it ignore a signal. */
+static pid_t start_ignoring(const char *signal_name, const char *archive)
+{
+    char kdasearch[1200], script[200];
+    snprintf(kdasearch, sizeof kdasearch, "%s", getenv("KDASEARCH_BINARY"));
+    snprintf(script, sizeof script,
+             "KDASEARCH_BINARY=\"$0\"; export KDASEARCH_BINARY; trap '' %s; exec \"$0\" \"$@\"",
+             signal_name);
+    const char *const args[] = {"-c",    script,        kdasearch, "resume",
+                                archive, "--max-evals", "100000",  NULL};
+    setenv("KDASEARCH_BINARY", "/bin/sh", 1);
+    pid_t pid = cli_start(archive, args);
+    setenv("KDASEARCH_BINARY", kdasearch, 1);
+    return pid;
+}
+
+/* Until the archive is held by that process. */
+static void wait_for_lock(const char *archive, pid_t pid)
+{
+    char path[100], holder[40];
+    bool held = false;
+    snprintf(path, sizeof path, "%s/lock", archive);
+    snprintf(holder, sizeof holder, "\"pid\":%d,", (int)pid);
+    while (!held && kill(pid, 0) == 0) {
+        char *text = cli_read(cli_path(path), NULL);
+        held = text && strstr(text, holder);
+        free(text);
+    }
+    assert_true(held);
+}
+
+/* Kernels under way whose judging came to no end, although nothing judged before them is equal. */
+#define UNFINISHED                                                                                 \
+    "SELECT count(*) FROM decisions d JOIN candidates c ON c.id = d.candidate WHERE d.commit_seq " \
+    "IS NULL AND NOT EXISTS (SELECT 1 FROM evaluations e WHERE e.decision = d.decision AND "       \
+    "(e.stage = 'judge' OR e.verdict != 'ok')) AND NOT EXISTS (SELECT 1 FROM candidates o WHERE "  \
+    "o.decision < c.decision AND (o.norm = c.norm OR o.cubin = c.cubin))"
+
+static void wait_for_events(const char *archive, double more)
+{
+    double before = cli_query(archive, "SELECT count(*) FROM events");
+    for (int i = 0; i < 2000 && cli_query(archive, "SELECT count(*) FROM events") < before + more;
+         i++)
+        cli_sleep_ms(10);
+}
+
+/* The same from another terminal, by name of the archive. Who asks twice does not mean `--now`. */
 static void test_stop(void **state)
 {
     (void)state;
@@ -151,23 +198,20 @@ static void test_stop(void **state)
     pid_t pid = cli_start("stopped", start);
     while (access(cli_path("stopped/status.json"), F_OK) != 0 && kill(pid, 0) == 0)
         cli_sleep_ms(5);
+    wait_for_events("stopped", 12);
+    EXPECT(0, "stop", "stopped", "--no-wait");
     cli_result r = CLI("stop", "stopped");
     assert_int_equal(r.status, 0);
     assert_non_null(strstr(r.out, "resume stopped` continues"));
     cli_free(&r);
     assert_int_equal(cli_wait(pid), 130);
     EXPECT(0, "check", "stopped");
+    assert_int_equal(cli_query("stopped", UNFINISHED), 0);
+
     const char *const again[] = {"resume", "stopped", NULL};
     pid = cli_start("stopped", again);
-    cJSON *status = NULL;
-    for (;;) {
-        cJSON_Delete(status);
-        status = JSON("status", "stopped");
-        if (strstr(kds_json_str(status, "state", ""), "running"))
-            break;
-        cli_sleep_ms(20);
-    }
-    cJSON_Delete(status);
+    wait_for_lock("stopped", pid);
+    wait_for_events("stopped", 1);
     cJSON *told = JSON("stop", "stopped", "--now");
     assert_true(kds_json_bool(told, "was_running", false));
     assert_int_equal(kds_json_int(told, "pid", 0), pid);
@@ -180,6 +224,31 @@ static void test_stop(void **state)
     EXPECT(0, "resume", "stopped");
     assert_same("short", "stopped");
     REFUSES(10, "not an archive", "stop", cli_source("tests"));
+}
+
+/* A shell's background job is started to ignore Ctrl-C, and a campaign takes seconds to begin. */
+static void test_stop_while_it_starts(void **state)
+{
+    (void)state;
+    pid_t pid = start_ignoring("INT", "stopped");
+    wait_for_lock("stopped", pid);
+    EXPECT(0, "stop", "stopped");
+    assert_int_equal(cli_wait(pid), 130);
+    EXPECT(0, "check", "stopped");
+}
+
+/* Under nohup the end of a terminal is not the end of a campaign. */
+static void test_nohup(void **state)
+{
+    (void)state;
+    pid_t pid = start_ignoring("HUP", "stopped");
+    wait_for_lock("stopped", pid);
+    wait_for_events("stopped", 3); /* signals have their handlers by now */
+    kill(pid, SIGHUP);
+    cli_sleep_ms(500);
+    assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+    EXPECT(0, "stop", "stopped");
+    assert_int_equal(cli_wait(pid), 130);
 }
 
 /* A second writer is refused and told who the first is; readers are not. */
@@ -203,8 +272,12 @@ static void test_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_twenty_kills), cmocka_unit_test(test_what_was_told_is_in_the_record),
-        cmocka_unit_test(test_polite_stop),  cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_twenty_kills),
+        cmocka_unit_test(test_what_was_told_is_in_the_record),
+        cmocka_unit_test(test_polite_stop),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_stop_while_it_starts),
+        cmocka_unit_test(test_nohup),
         cmocka_unit_test(test_lock),
     };
     return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);

@@ -105,8 +105,19 @@ static void test_a_lineage_is_fought_again(void **state)
     }
     assert_true(kds_json_num(claim, "replayed", 0) > 1.1);
     assert_true(kds_json_num(claim, "low", 0) > 1.1);
+    assert_true(kds_json_bool(claim, "compared", false));
     cJSON_Delete(report);
     must_hold("one");
+    /* No duel with the baseline says that this one is faster: nothing is claimed of it. */
+    char id[40];
+    snprintf(id, sizeof id, "#%.0f",
+             cli_query("one", "SELECT max(decision) FROM candidates c WHERE verdict = 'ok' AND "
+                              "NOT EXISTS (SELECT 1 FROM events WHERE kind = 'DUEL' AND "
+                              "json_extract(body, '$.candidate') = c.id)"));
+    report = JSON("replay", "one", id);
+    assert_string_equal(kds_json_str(report, "outcome", ""), "agrees");
+    assert_false(kds_json_bool(kds_json_at(report, "claim"), "made", true));
+    cJSON_Delete(report);
 }
 
 /* Where coarse kernels are the slower ones, the claim falls. */

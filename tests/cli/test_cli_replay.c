@@ -105,6 +105,21 @@ static void test_a_slower_one(void **state)
     cJSON_Delete(report);
 }
 
+/* Of one that the campaign did not judge it says so, and claims no agreement. */
+static void test_nothing_recorded(void **state)
+{
+    (void)state;
+    altered("flight", "UPDATE candidates SET verdict = '', fitness = NULL WHERE decision = 1");
+    cJSON *report = JSON("replay", "flight", "#1");
+    assert_string_equal(kds_json_str(report, "outcome", ""), "unrecorded");
+    cJSON_Delete(report);
+    cli_result r = CLI("replay", "flight", "#1");
+    assert_int_equal(r.status, 0);
+    assert_non_null(strstr(r.out, "#1 was not judged in the campaign (in flight); here it is ok"));
+    assert_null(strstr(r.out, "agrees"));
+    cli_free(&r);
+}
+
 static void test_what_differs_is_named(void **state)
 {
     (void)state;
@@ -163,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_elsewhere),
         cmocka_unit_test(test_a_slower_one),
+        cmocka_unit_test(test_nothing_recorded),
         cmocka_unit_test(test_what_differs_is_named),
         cmocka_unit_test(test_a_claim_is_refused),
         cmocka_unit_test(test_wrong_use),

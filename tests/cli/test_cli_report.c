@@ -79,7 +79,8 @@ static void test_what_it_tells(void **state)
                      (int)cli_query("one", "SELECT count(*) FROM candidates WHERE accepted"));
     assert_int_equal(count(page, "class=hi"),
                      (int)cli_query("one", "SELECT count(*) FROM cells WHERE elite IS NOT NULL"));
-    const char *const tags[] = {"table", "tr", "td", "th", "svg", "text", "div", "details", "pre"};
+    const char *const tags[] = {"table", "tr",  "td",      "th",  "svg",
+                                "text",  "div", "details", "pre", "p"};
     for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
         balanced(page, tags[i]);
     cJSON_Delete(status);
@@ -164,6 +165,17 @@ static void test_files(void **state)
     again = cli_read(cli_path("notes.html"), NULL);
     assert_string_equal(again, "<p>mine</p>");
     free(again);
+    assert_int_equal(symlink("report.html", cli_path("link.html")), 0);
+    EXPECT(0, "report", "one", "-o", "link.html");
+    char to[20] = "";
+    assert_int_equal(readlink(cli_path("link.html"), to, sizeof to - 1), 11);
+    assert_int_equal(symlink("nothing.html", cli_path("dangling.html")), 0);
+    REFUSES(2, "leads nowhere", "report", "one", "-o", "dangling.html");
+    cli_write("empty.html", "", 0);
+    EXPECT(0, "report", "one", "-o", "empty.html");
+    EXPECT(0, "report", "one", "-o", "/dev/null");
+    REFUSES(2, "is a folder", "report", "one", "-o", "one");
+    REFUSES(2, "name a file", "report", "one", "-o", "-", "--json");
     cli_result r = CLI("report", "one", "-o", "-");
     assert_int_equal(r.status, 0);
     assert_int_equal(strncmp(r.out, "<!doctype html>", 15), 0);

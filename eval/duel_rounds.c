@@ -21,6 +21,13 @@ double kds_duel_hopeless(double margin, double floor)
     return fmin(1, fmax(HOPELESS_LEAST, HOPELESS_MARGINS * fmax(margin, floor)));
 }
 
+#define LEAST_MARGIN 0.0025
+
+double kds_duel_margin(double of_task, double floor)
+{
+    return fmax(fmax(of_task, LEAST_MARGIN), floor);
+}
+
 double kds_duel_round_value(const kds_duel_rounds *d, int round)
 {
     double sum = 0, weights = 0;

@@ -38,6 +38,9 @@ typedef struct kds_duel_rounds {
  * those that are faster. 2 % are three standard deviations of the most scattered rounds that were
  * measured (0.6 %; tests/gpu/RESULTS.md: those of equals scatter by less than 0.2 %). */
 double kds_duel_hopeless(double margin, double floor);
+/* The smallest gain that counts: 0.25 %, or the task's own margin, or the measured floor (0: not
+ * known), whichever is the largest. */
+double kds_duel_margin(double of_task, double floor);
 /* Value of a round: the weighted mean of its rows. */
 double kds_duel_round_value(const kds_duel_rounds *d, int round);
 /* True if no further round is needed; then *out holds the verdict. Faster: the exact one-sided

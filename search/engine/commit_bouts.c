@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MARGIN 0.0025
 #define CHALLENGE 0.97 /* of the best's speed-up: slower ones are not tried against it */
 #define TRIES_DISTURBED 3
 #define TRIES_FAILED 2
@@ -30,8 +29,7 @@ typedef struct walk {
 
 double kds_commit_margin(const kds_task *t, const kds_state *state)
 {
-    double margin = t->margin > MARGIN ? t->margin : MARGIN, floor = kds_state_floor(state);
-    return floor > margin ? floor : margin;
+    return kds_duel_margin(t->margin, kds_state_floor(state));
 }
 
 /* The last duel of a purpose with that incumbent; *count: of those that ended like it. */

@@ -17,7 +17,6 @@
 #define DUEL_SECONDS 900.0 /* most of one duel */
 #define WRITE_SECONDS 5.0  /* between writings of the report */
 #define FAULTS_MAX 3       /* duels in a row that the machine failed */
-#define MARGIN 0.0025
 
 typedef struct duel_bench {
     gpu_bench b;
@@ -265,7 +264,7 @@ static kds_code choose_rows(duel_bench *x, kds_err *e)
             return kds_fail(e, KDS_USAGE, "--rows: at most %d rows in a duel", KDS_GPU_DUEL_ROWS);
         x->options.rows[x->options.row_count++] = i;
     }
-    x->options.margin = x->b.task->margin > MARGIN ? x->b.task->margin : MARGIN;
+    x->options.margin = kds_duel_margin(x->b.task->margin, 0);
     x->options.max_regress = x->b.task->max_regress;
     x->options.hopeless = kds_duel_hopeless(x->options.margin, x->options.floor);
     return code;

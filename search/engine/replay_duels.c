@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MARGIN 0.0025
 #define TAG_DUELS (UINT64_C(1) << 61)
 #define TRIES 3 /* of one that was disturbed, or of which nothing came */
 
@@ -152,7 +151,7 @@ static void choose_options(const kds_lineage_replay *r, kds_gpu_duel_options *o)
     uint64_t numbers[2] = {r->seed, (uint64_t)r->fights};
     memset(o, 0, sizeof *o);
     o->seed = kds_hash64(numbers, sizeof numbers, 0x6b64732d72657064ULL) >> 11;
-    o->margin = fmax(fmax(t->margin, MARGIN), r->floor);
+    o->margin = kds_duel_margin(t->margin, r->floor);
     o->floor = r->floor;
     o->max_regress = t->max_regress;
     o->hopeless = kds_duel_hopeless(o->margin, o->floor);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MARGIN 0.0025
 #define SAME_FITNESS 1e-9 /* relative; a modelled one is exact */
 
 static const char *const matches[] = {"same", "other", "unknown"};
@@ -60,7 +59,7 @@ static claim weigh(const kds_lineage_replay *r)
     const kds_replay_step *last = &r->steps[r->step_count - 1];
     const kds_replay_duel *d = r->claim >= 0 ? &r->duels[r->claim] : NULL;
     bool measures = kds_evaluator_measures(r->evaluator);
-    double margin = fmax(fmax(r->task->margin, MARGIN), r->floor);
+    double margin = kds_duel_margin(r->task->margin, r->floor);
     claim c = {.recorded = last->row.fitness,
                .recorded_low = NAN,
                .recorded_high = NAN,

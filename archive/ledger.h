@@ -69,6 +69,9 @@ typedef kds_code kds_ledger_event_fn(void *user, const kds_ledger_event *event, 
 KDS_MUST_USE kds_code kds_ledger_each_event(kds_ledger *l, int64_t from, kds_ledger_event_fn *fn,
                                             void *user, kds_err *e);
 int64_t kds_ledger_last_seq(kds_ledger *l);
+/* Fails for a record that does not begin with a campaign: KDS_NOT_ARCHIVE if there is none at all,
+ * because it was stopped while it was being made; else KDS_DAMAGED. */
+kds_code kds_ledger_no_campaign(kds_ledger *l, kds_err *e);
 
 /* A meta value ("format", "seed", ...), owned by the caller; NULL if absent. */
 char *kds_ledger_meta(kds_ledger *l, const char *key);

@@ -163,6 +163,16 @@ kds_code kds_ledger_find(kds_ledger *l, const char *prefix, kds_candidate_row *o
     return find_prefix(l, digits, out, e);
 }
 
+kds_code kds_ledger_no_campaign(kds_ledger *l, kds_err *e)
+{
+    if (kds_ledger_last_seq(l) != 0)
+        return kds_fail(e, KDS_DAMAGED, "the record does not begin with a campaign");
+    return kds_fail(
+        e, KDS_NOT_ARCHIVE,
+        "%s was stopped before its campaign began; `kdasearch run TASK -o %s` starts it", place(l),
+        place(l));
+}
+
 #define STEPS_MAX 10000
 
 kds_code kds_ledger_lineage(kds_ledger *l, const char *prefix, kds_candidate_row **rows, int *count,

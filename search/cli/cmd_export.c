@@ -6,10 +6,10 @@
 #include "search/base/file.h"
 #include "search/base/text.h"
 
-#include <errno.h>
-#include <math.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct exporting {
     kds_ledger *ledger;
@@ -68,7 +68,11 @@ static kds_code export_cell(void *user, const kds_cell_row *cell, kds_err *e)
     name_of(&row, name, sizeof name);
     cJSON *o = kds_view_candidate_json(&row),
           *bins = kds_json_parse_record(cell->bins, strlen(cell->bins));
-    bool ok = o && bins && kds_json_add_str(o, "file", name) &&
+    if (!bins) {
+        cJSON_Delete(o);
+        return kds_fail(e, KDS_DAMAGED, "the bins of cell %s are none", cell->key);
+    }
+    bool ok = o && kds_json_add_str(o, "file", name) &&
               cJSON_ReplaceItemInObject(o, "cell", cJSON_CreateString(cell->key)) &&
               cJSON_AddItemToObject(o, "bins", bins);
     if (!ok)
@@ -131,24 +135,42 @@ static kds_code export_candidate(void *user, const kds_candidate_row *row, kds_e
     return put_line(x, o, o && (!x->all || kds_json_add_str(o, "file", name)), e);
 }
 
-/* The object that a column names, as text; bytes that are no UTF-8 are replaced and told. */
+/* As text: bytes that are no UTF-8, and NUL, become U+FFFD. */
+static size_t clean_text(kds_buf *out, const char *data, size_t len)
+{
+    size_t replaced = 0;
+    for (size_t at = 0; at <= len;) {
+        const char *nul = memchr(data + at, '\0', len - at);
+        size_t part = nul ? (size_t)(nul - data) - at : len - at;
+        replaced += kds_text_sanitize_utf8(out, data + at, part);
+        at += part + 1;
+        if (nul) {
+            kds_buf_puts(out, "\xef\xbf\xbd");
+            replaced++;
+        }
+    }
+    return replaced;
+}
+
+/* The object that a column names; "<column>_bytes_replaced" says how much of it was no text. */
 static kds_code add_object(exporting *x, cJSON *to, const cJSON *row, const char *column,
                            kds_err *e)
 {
-    kds_id id;
-    char *data = NULL;
+    char flag[40], *data = NULL;
     size_t len = 0;
+    kds_id id;
     kds_buf clean;
+    (void)snprintf(flag, sizeof flag, "%s_bytes_replaced", column);
     if (!kds_json_id(row, column, &id))
         return kds_json_add_str(to, column, NULL) ? KDS_OK : out_of_memory(e);
     kds_code code = kds_ledger_get(x->ledger, id, &data, &len, e);
     if (code != KDS_OK)
         return code;
     kds_buf_init(&clean, 4 * len + 16);
-    size_t replaced = kds_text_sanitize_utf8(&clean, data, len);
+    size_t replaced = clean_text(&clean, data, len);
     code = kds_buf_check(&clean, column, e);
     if (code == KDS_OK && !(kds_json_add_str(to, column, clean.data) &&
-                            (!replaced || kds_json_add_bool(to, "bytes_replaced", true))))
+                            (!replaced || kds_json_add_int(to, flag, (int64_t)replaced))))
         code = out_of_memory(e);
     kds_buf_free(&clean);
     free(data);
@@ -173,11 +195,19 @@ static kds_code export_call(void *user, const cJSON *row, kds_err *e)
     return put_line(x, o, true, e);
 }
 
-#define CALLS                                                                                      \
-    "SELECT l.request, l.decision, l.attempt, d.operator, l.model, l.prompt, l.reply, l.outcome, " \
-    "l.prompt_tokens, l.completion_tokens, l.cost_usd, l.seconds, d.candidate, d.verdict, "        \
-    "d.fitness, d.accepted, d.why FROM calls l JOIN decisions d USING (decision) ORDER BY "        \
-    "l.request"
+/* The child is that of a decision's last call; those before it came to nothing. Who answered by
+ * mail stands in the response. */
+static const char calls_query[] =
+    "SELECT l.request, l.decision, l.attempt, o.operator, coalesce(r.model, l.model) AS model, "
+    "l.prompt, l.reply, l.outcome, l.prompt_tokens, l.completion_tokens, l.cost_usd, l.seconds, "
+    "d.candidate, d.verdict, d.fitness, d.accepted, d.why FROM calls l JOIN decisions o ON "
+    "o.decision = l.decision LEFT JOIN decisions d ON d.decision = l.decision AND l.request = "
+    "(SELECT max(request) FROM calls WHERE decision = l.decision) LEFT JOIN (SELECT "
+    "json_extract(body, '$.request') AS request, json_extract(body, '$.model') AS model FROM "
+    "events "
+    "WHERE kind = 'RESPONSE' AND coalesce(json_extract(body, '$.model'), '') != '') r ON r.request "
+    "= "
+    "l.request ORDER BY l.request";
 
 static kds_code export_lines(exporting *x, bool calls, kds_err *e)
 {
@@ -190,7 +220,7 @@ static kds_code export_lines(exporting *x, bool calls, kds_err *e)
         return code;
     code = open_lines(x, "calls.jsonl", e);
     if (code == KDS_OK)
-        code = kds_ledger_select(x->ledger, CALLS, NULL, export_call, x, e);
+        code = kds_ledger_select(x->ledger, calls_query, NULL, export_call, x, e);
     return close_lines(x, "calls.jsonl", code, e);
 }
 
@@ -234,16 +264,33 @@ static kds_code write_list(exporting *x, const kds_status *s, const char *dir, k
     return code;
 }
 
+/* All that was written so far, before kernels.json says that it is whole. */
+static kds_code sync_folder(const char *folder, kds_err *e)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    kds_code code = fd >= 0 && syncfs(fd) == 0 ? KDS_OK : kds_fail_errno(e, KDS_IO, "%s", folder);
+    if (fd >= 0)
+        close(fd);
+    return code;
+}
+
 static kds_code export_all(exporting *x, const kds_status *s, const char *dir, kds_err *e)
 {
     kds_code code = make_folder(x->folder, e);
-    if (code == KDS_OK)
-        code = kds_ledger_each_cell(x->ledger, export_cell, x, e);
+    if (code != KDS_OK)
+        return code;
+    code = kds_ledger_each_cell(x->ledger, export_cell, x, e);
     if (code == KDS_OK && s->has_best && !x->all) /* it may hold no cell any more */
         code = write_source(x, &s->best, e);
     if (code == KDS_OK)
         code = export_lines(x, s->totals.requests > 0, e);
-    return code == KDS_OK ? write_list(x, s, dir, e) : code;
+    if (code == KDS_OK)
+        code = sync_folder(x->folder, e);
+    if (code == KDS_OK)
+        code = write_list(x, s, dir, e);
+    if (code != KDS_OK)
+        return kds_err_prefix(e, code, "%s is not complete, remove it", x->folder);
+    return KDS_OK;
 }
 
 static kds_code export(const kds_args *args, kds_err *e)

@@ -136,9 +136,11 @@ static void print_speedup(double x, double low, double high)
 }
 
 /* Of a kernel that is not said to be faster. */
-static void print_verdicts(const cJSON *steps)
+static void print_verdicts(const cJSON *report)
 {
-    const cJSON *step = NULL;
+    const cJSON *steps = kds_json_at(report, "steps"), *step = NULL;
+    bool alike =
+        kds_json_bool(report, "same_kind", false) && !kds_json_bool(report, "other_inputs", false);
     int other = 0, unknown = 0;
     cJSON_ArrayForEach(step, steps)
     {
@@ -146,9 +148,10 @@ static void print_verdicts(const cJSON *steps)
         unknown += strcmp(kds_json_str(step, "verdict", ""), "unknown") == 0;
     }
     if (other)
-        printf("%d of %d verdicts are others than were recorded, on another device or with other "
-               "inputs; that it is faster was not claimed by a duel\n",
-               other, cJSON_GetArraySize(steps));
+        printf("%d of %d verdicts are others than were recorded (%s); that it is faster was not "
+               "claimed by a duel\n",
+               other, cJSON_GetArraySize(steps),
+               alike ? "a time limit is between them" : "another device, or other inputs");
     else
         printf("agrees: the verdicts are those that were recorded%s; that it is faster was not "
                "claimed\n",
@@ -189,7 +192,7 @@ static void show_outcome(const cJSON *report)
         printf("agrees: it passes every check; whether it is faster as it was measured, the "
                "simulator cannot tell (--device cuda:0)\n");
     else if (strcmp(outcome, "agrees") == 0)
-        print_verdicts(kds_json_at(report, "steps"));
+        print_verdicts(report);
 }
 
 static kds_code replay_lineage(const kds_args *args, kds_err *e)

@@ -43,9 +43,9 @@ static kds_code find_target(const char *name, target *out, kds_err *e)
         return kds_fail(e, KDS_USAGE, "%s is a link that leads nowhere", name);
     if (exists && S_ISDIR(st.st_mode))
         return kds_fail(e, KDS_USAGE, "%s is a folder: name a file with -o", name);
-    if (!(out->path = exists ? realpath(name, NULL) : strdup(name)))
-        return kds_fail_errno(e, KDS_IO, "%s", name);
     out->special = exists && !S_ISREG(st.st_mode);
+    if (!(out->path = exists && !out->special ? realpath(name, NULL) : strdup(name)))
+        return kds_fail_errno(e, KDS_IO, "%s", name);
     return exists && !out->special ? check_file(out->path, e) : KDS_OK;
 }
 

@@ -7,6 +7,7 @@
 #include "archive/lock.h"
 
 #include <signal.h>
+#include <string.h>
 #include <time.h>
 
 #define LOOK_MS 100 /* between looks at the lock, and between two signals, lest they be one */
@@ -27,9 +28,31 @@ static bool holds(const char *dir, int64_t pid)
     return kds_lock_holder(dir, &now, &ignored) != KDS_OK || now == pid;
 }
 
-static kds_code tell(const kds_args *args, int64_t pid, bool ended, kds_err *e)
+/* How it ended, as the record has it: a reason of its own, or on demand. */
+static void print_end(const char *archive)
 {
     char word[1200];
+    kds_ledger *l = NULL;
+    cJSON *campaign = NULL, *stop = NULL;
+    kds_err err = {0};
+    kds_code code = kds_ledger_open(&l, archive, KDS_LEDGER_READ, &err);
+    if (code == KDS_OK)
+        code = kds_view_load_campaign(l, &campaign, &stop, &err);
+    const char *how = kds_json_str(stop, "code", "STOPPED");
+    if (code != KDS_OK)
+        printf("ended: %s\n", err.message);
+    else if (strcmp(how, "STOPPED") != 0)
+        printf("ended by itself meanwhile: %s\n", kds_json_str(stop, "why", how));
+    else
+        printf("stopped; `%s resume %s` continues\n", kds_shell_program(),
+               kds_shell_word(word, sizeof word, archive));
+    cJSON_Delete(campaign);
+    cJSON_Delete(stop);
+    kds_ledger_close(l);
+}
+
+static kds_code tell(const kds_args *args, int64_t pid, bool ended, kds_err *e)
+{
     const char *archive = args->operands[0];
     if (args->json) {
         cJSON *o = cJSON_CreateObject();
@@ -42,8 +65,7 @@ static kds_code tell(const kds_args *args, int64_t pid, bool ended, kds_err *e)
     if (pid == 0)
         printf("nothing runs in %s\n", archive);
     else if (ended)
-        printf("stopped; `%s resume %s` continues\n", kds_shell_program(),
-               kds_shell_word(word, sizeof word, archive));
+        print_end(archive);
     else
         printf("told pid %lld to stop\n", (long long)pid);
     return KDS_OK;

@@ -16,6 +16,7 @@ static void show_next(const char *archive, const char *why, const kds_ledger_tot
     static const char *const lines[][2] = {{"show %s best", "the kernel, its counters, its cell"},
                                            {"lineage %s best", "how it came to be"},
                                            {"list %s --sort fitness", "all candidates"},
+                                           {"report %s", "all of it on one HTML page"},
                                            {"replay %s", "derive every decision again"},
                                            {"replay %s best", "run the kernel's lineage again"}};
     char word[1200], text[1400], more[60] = "";

@@ -183,14 +183,15 @@ void kds_progress_event(void *progress, const kds_event *event)
 }
 
 static kds_campaign *_Atomic running;
-static volatile sig_atomic_t last_signal;
+static volatile sig_atomic_t last_signal, over, late;
 
 int kds_stop_signal(void)
 {
     return last_signal;
 }
 
-/* Before anything runs a signal ends the process as it would without us. */
+/* Before anything runs a signal ends the process as it would without us; so does a second one after
+ * the run, when only its outcome is left to be told. */
 static void end_by(int number)
 {
     (void)signal(number, SIG_DFL);
@@ -202,8 +203,12 @@ static void on_signal(int number)
 {
     kds_campaign *c = atomic_load(&running);
     bool gentle = number == SIGUSR1;
-    if (!c)
+    if (!c && !over)
         end_by(gentle ? SIGINT : number);
+    else if (!c && !gentle && ++late > 1)
+        end_by(number);
+    else if (!c)
+        return;
     else if (!gentle || !last_signal) {
         last_signal = gentle ? SIGINT : number;
         kds_campaign_stop(c);
@@ -226,6 +231,7 @@ kds_code kds_run_with_signals(kds_campaign *c, kds_event_fn *fn, void *user, kds
     kds_catch_signals();
     atomic_store(&running, c);
     kds_code code = kds_campaign_run(c, fn, user, e);
+    over = 1;
     atomic_store(&running, NULL);
     return code;
 }

@@ -279,7 +279,7 @@ kds_code kds_view_load_campaign(kds_ledger *l, cJSON **campaign, cJSON **stop, k
         "('STOP', 'EPOCH')) ORDER BY seq",
         NULL, keep_event, &x, e);
     if (code == KDS_OK && !x.campaign)
-        code = kds_fail(e, KDS_DAMAGED, "the record does not begin with a campaign");
+        code = kds_ledger_no_campaign(l, e);
     if (code != KDS_OK) {
         cJSON_Delete(x.campaign);
         cJSON_Delete(x.stop);

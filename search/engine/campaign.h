@@ -196,6 +196,12 @@ KDS_MUST_USE kds_code kds_campaign_mail_post(kds_campaign *c, const char *text, 
 KDS_MUST_USE kds_code kds_campaign_mail_step(kds_campaign *c, bool now, kds_err *e);
 /* KDS_PENDING_MAIL if nothing is left to do but to wait for mail, and that for long enough. */
 KDS_MUST_USE kds_code kds_campaign_mail_drain(kds_campaign *c, kds_err *e);
+/* campaign_folder.c. Refuses a folder that holds anything, naming the command that was probably
+ * meant; what a start that was stopped has left is removed. *made: the folder is new. */
+KDS_MUST_USE kds_code kds_campaign_take_folder(const char *dir, const char *task_dir, bool *made,
+                                               kds_err *e);
+/* Takes back copies that no campaign came of. */
+void kds_campaign_clear_folder(const char *dir, bool made);
 /* Loads the task that lies in the archive `dir` and proves that it is the one that the campaign
  * began with (campaign_start.c). */
 KDS_MUST_USE kds_code kds_campaign_load_frozen(kds_task **out, const char *dir,

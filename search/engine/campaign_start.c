@@ -8,8 +8,6 @@
 #include "search/base/file.h"
 #include "search/engine/state_fold.h"
 
-#include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,52 +225,6 @@ static cJSON *campaign_body(kds_campaign *c, uint64_t gate_seed)
     return o;
 }
 
-/* Refuses a folder that holds anything, naming the command that was probably meant. *made: the
- * folder is new. */
-static kds_code check_folder(const char *dir, const char *task_dir, bool *made, kds_err *e)
-{
-    bool empty = false;
-    char *db = kds_path_join(dir, "campaign.db");
-    bool archive = db && kds_path_exists(db);
-    free(db);
-    if (archive)
-        return kds_fail(e, KDS_USAGE,
-                        "%s is an archive already; `kdasearch resume %s` continues it", dir, dir);
-    if (kds_path_exists(dir) && !kds_path_is_dir(dir))
-        return kds_fail(e, KDS_USAGE, "%s is a file; name a new folder with -o", dir);
-    *made = !kds_path_exists(dir);
-    kds_code code = *made ? KDS_OK : kds_dir_is_empty(dir, &empty, e);
-    if (code != KDS_OK)
-        return code;
-    if (!*made && !empty)
-        return kds_fail(
-            e, KDS_USAGE,
-            "%s holds other files and is left alone; `kdasearch run %s -o another-folder` starts a "
-            "campaign elsewhere",
-            dir, task_dir);
-    return KDS_OK;
-}
-
-static int remove_entry(const char *path, const struct stat *sb, int type, struct FTW *ftw)
-{
-    (void)sb, (void)type, (void)ftw;
-    return remove(path);
-}
-
-/* Takes back copies that no campaign came of. */
-static void remove_frozen(const char *dir, bool made)
-{
-    static const char *const COPIES[] = {"task", "templates"};
-    for (int i = 0; i < 2; i++) {
-        char *copy = kds_path_join(dir, COPIES[i]);
-        if (copy)
-            (void)nftw(copy, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-        free(copy);
-    }
-    if (made)
-        (void)rmdir(dir);
-}
-
 /* Copies the task into the archive and goes on with the copy. */
 static kds_code freeze_task(kds_campaign *c, const char *task_dir, kds_err *e)
 {
@@ -335,7 +287,7 @@ kds_code kds_campaign_create(kds_campaign **out, const char *task_dir, const cha
                              const kds_settings *settings, kds_err *e)
 {
     bool made = false;
-    kds_code code = check_folder(archive_dir, task_dir, &made, e);
+    kds_code code = kds_campaign_take_folder(archive_dir, task_dir, &made, e);
     if (code != KDS_OK)
         return code;
     kds_campaign *c = campaign_new(archive_dir, settings);
@@ -360,7 +312,7 @@ kds_code kds_campaign_create(kds_campaign **out, const char *task_dir, const cha
         code = open_log(c, e);
     if (code != KDS_OK) {
         if (!c->ledger)
-            remove_frozen(archive_dir, made);
+            kds_campaign_clear_folder(archive_dir, made);
         kds_campaign_close(c);
         return code;
     }

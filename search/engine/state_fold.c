@@ -36,7 +36,7 @@ kds_code kds_state_fold(kds_ledger *ledger, kds_state *state, cJSON **campaign, 
     folding f = {.state = state};
     kds_code code = kds_ledger_each_event(ledger, 1, fold_event, &f, e);
     if (code == KDS_OK && (!f.campaign || !f.settings))
-        code = kds_fail(e, KDS_DAMAGED, "the record does not begin with a campaign");
+        code = kds_ledger_no_campaign(ledger, e);
     if (code != KDS_OK) {
         cJSON_Delete(f.campaign);
         cJSON_Delete(f.settings);

@@ -2,12 +2,15 @@
  * happened. */
 #include "tests/cli/cli_test.h"
 
+#include "search/base/file.h"
 #include "search/base/random.h"
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -237,6 +240,90 @@ static void test_stop_while_it_starts(void **state)
     EXPECT(0, "check", "stopped");
 }
 
+/* A signal that comes when all is done does not undo it: the outcome is told, and the status is 0.
+ */
+static void test_a_late_signal(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        char name[20];
+        size_t len = 0;
+        snprintf(name, sizeof name, "late%d", i);
+        const char *const args[] = {
+            "run", cli_source("tests/tasks/scale"), "-o", name, "--max-evals", "3", "--json", NULL};
+        char file[40], *out = NULL;
+        snprintf(file, sizeof file, "%s.out", name);
+        pid_t pid = cli_start(name, args);
+        do {
+            free(out);
+            out = cli_read(cli_path(file), &len);
+        } while (strstr(out ? out : "", "\"kind\":\"STOP\"") == NULL && kill(pid, 0) == 0);
+        free(out);
+        kill(pid, SIGINT);
+        assert_int_equal(cli_wait(pid), 0);
+        out = cli_read(cli_path(file), &len);
+        assert_non_null(strstr(out, "\"champion\":")); /* only the outcome has it */
+        free(out);
+    }
+}
+
+/* A folder with some of the files of an archive. */
+static void remnant(const char *name, const char *const *files)
+{
+    kds_err e = {0};
+    char from[700], to[700];
+    assert_int_equal(mkdir(cli_path(name), 0755), 0);
+    snprintf(from, sizeof from, "%s/task", cli_path("short"));
+    snprintf(to, sizeof to, "%s/task", cli_path(name));
+    if (kds_dir_copy(from, to, &e) != KDS_OK)
+        fail_msg("%s", e.message);
+    for (; *files; files += 2) {
+        snprintf(to, sizeof to, "%s/%s", name, files[0]);
+        cli_write(to, files[1], strlen(files[1]));
+    }
+}
+
+/* A start that was stopped before its campaign began leaves what nobody needs: the next one takes
+ * the folder over. What may be somebody's is left alone. */
+static void test_stopped_before_it_began(void **state)
+{
+    (void)state;
+    static const char lock[] = "{\"host\":\"here\",\"pid\":4711,\"boot_id\":\"BOOT\",\"started\":"
+                               "\"2026-01-01T00:00:00Z\"}\n";
+    char host[256] = "", mine[600];
+    const char *task = cli_source("tests/tasks/scale");
+    size_t len = 0;
+    sqlite3 *db = NULL;
+    assert_int_equal(gethostname(host, sizeof host - 1), 0);
+    snprintf(mine, sizeof mine, "{\"host\":\"%s\",%s", host, strchr(lock, ',') + 1);
+
+    remnant("cut1", (const char *const[]){"lock", mine, "campaign.db.new", "half", NULL});
+    EXPECT(0, "run", task, "-o", "cut1", "--max-evals", "3");
+    EXPECT(0, "check", "cut1");
+
+    char *data = cli_read(cli_path("short/campaign.db"), &len);
+    assert_non_null(data);
+    remnant("cut2", (const char *const[]){"lock", mine, NULL});
+    cli_write("cut2/campaign.db", data, len);
+    free(data);
+    assert_int_equal(sqlite3_open(cli_path("cut2/campaign.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "DELETE FROM events", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    REFUSES(10, "stopped before its campaign began", "resume", "cut2");
+    REFUSES(10, "stopped before its campaign began", "report", "cut2");
+    EXPECT(0, "run", task, "-o", "cut2", "--max-evals", "3");
+    EXPECT(0, "check", "cut2");
+
+    remnant("other", (const char *const[]){"lock", "", NULL}); /* another program's lock, perhaps */
+    REFUSES(2, "is left alone", "run", task, "-o", "other");
+    remnant("notes", (const char *const[]){"campaign.db.new", "half", "notes.txt", "mine", NULL});
+    REFUSES(2, "is left alone", "run", task, "-o", "notes");
+    assert_int_equal(access(cli_path("notes/task/task.json"), F_OK), 0);
+    assert_int_equal(access(cli_path("other/task/task.json"), F_OK), 0);
+    REFUSES(2, "is an archive already", "run", task, "-o", "short"); /* with a record it stays */
+    EXPECT(0, "check", "short");
+}
+
 /* Under nohup the end of a terminal is not the end of a campaign. */
 static void test_nohup(void **state)
 {
@@ -278,6 +365,8 @@ int main(void)
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_stop_while_it_starts),
         cmocka_unit_test(test_nohup),
+        cmocka_unit_test(test_stopped_before_it_began),
+        cmocka_unit_test(test_a_late_signal),
         cmocka_unit_test(test_lock),
     };
     return cmocka_run_group_tests(tests, cli_set_up, cli_tear_down);

@@ -184,6 +184,35 @@ static void test_breaker(void **state)
     }
 }
 
+/* What is taken out of an archive for other tools: every call, with the child of the one that made
+ * it and of no other. */
+static void assert_calls_exported(const char *archive)
+{
+    char folder[60], path[80];
+    int calls = 0, children = 0, twice = 0;
+    snprintf(folder, sizeof folder, "%s-out", archive);
+    EXPECT(0, "export", archive, "-o", folder);
+    snprintf(path, sizeof path, "%s/calls.jsonl", folder);
+    char *text = cli_read(cli_path(path), NULL);
+    assert_non_null(text);
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1, calls++) {
+        cJSON *o = kds_json_parse_record(line, (size_t)(end - line));
+        const char *child = kds_json_str(o, "candidate", NULL);
+        assert_non_null(o);
+        children += child != NULL;
+        if (child)
+            assert_string_equal(kds_json_str(o, "outcome", ""), "ok");
+        twice += kds_json_int(o, "attempt", 0) > 0;
+        cJSON_Delete(o);
+    }
+    free(text);
+    assert_int_equal(calls, cli_query(archive, "SELECT count(*) FROM calls"));
+    assert_int_equal(children,
+                     cli_query(archive, "SELECT count(*) FROM decisions WHERE candidate IS "
+                                        "NOT NULL AND proposer = 'endpoint'"));
+    assert_true(twice > 0);
+}
+
 /* Busy and broken answers are retried, and every one of them is in the record. */
 static void test_faults_are_survived(void **state)
 {
@@ -226,6 +255,7 @@ static void test_faults_are_survived(void **state)
     cJSON_Delete(status);
     EXPECT(0, "check", "faults");
     EXPECT(0, "replay", "faults");
+    assert_calls_exported("faults");
     assert_key_nowhere();
     chat_server_stop(server);
 }

@@ -113,6 +113,7 @@ static void test_calls(void **state)
         if (!kds_json_str(call, "reply", NULL))
             continue;
         replies++;
+        assert_string_equal(kds_json_str(call, "model", ""), "language-model");
         assert_non_null(strstr(kds_json_str(call, "reply", ""), "Hypothesis: "));
         assert_int_equal(strlen(kds_json_str(call, "candidate", "")), 32);
         assert_string_equal(kds_json_str(call, "verdict", ""), "ok");

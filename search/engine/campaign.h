@@ -8,6 +8,7 @@
 #define KDS_ENGINE_CAMPAIGN_H
 
 #include "archive/ledger.h"
+#include "archive/lock.h"
 #include "prompts/endpoint.h"
 #include "prompts/knowledge.h"
 #include "prompts/reply.h"
@@ -200,7 +201,10 @@ KDS_MUST_USE kds_code kds_campaign_mail_drain(kds_campaign *c, kds_err *e);
  * meant; what a start that was stopped has left is removed. *made: the folder is new. */
 KDS_MUST_USE kds_code kds_campaign_take_folder(const char *dir, const char *task_dir, bool *made,
                                                kds_err *e);
-/* Takes back copies that no campaign came of. */
+/* Makes the folder, with a trace by which the next start knows it, should this one be cut off, and
+ * the lock (owned by the caller, also after a failure) that keeps another start out meanwhile. */
+KDS_MUST_USE kds_code kds_campaign_mark_folder(const char *dir, kds_lock **lock, kds_err *e);
+/* Takes back what no campaign came of. */
 void kds_campaign_clear_folder(const char *dir, bool made);
 /* Loads the task that lies in the archive `dir` and proves that it is the one that the campaign
  * began with (campaign_start.c). */

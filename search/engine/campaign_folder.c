@@ -2,17 +2,17 @@
  * being made, at whatever instant, is taken over: nothing is in it that anybody paid for. */
 #include "search/engine/campaign.h"
 
-#include "archive/lock.h"
 #include "search/base/file.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* What the making of an archive writes, in its order; the first three may be anybody's. */
+/* What the making of an archive writes; the first three may be anybody's. */
 static const char *const ours[] = {"task",
                                    "templates",
                                    "lock",
@@ -159,15 +159,37 @@ kds_code kds_campaign_take_folder(const char *dir, const char *task_dir, bool *m
     return KDS_OK;
 }
 
-/* Takes back copies that no campaign came of. */
+/* The trace is the name under which the database will be made. */
+kds_code kds_campaign_mark_folder(const char *dir, kds_lock **lock, kds_err *e)
+{
+    bool bare = false;
+    kds_code code = kds_dir_make(dir, e);
+    if (code == KDS_OK)
+        code = kds_lock_take(lock, dir, e);
+    if (code == KDS_OK)
+        code = is_bare(dir, &bare, e);
+    if (code == KDS_OK && !bare)
+        code = kds_fail(e, KDS_USAGE, "%s was empty a moment ago; another start was faster", dir);
+    char *trace = code == KDS_OK ? kds_path_join(dir, ours[FIRST_TRACE]) : NULL;
+    int fd = trace ? open(trace, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644) : -1;
+    if (code == KDS_OK && !trace)
+        code = out_of_memory(e);
+    else if (code == KDS_OK && fd < 0)
+        code = kds_fail_errno(e, KDS_IO, "%s: cannot create", trace);
+    if (fd >= 0)
+        close(fd);
+    free(trace);
+    return code;
+}
+
 void kds_campaign_clear_folder(const char *dir, bool made)
 {
-    static const char *const COPIES[] = {"task", "templates"};
-    for (int i = 0; i < 2; i++) {
-        char *copy = kds_path_join(dir, COPIES[i]);
-        if (copy)
-            (void)nftw(copy, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-        free(copy);
+    static const int written[] = {0, 1, FIRST_TRACE}; /* before there is a database */
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+        char *path = kds_path_join(dir, ours[written[i]]);
+        if (path && kds_path_exists(path))
+            (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        free(path);
     }
     if (made)
         (void)rmdir(dir);

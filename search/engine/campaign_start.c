@@ -301,17 +301,25 @@ kds_code kds_campaign_create(kds_campaign **out, const char *task_dir, const cha
         kds_campaign_close(c);
         return code;
     }
-    code = kds_dir_make(archive_dir, e);
+    kds_lock *lock = NULL;
+    code = kds_campaign_mark_folder(archive_dir, &lock, e);
+    bool mine = lock != NULL; /* else another start is at work there */
     if (code == KDS_OK)
         code = freeze_task(c, task_dir, e);
     if (code == KDS_OK)
         code = freeze_templates(c, e);
     if (code == KDS_OK)
+        kds_lock_release(lock); /* the ledger has its own */
+    else if (code == KDS_USAGE) /* the folder is another's */
+        kds_lock_release(lock);
+    else
+        kds_lock_remove(lock);
+    if (code == KDS_OK)
         code = create_ledger(c, gate_seed, e);
     if (code == KDS_OK)
         code = open_log(c, e);
     if (code != KDS_OK) {
-        if (!c->ledger)
+        if (!c->ledger && mine && code != KDS_LOCKED && code != KDS_USAGE)
             kds_campaign_clear_folder(archive_dir, made);
         kds_campaign_close(c);
         return code;

@@ -283,6 +283,17 @@ static void remnant(const char *name, const char *const *files)
     }
 }
 
+/* True if the campaign of a folder could be resumed; if not, it says that there is none. */
+static bool can_resume(const char *name)
+{
+    cli_result r = CLI("resume", name);
+    int status = r.status;
+    if (status != 0 && status != 10)
+        fail_msg("exit %d: %s", status, r.err);
+    cli_free(&r);
+    return status == 0;
+}
+
 /* A start that was stopped before its campaign began leaves what nobody needs: the next one takes
  * the folder over. What may be somebody's is left alone. */
 static void test_stopped_before_it_began(void **state)
@@ -313,6 +324,31 @@ static void test_stopped_before_it_began(void **state)
     REFUSES(10, "stopped before its campaign began", "report", "cut2");
     EXPECT(0, "run", task, "-o", "cut2", "--max-evals", "3");
     EXPECT(0, "check", "cut2");
+
+    /* Two starts in one folder: one campaign comes of it, and nothing is taken from it. */
+    const char *const first[] = {"run", task, "-o", "twice", "--max-evals", "3", NULL};
+    pid_t one = cli_start("first", first), two = cli_start("second", first);
+    int a = cli_wait(one), b = cli_wait(two);
+    assert_true((a == 0) != (b == 0) && (a == 11 || a == 2 || b == 11 || b == 2));
+    EXPECT(0, "check", "twice");
+    EXPECT(0, "resume", "twice", "--max-evals", "4");
+
+    /* Killed at whatever moment of its making, a folder can be used. */
+    for (int i = 0; i < 6; i++) {
+        char name[20];
+        snprintf(name, sizeof name, "cut%d", 10 + i);
+        const char *const start[] = {"run", task, "-o", name, "--max-evals", "3", NULL};
+        pid_t pid = cli_start(name, start);
+        while (access(cli_path(name), F_OK) != 0 && kill(pid, 0) == 0)
+            ;
+        cli_sleep_ms(i);
+        kill(pid, SIGKILL);
+        (void)cli_wait(pid);
+        bool began = can_resume(name);
+        if (!began)
+            EXPECT(0, "run", task, "-o", name, "--max-evals", "3");
+        EXPECT(0, "check", name);
+    }
 
     remnant("other", (const char *const[]){"lock", "", NULL}); /* another program's lock, perhaps */
     REFUSES(2, "is left alone", "run", task, "-o", "other");

@@ -256,9 +256,7 @@ kds_code kds_lock_holder(const char *dir, int64_t *pid, kds_err *e)
     return code;
 }
 
-/* True if the process has the file open: its number alone may mean another one in another
- * container.
- */
+/* True if the process has the file open: its number alone may mean one in another container. */
 static bool has_open(int64_t pid, int fd)
 {
     char path[64];

@@ -17,7 +17,7 @@ typedef struct exporting {
     bool all;      /* the sources of all candidates */
     FILE *out;     /* the file of lines that is being written */
     cJSON *listed; /* kernels.json's list */
-    int64_t sources, candidates, calls;
+    int64_t candidates, calls;
 } exporting;
 
 static kds_code out_of_memory(kds_err *e)
@@ -46,7 +46,6 @@ static kds_code write_source(exporting *x, const kds_candidate_row *row, kds_err
         code = out_of_memory(e);
     if (code == KDS_OK)
         code = kds_file_write_unsynced(path, source, len, e);
-    x->sources += code == KDS_OK;
     free(path);
     free(source);
     return code;
@@ -198,16 +197,16 @@ static kds_code export_call(void *user, const cJSON *row, kds_err *e)
 /* The child is that of a decision's last call; those before it came to nothing. Who answered by
  * mail stands in the response. */
 static const char calls_query[] =
-    "SELECT l.request, l.decision, l.attempt, o.operator, coalesce(r.model, l.model) AS model, "
-    "l.prompt, l.reply, l.outcome, l.prompt_tokens, l.completion_tokens, l.cost_usd, l.seconds, "
-    "d.candidate, d.verdict, d.fitness, d.accepted, d.why FROM calls l JOIN decisions o ON "
-    "o.decision = l.decision LEFT JOIN decisions d ON d.decision = l.decision AND l.request = "
-    "(SELECT max(request) FROM calls WHERE decision = l.decision) LEFT JOIN (SELECT "
-    "json_extract(body, '$.request') AS request, json_extract(body, '$.model') AS model FROM "
-    "events "
-    "WHERE kind = 'RESPONSE' AND coalesce(json_extract(body, '$.model'), '') != '') r ON r.request "
-    "= "
-    "l.request ORDER BY l.request";
+    "SELECT l.request, l.decision, l.attempt, o.operator, coalesce(r.model, l.model) AS model,"
+    " l.prompt, l.reply, l.outcome, l.prompt_tokens, l.completion_tokens, l.cost_usd, l.seconds,"
+    " d.candidate, d.verdict, d.fitness, d.accepted, d.why"
+    " FROM calls l JOIN decisions o ON o.decision = l.decision"
+    " LEFT JOIN decisions d ON d.decision = l.decision AND l.request ="
+    " (SELECT max(request) FROM calls WHERE decision = l.decision)"
+    " LEFT JOIN (SELECT json_extract(body, '$.request') AS request,"
+    " json_extract(body, '$.model') AS model FROM events WHERE kind = 'RESPONSE'"
+    " AND coalesce(json_extract(body, '$.model'), '') != '') r"
+    " ON r.request = l.request ORDER BY l.request";
 
 static kds_code export_lines(exporting *x, bool calls, kds_err *e)
 {

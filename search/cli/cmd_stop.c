@@ -11,7 +11,6 @@
 #include <time.h>
 
 #define LOOK_MS 100 /* between looks at the lock, and between two signals, lest they be one */
-
 #define REMIND_MS 60000
 #define PATIENCE_MS 3000 /* with a holder that cannot be reached */
 

@@ -8,8 +8,8 @@
 
 typedef struct kds_report {
     kds_status s;
-    const char *dir, *origin; /* origin of times: "measured", "modelled" */
-    cJSON *best;              /* report of the best; NULL */
+    const char *origin; /* of times: "measured", "modelled" */
+    cJSON *best;        /* report of the best; NULL */
     kds_buf b;
     kds_code code; /* of the first section that failed */
     kds_err err;

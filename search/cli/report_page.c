@@ -133,10 +133,10 @@ static const cJSON *row_named(const cJSON *rows, const char *name)
     return NULL;
 }
 
-static void number(kds_html_table *t, double value, const char *unit)
+static void number(kds_html_table *t, double value)
 {
     if (isfinite(value))
-        kds_html_cell(t, "%.2f%s", value, unit);
+        kds_html_cell(t, "%.2f", value);
     else
         kds_html_cell(t, "-");
 }
@@ -146,13 +146,13 @@ static void row_cells(kds_html_table *t, const char *name, double before, double
 {
     double bound = kds_json_num(judged, "bound_us", NAN);
     kds_html_cell(t, "%s", name);
-    number(t, before, "");
-    number(t, after, "");
+    number(t, before);
+    number(t, after);
     if (before > 0 && after > 0)
         kds_html_cell(t, "%.3fx", before / after);
     else
         kds_html_cell(t, "-");
-    number(t, bound, "");
+    number(t, bound);
     if (bound > 0 && after > 0)
         kds_html_bar(t, bound / after, "%.0f %%", 100 * bound / after);
     else
@@ -351,6 +351,7 @@ static void duels(kds_report *r)
                              ">unresolved", ">rounds", NULL};
     const cJSON *n = r->s.noise;
     kds_html_table t;
+    kds_buf_puts(&r->b, "<p>");
     kds_html_printf(
         &r->b,
         "Nothing is accepted without a duel: child and incumbent measured in turn, in one "
@@ -474,7 +475,6 @@ static kds_code load(kds_report *r, const char *dir, kds_err *e)
         !kds_amdahl_add(r->best, dir,
                         r->s.confirmed.known ? r->s.confirmed.speedup : r->s.best.fitness))
         code = kds_fail(e, KDS_NO_MEMORY, "out of memory");
-    r->dir = dir;
     r->origin = kds_view_device_origin(kds_json_str(r->s.campaign, "device", ""));
     return code;
 }

@@ -63,8 +63,7 @@ static kds_code keep_gpu_seconds(void *user, const cJSON *row, kds_err *e)
     return KDS_OK;
 }
 
-/* Adds the time of an epoch whose end is not
- * recorded to the totals. */
+/* Adds the time of an epoch whose end is not recorded to the totals. */
 static void tell_phase(kds_status *s)
 {
     const char *why = kds_json_str(s->stop, "why", "");

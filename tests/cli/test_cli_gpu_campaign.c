@@ -144,6 +144,12 @@ static void test_report(void **state)
     assert_non_null(strstr(r.out, "of work on GPUs"));
     assert_non_null(strstr(r.out, "<td>confirm</td>"));
     assert_null(strstr(r.out, "modelled"));
+    int open = 0; /* paragraphs: one that is not closed, or closed twice, is found */
+    for (const char *at = r.out; (at = strchr(at, '<')) != NULL; at++) {
+        open += strncmp(at, "<p>", 3) == 0 || strncmp(at, "<p ", 3) == 0;
+        open -= strncmp(at, "</p>", 4) == 0;
+        assert_in_range(open, 0, 1);
+    }
     cli_free(&r);
 }
 
